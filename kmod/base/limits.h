@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR LGPL-2.1-or-later */
+/*
+ * Every bound of the module in one place.
+ *
+ * A number that a user, a file or a peer can choose is checked against one of
+ * these before anything is allocated for it. What belongs to one algorithm
+ * alone (a window, a retry count) stays beside that algorithm.
+ */
+#ifndef _KBR_BASE_LIMITS_H
+#define _KBR_BASE_LIMITS_H
+
+/* Names (Kafka: 1..249 characters of [A-Za-z0-9._-], not "." or "..") */
+#define KBR_TOPIC_NAME_MAX	249
+#define KBR_BROKER_NAME_MAX	31
+#define KBR_CONFIG_NAME_MAX	63
+#define KBR_CONFIG_VALUE_MAX	1023
+
+/* Partitions: of one topic, and of one broker */
+#define KBR_TOPIC_PARTITIONS_MAX	10000
+#define KBR_BROKER_PARTITIONS_MAX	200000
+#define KBR_BROKER_TOPICS_MAX		100000
+
+/* Batches: hard limit whatever max.message.bytes says, bytes */
+#define KBR_BATCH_BYTES_MAX	(100u << 20)
+/* A compressed batch may expand to at most this many bytes */
+#define KBR_UNPACKED_BYTES_MAX	(32u << 20)
+/* Whole batches taken by one write() in batch format, bytes */
+#define KBR_WRITE_BYTES_MAX	(4u << 20)
+/* Headers of one record */
+#define KBR_RECORD_HEADERS_MAX	10000
+
+/* Segments: Kafka's int32 positions */
+#define KBR_SEGMENT_BYTES_MIN	(1u << 14)
+#define KBR_SEGMENT_BYTES_MAX	0x7fffffffu
+
+/* Bytes appended but not yet synced that one broker lets its writers pile up */
+#define KBR_BROKER_UNSYNCED_BYTES_MAX	(256u << 20)
+/* Backing files held open by one broker beside those with unsynced bytes */
+#define KBR_BROKER_FILES_MAX	1024
+/* Idempotent producers remembered by one partition */
+#define KBR_PRODUCERS_MAX	100000
+/* Ended operations remembered by one broker, for "op get" */
+#define KBR_OPS_MAX		256
+
+#endif /* _KBR_BASE_LIMITS_H */
