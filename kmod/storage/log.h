@@ -1,0 +1,352 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The log of one partition: ordered segments in a directory in Kafka's format.
+ *
+ * One append entry (kbr_log_append()), one read entry (kbr_log_map(), with
+ * kbr_log_read() on top). Offsets are published with release and read with
+ * acquire, so readers never take the append lock. Files are opened on use and
+ * kept in an LRU of the broker (struct kbr_log_env); an idle log has none
+ * open, no timer and no thread.
+ *
+ * Invariant: start <= synced <= end (all offsets); the high watermark is the
+ * broker layer's and lies between start and end.
+ */
+#ifndef _KBR_STORAGE_LOG_H
+#define _KBR_STORAGE_LOG_H
+
+#include <linux/kref.h>
+#include <linux/mutex.h>
+#include <linux/types.h>
+#include <linux/uio.h>
+
+#include "codec/batch.h"
+#include "storage/file.h"
+#include "storage/syncer.h"
+
+struct kbr_segment;
+struct kbr_segment_list;
+struct kbr_producer_table;
+struct kbr_epoch_cache;
+struct kbr_log;
+
+/**
+ * struct kbr_log_config - the topic configs that storage obeys (Kafka's names)
+ * @segment_bytes: segment.bytes
+ * @index_bytes_max: segment.index.bytes
+ * @index_interval_bytes: index.interval.bytes
+ * @segment_ms: segment.ms
+ * @segment_jitter_ms: segment.jitter.ms
+ * @retention_ms: retention.ms, -1 unlimited
+ * @retention_bytes: retention.bytes, -1 unlimited
+ * @file_delete_delay_ms: file.delete.delay.ms
+ * @batch_bytes_max: max.message.bytes
+ * @timestamp_before_max_ms: message.timestamp.before.max.ms
+ * @timestamp_after_max_ms: message.timestamp.after.max.ms
+ * @append_time: message.timestamp.type=LogAppendTime
+ * @compact: cleanup.policy contains compact (null keys are refused)
+ * @retain: cleanup.policy contains delete
+ */
+struct kbr_log_config {
+	u32 segment_bytes;
+	u32 index_bytes_max;
+	u32 index_interval_bytes;
+	s64 segment_ms;
+	s64 segment_jitter_ms;
+	s64 retention_ms;
+	s64 retention_bytes;
+	s64 file_delete_delay_ms;
+	u32 batch_bytes_max;
+	s64 timestamp_before_max_ms;
+	s64 timestamp_after_max_ms;
+	bool append_time;
+	bool compact;
+	bool retain;
+};
+
+extern const struct kbr_log_config kbr_log_config_default;
+
+/**
+ * struct kbr_log_env - what the logs of one broker share
+ * @dir: the broker directory
+ * @syncer: group commit
+ * @files: LRU of open segment files (opaque; kbr_log_env_init() makes it)
+ * @producer_expiration_ms: producer.id.expiration.ms
+ * @log_end_moved: called without locks after every append, and
+ * @synced: called from the syncer's worker after the synced end moved (err 0)
+ *	or a sync failed (err < 0; the log is then stopped until
+ *	kbr_log_repair()); both may be NULL
+ */
+struct kbr_log_env {
+	struct kbr_dir *dir;
+	struct kbr_syncer *syncer;
+	struct kbr_file_cache *files;
+	s64 producer_expiration_ms;
+	void (*synced)(struct kbr_log *log, int err);
+};
+
+int kbr_log_env_init(struct kbr_log_env *env, struct kbr_dir *dir, unsigned int files_max);
+void kbr_log_env_exit(struct kbr_log_env *env);
+/** kbr_log_env_trim() - close cached files not used for @idle_ms and with nothing unsynced; periodic upkeep calls it */
+void kbr_log_env_trim(struct kbr_log_env *env, unsigned int idle_ms);
+
+/**
+ * struct kbr_log - see the head of this file
+ *
+ * Fields are storage's own except where an accessor below reads them; the
+ * struct is public so that it can be embedded in a partition.
+ *
+ * @lock: append, roll, truncate, delete segments ("append lock"; held over
+ *	page-cache writes, never over a disk sync or a fault of user memory)
+ * @start: log start offset (release/acquire)
+ * @end: log end offset (release/acquire)
+ * @synced: first offset not known to be durable (release/acquire)
+ * @size: bytes of all segments (READ_ONCE)
+ * @stopped: 0, or the errno that stopped appends (EIO on a sync, damage)
+ */
+struct kbr_log {
+	struct mutex lock;
+	s64 start;
+	s64 end;
+	s64 synced;
+	u64 size;
+	int stopped;
+	s32 epoch;
+	u32 flags;
+	struct kbr_log_env *env;
+	const struct kbr_log_config *config;
+	char *name;				/* "<topic>-<n>" */
+	struct kbr_segment_list __rcu *segments;
+	struct kbr_producer_table *producers;	/* NULL until an id is seen */
+	struct kbr_epoch_cache *epochs;
+	struct kbr_sync_target sync;
+	u64 unsynced_bytes;
+};
+
+/**
+ * struct kbr_log_report - what opening a log found and did
+ * @clean: nothing had to be read
+ * @scanned_bytes: bytes read to check what was not known to be synced
+ * @cut_bytes: bytes of a torn tail that were cut
+ * @cut_offset: first offset that was cut
+ * @removed_segments: segments after the cut that were removed
+ * @rebuilt_indexes: indexes written anew
+ * @damaged_offset: offset of damage below the recovery point, -1 if none:
+ *	acknowledged data is lost from there on and the log stops at it
+ */
+struct kbr_log_report {
+	bool clean;
+	u64 scanned_bytes;
+	u64 cut_bytes;
+	s64 cut_offset;
+	unsigned int removed_segments;
+	unsigned int rebuilt_indexes;
+	s64 damaged_offset;
+};
+
+/**
+ * kbr_log_create() - make the directory and the first segment, and open it
+ * @name: "<topic>-<n>"
+ * @topic_id: for partition.metadata
+ * @start: first offset
+ */
+int kbr_log_create(struct kbr_log *log, struct kbr_log_env *env, const char *name,
+		   const u8 topic_id[16], const struct kbr_log_config *config, s64 start);
+
+/**
+ * kbr_log_open() - open an existing log, recovering it
+ * @clean: the broker's clean-shutdown marker was there
+ * @recovery_point: everything below was synced, as checkpointed (0: unknown)
+ * @start_checkpoint: log start offset as checkpointed (0: unknown)
+ * @report: what was found and done
+ *
+ * After an unclean stop the leader epoch must be raised by the caller
+ * (kbr_log_set_epoch()) before appends.
+ * Context: may read a lot; runs on a worker.
+ */
+int kbr_log_open(struct kbr_log *log, struct kbr_log_env *env, const char *name,
+		 const u8 topic_id[16], const struct kbr_log_config *config, bool clean,
+		 s64 recovery_point, s64 start_checkpoint, struct kbr_log_report *report);
+
+/** kbr_log_close() - clean stop: sync, producer snapshot, trim indexes, close files. No user may remain. Returns the first error. */
+int kbr_log_close(struct kbr_log *log);
+/** kbr_log_abandon() - release memory and files without touching the disk (failed start, crash tests) */
+void kbr_log_abandon(struct kbr_log *log);
+/** kbr_log_delete() - close and remove: renamed to "<name>.<hex>-delete", then unlinked */
+int kbr_log_delete(struct kbr_log *log);
+/** kbr_log_delete_leftovers() - remove "*-delete" directories that a crash left in the broker directory */
+int kbr_log_delete_leftovers(struct kbr_dir *dir);
+
+/** kbr_log_set_epoch() - appends from now on carry @epoch (>= the last); written to leader-epoch-checkpoint before the first append */
+int kbr_log_set_epoch(struct kbr_log *log, s32 epoch);
+/** kbr_log_epoch_end() - Kafka's endOffsetFor(@epoch): fills the epoch found and its end offset (-1/-1 unknown) */
+void kbr_log_epoch_end(struct kbr_log *log, s32 epoch, s32 *found, s64 *end);
+
+static inline s64 kbr_log_start(const struct kbr_log *log)
+{
+	return smp_load_acquire(&log->start);	/* pairs with the release in log_retention.c */
+}
+
+static inline s64 kbr_log_end(const struct kbr_log *log)
+{
+	return smp_load_acquire(&log->end);	/* pairs with the release in kbr_log_append() */
+}
+
+static inline s64 kbr_log_synced(const struct kbr_log *log)
+{
+	return smp_load_acquire(&log->synced);	/* pairs with the release in kbr_log_sync_done() */
+}
+
+/**
+ * struct kbr_append - one append: in and out
+ * @buf: one or more whole batches back to back, in kernel memory; they were
+ *	validated (kbr_batch_validate()) and are stamped in place
+ * @len: bytes
+ * @verdicts: what validation found, one a batch
+ * @batches: number of batches
+ * @as_follower: keep the offsets and epochs that are in the batches
+ * @now_ms: append time
+ * @base_offset: out: offset of the first record
+ * @last_offset: out: offset of the last record
+ * @log_append_time: out: ms or -1
+ * @duplicate: out: an idempotent producer's repeat; nothing was appended and
+ *	@base_offset is that of the first time
+ */
+struct kbr_append {
+	void *buf;
+	size_t len;
+	const struct kbr_batch_verdict *verdicts;
+	unsigned int batches;
+	bool as_follower;
+	s64 now_ms;
+	s64 base_offset;
+	s64 last_offset;
+	s64 log_append_time;
+	bool duplicate;
+};
+
+/**
+ * kbr_log_append() - the one append entry
+ *
+ * Stamps offsets, epoch and append time, checks idempotent sequences, rolls
+ * if needed, writes to the page cache, indexes, publishes the new end. All or
+ * nothing: after an error nothing is visible and the file is cut back.
+ * Does not sync: the caller asks the syncer if somebody waits.
+ *
+ * Context: process; takes @log->lock. Callers must not hold user pages.
+ * Return: 0; -ENOSPC; -EIO and @log->stopped; -EILSEQ out of order sequence;
+ * -EKEYEXPIRED stale producer epoch; -EINTR if @interruptible and a signal came before the
+ * lock was had; -ENODEV closed.
+ */
+int kbr_log_append(struct kbr_log *log, struct kbr_append *append, bool interruptible);
+
+/** kbr_log_request_sync() - have everything appended so far synced soon; @waiters as in kbr_syncer_request() */
+void kbr_log_request_sync(struct kbr_log *log, unsigned int waiters);
+
+/**
+ * struct kbr_log_pos - a reader's place; belongs to one reader, zero it to start
+ * @offset: next offset wanted
+ * @base: base offset of the segment of @file_pos (a hint)
+ * @file_pos: position of the batch that begins at or before @offset (a hint)
+ * @hint: @base and @file_pos are set
+ *
+ * The hint lets a sequential reader go on without the index. It is checked
+ * against the segment list and thrown away when stale.
+ */
+struct kbr_log_pos {
+	s64 offset;
+	s64 base;
+	u32 file_pos;
+	bool hint;
+};
+
+/**
+ * struct kbr_log_slice - whole batches, contiguous in one segment file
+ * @file: the file, with a reference that kbr_log_unmap() drops
+ * @seg: its segment, with a reference
+ * @pos: file position of the first batch
+ * @len: bytes, whole batches only
+ * @next: offset after the last batch
+ * @next_pos: where the batch after it will be
+ */
+struct kbr_log_slice {
+	struct kbr_file *file;
+	struct kbr_segment *seg;
+	loff_t pos;
+	size_t len;
+	s64 next;
+	struct kbr_log_pos next_pos;
+};
+
+/**
+ * kbr_log_map() - the one read entry: find whole batches to read
+ * @pos: reader's place; its hint may be refreshed
+ * @limit: only batches that end below this offset (the high watermark)
+ * @max: at most so many bytes, but always at least one batch
+ * @slice: result
+ *
+ * The first batch may begin before @pos->offset. Takes no lock; may sleep to
+ * open a file or read its headers.
+ *
+ * Return: 1 with a slice; 0 nothing below @limit; -ERANGE @pos->offset is
+ * below the log start or above the end; -EBADMSG damage, at @pos->offset;
+ * -EIO, -ENOMEM.
+ */
+int kbr_log_map(struct kbr_log *log, struct kbr_log_pos *pos, s64 limit, size_t max,
+		struct kbr_log_slice *slice);
+void kbr_log_unmap(struct kbr_log_slice *slice);
+
+/**
+ * kbr_log_read() - copy whole batches from @pos on to @to, and advance @pos
+ * @room: out if -EMSGSIZE: bytes that the first batch needs
+ *
+ * Return: bytes (whole batches); 0 nothing below @limit; -EMSGSIZE the first
+ * batch does not fit (nothing copied); -EFAULT; else as kbr_log_map().
+ */
+ssize_t kbr_log_read(struct kbr_log *log, struct kbr_log_pos *pos, s64 limit,
+		     struct iov_iter *to, size_t *room);
+
+/**
+ * kbr_log_find_time() - first record with a timestamp at or after @timestamp
+ * @limit: look below this offset only
+ * @offset: out: exact record offset, -1 if none
+ * @found: out: that record's timestamp, -1 if none
+ */
+int kbr_log_find_time(struct kbr_log *log, s64 timestamp, s64 limit, s64 *offset, s64 *found);
+
+/** kbr_log_set_start() - delete-records: raise the log start to @offset (<= end); whole segments below go */
+int kbr_log_set_start(struct kbr_log *log, s64 offset);
+
+/** kbr_log_retain() - apply retention.ms and .bytes and segment.ms, nothing at or above @hw; returns segments removed or an error */
+int kbr_log_retain(struct kbr_log *log, s64 hw, s64 now_ms);
+
+/** kbr_log_truncate() - cut everything from @offset on (followers; repair) */
+int kbr_log_truncate(struct kbr_log *log, s64 offset);
+
+/**
+ * kbr_log_repair() - after a failed sync: drop the cached, unsynced range,
+ * read it back from the disk, cut at the last good batch, roll to a new
+ * segment and allow appends again
+ * @lost: out: offset from which records are gone, -1 if none
+ */
+int kbr_log_repair(struct kbr_log *log, s64 *lost);
+
+/**
+ * kbr_log_scrub() - verify one sealed segment's checksums
+ * @base: in/out: base offset of the segment to check next (0 starts); S64_MAX when through
+ * @budget: bytes to read at most; continues inside a segment next time
+ * @damaged: out: offset of the first bad batch, -1 if none
+ */
+int kbr_log_scrub(struct kbr_log *log, struct kbr_log_pos *pos, size_t budget, s64 *damaged);
+
+/** struct kbr_log_stats - for netlink */
+struct kbr_log_stats {
+	unsigned int segments;
+	u64 bytes;
+	u64 unsynced_bytes;
+	unsigned int producers;
+	s64 max_timestamp;
+};
+
+void kbr_log_get_stats(struct kbr_log *log, struct kbr_log_stats *stats);
+
+#endif /* _KBR_STORAGE_LOG_H */

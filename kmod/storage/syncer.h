@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Group commit: one slow disk sync serves every writer that waits, across
+ * the partitions of one broker.
+ *
+ * A log with bytes that somebody waits for registers here. One worker per
+ * broker takes all registered logs, waits an adaptive moment for the writers
+ * of the previous round to join (only if more than one did), notes each log's
+ * end, writes all back, syncs once (kbr_file_sync_many()) and tells each log
+ * up to where it is durable.
+ */
+#ifndef _KBR_STORAGE_SYNCER_H
+#define _KBR_STORAGE_SYNCER_H
+
+#include <linux/list.h>
+#include <linux/types.h>
+#include "storage/file.h"
+
+struct kbr_syncer;
+
+/**
+ * struct kbr_sync_target - embedded in what can be synced (a log)
+ * @node: on the syncer's list (syncer's lock)
+ * @waiters: writers that joined since the last round (syncer's lock)
+ * @queued: on the list
+ * @busy: a round that includes it is running
+ * @ops: how to reach it
+ */
+struct kbr_sync_target {
+	struct list_head node;
+	unsigned int waiters;
+	bool queued;
+	bool busy;
+	const struct kbr_sync_ops *ops;
+};
+
+/**
+ * struct kbr_sync_ops - what the syncer asks of a target, from its worker
+ * @collect: note the present end and give the files that must be durable for
+ *	it: up to @max, with a reference each; returns how many (0: nothing to
+ *	do), or a negative errno. Called again in the same round until it
+ *	returns fewer than @max. Takes no lock that is held over I/O for long.
+ * @done: the noted end is durable (@err 0) or the sync failed; drops the
+ *	references of the files given by @collect
+ */
+struct kbr_sync_ops {
+	int (*collect)(struct kbr_sync_target *target, struct kbr_file **files, unsigned int max);
+	void (*done)(struct kbr_sync_target *target, int err);
+};
+
+/** struct kbr_syncer_stats - for "broker describe" and the benchmarks */
+struct kbr_syncer_stats {
+	u64 rounds;
+	u64 files;
+	u64 waiters;
+	u64 errors;
+	u64 usecs;
+};
+
+/** kbr_syncer_create() - one per broker; NULL on -ENOMEM */
+struct kbr_syncer *kbr_syncer_create(struct kbr_dir *dir, const char *name);
+/** kbr_syncer_destroy() - finishes the round under way; no target may be registered afterwards */
+void kbr_syncer_destroy(struct kbr_syncer *syncer);
+
+void kbr_sync_target_init(struct kbr_sync_target *target, const struct kbr_sync_ops *ops);
+/** kbr_syncer_request() - have @target synced soon; @waiters is how many writers will wait for it (0: nobody, no hurry). Any context that may take a spinlock. */
+void kbr_syncer_request(struct kbr_syncer *syncer, struct kbr_sync_target *target, unsigned int waiters);
+/** kbr_syncer_flush() - sync @target now if it is queued and wait until no round touches it */
+void kbr_syncer_flush(struct kbr_syncer *syncer, struct kbr_sync_target *target);
+/** kbr_syncer_remove() - forget @target; waits for a round that touches it */
+void kbr_syncer_remove(struct kbr_syncer *syncer, struct kbr_sync_target *target);
+void kbr_syncer_get_stats(struct kbr_syncer *syncer, struct kbr_syncer_stats *stats);
+
+#endif /* _KBR_STORAGE_SYNCER_H */
