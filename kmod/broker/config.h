@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Configs by Kafka's names: one table for topics, one for brokers, with type,
+ * range, default, and where the value lives.
+ */
+#ifndef _KBR_BROKER_CONFIG_H
+#define _KBR_BROKER_CONFIG_H
+
+#include <linux/types.h>
+#include "base/limits.h"
+#include "base/refusal.h"
+#include "storage/log.h"
+
+/**
+ * struct kbr_topic_config - every config of a topic, effective values
+ * @log: what storage obeys
+ * @flush_async: flush.policy=async: acknowledge before the disk has it
+ * @min_insync_replicas: min.insync.replicas
+ * @compression: compression.type (only "producer" and "uncompressed" recompress nothing)
+ * @delivery_timeout_ms: delivery.timeout.ms: how long write() waits for its acks
+ * @flush_messages: flush.messages
+ * @flush_ms: flush.ms
+ */
+struct kbr_topic_config {
+	struct kbr_log_config log;
+	bool flush_async;
+	u32 min_insync_replicas;
+	s64 delivery_timeout_ms;
+	s64 flush_messages;
+	s64 flush_ms;
+};
+
+/**
+ * struct kbr_broker_config - every config of a broker, effective values
+ * @topic: defaults for topics (log.* names)
+ * @num_partitions: num.partitions
+ * @default_replication_factor: default.replication.factor
+ * @retention_check_ms: log.retention.check.interval.ms
+ * @checkpoint_ms: log.flush.offset.checkpoint.interval.ms
+ * @producer_expiration_ms: producer.id.expiration.ms
+ * @files_max: open segment files kept
+ * @unsynced_bytes_max: bytes appended and not synced before writers wait
+ * @recovery_threads: num.recovery.threads.per.data.dir
+ * @scrub_bytes_per_s: log.scrub.bytes.per.second; 0 off
+ * @auto_create_topics: auto.create.topics.enable (for the listener)
+ */
+struct kbr_broker_config {
+	struct kbr_topic_config topic;
+	u32 num_partitions;
+	u32 default_replication_factor;
+	s64 retention_check_ms;
+	s64 checkpoint_ms;
+	s64 producer_expiration_ms;
+	u32 files_max;
+	u64 unsynced_bytes_max;
+	u32 recovery_threads;
+	u64 scrub_bytes_per_s;
+	bool auto_create_topics;
+};
+
+/**
+ * struct kbr_config_set - the configs that somebody set explicitly, as text
+ *
+ * Sorted by name, unique; an owned, bounded list. An empty set is all zero.
+ */
+struct kbr_config_set {
+	unsigned int count;
+	struct kbr_config_entry *entries;
+};
+
+struct kbr_config_entry {
+	char *name;
+	char *value;
+};
+
+int kbr_config_set_put(struct kbr_config_set *set, const char *name, const char *value);
+int kbr_config_set_del(struct kbr_config_set *set, const char *name);
+const char *kbr_config_set_get(const struct kbr_config_set *set, const char *name);
+int kbr_config_set_copy(struct kbr_config_set *to, const struct kbr_config_set *from);
+void kbr_config_set_free(struct kbr_config_set *set);
+
+void kbr_broker_config_default(struct kbr_broker_config *config);
+/** kbr_broker_config_apply() - defaults, then @set; unknown names and bad values are -EINVAL with the sentence in @why */
+int kbr_broker_config_apply(struct kbr_broker_config *config, const struct kbr_config_set *set,
+			    struct kbr_refusal *why);
+/** kbr_topic_config_apply() - the broker's defaults, then @set, and the rules between values */
+int kbr_topic_config_apply(struct kbr_topic_config *config, const struct kbr_broker_config *broker,
+			   const struct kbr_config_set *set, struct kbr_refusal *why);
+
+/**
+ * kbr_config_describe() - the @index-th config of a topic (@topic set) or of a broker
+ * @value: buffer for the effective value as text (KBR_CONFIG_VALUE_MAX + 1)
+ * @is_default: not set explicitly
+ * Return: its name, or NULL past the end.
+ */
+const char *kbr_topic_config_describe(const struct kbr_topic_config *config,
+				      const struct kbr_config_set *set, unsigned int index,
+				      char *value, bool *is_default);
+const char *kbr_broker_config_describe(const struct kbr_broker_config *config,
+				       const struct kbr_config_set *set, unsigned int index,
+				       char *value, bool *is_default);
+
+#endif /* _KBR_BROKER_CONFIG_H */

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * News from the broker layer to whoever listens above it (netlink).
+ */
+#ifndef _KBR_BROKER_EVENT_H
+#define _KBR_BROKER_EVENT_H
+
+#include <linux/types.h>
+#include "broker/net.h"
+
+struct kbr_broker;
+struct kbr_topic;
+struct kbr_partition;
+struct kbr_op;
+
+enum kbr_event_kind {
+	KBR_EVENT_BROKER,	/* state or settings changed */
+	KBR_EVENT_TOPIC_NEW,
+	KBR_EVENT_TOPIC_SET,
+	KBR_EVENT_TOPIC_DEL,
+	KBR_EVENT_PARTITION,	/* role, error, recovery, log start by delete-records */
+	KBR_EVENT_OP,
+};
+
+/**
+ * struct kbr_event - one change; pointers are valid during the call only
+ * @kind: what changed; the matching pointer is set
+ * @seq: sequence number in the namespace, without gaps
+ */
+struct kbr_event {
+	enum kbr_event_kind kind;
+	u64 seq;
+	struct kbr_net *knet;
+	struct kbr_broker *broker;
+	struct kbr_topic *topic;
+	struct kbr_partition *part;
+	struct kbr_op *op;
+};
+
+/** Listener: called in process context, may sleep, holds no lock of ours that is inner to the admin mutex */
+typedef void (*kbr_event_listener)(const struct kbr_event *event);
+
+/** kbr_event_set_listener() - the one listener; NULL takes it away and waits until no call runs */
+void kbr_event_set_listener(kbr_event_listener listener);
+void kbr_event_raise(struct kbr_net *knet, struct kbr_event *event);
+
+#endif /* _KBR_BROKER_EVENT_H */

@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * A partition: the only door to a log for every front end.
+ *
+ * Role, high watermark, waiters. Standalone it leads and its high watermark is
+ * the synced end (flush.policy=async: the log end). Replication will set the
+ * high watermark from the in-sync set through the same function.
+ */
+#ifndef _KBR_BROKER_PARTITION_H
+#define _KBR_BROKER_PARTITION_H
+
+#include <linux/types.h>
+#include <linux/uio.h>
+#include <linux/wait.h>
+
+#include "broker/topic.h"
+#include "codec/batch.h"
+#include "storage/log.h"
+
+enum kbr_partition_state {
+	KBR_PARTITION_OFFLINE,		/* not opened, or could not be */
+	KBR_PARTITION_LEADER,
+	KBR_PARTITION_REPAIRING,	/* a sync failed; being read back */
+	KBR_PARTITION_FAILED,		/* stopped at damage or an I/O error, see @error */
+	KBR_PARTITION_DELETED,
+};
+
+/**
+ * struct kbr_partition - one partition; freed with its topic
+ * @log: its log
+ * @topic: its topic (no reference: the topic owns the partition)
+ * @index: its number
+ * @minor: minor of its device node
+ * @state: enum kbr_partition_state
+ * @error: errno that made it REPAIRING or FAILED
+ * @damaged: offset of damage found by recovery or the scrub, -1 none
+ * @hw: high watermark (release/acquire)
+ * @wait: readers at the end and writers that wait for their acks
+ * @repair: work item
+ * @scrub: where the scrub goes on
+ */
+struct kbr_partition {
+	struct kbr_log log;
+	struct kbr_topic *topic;
+	u32 index;
+	u32 minor;
+	enum kbr_partition_state state;
+	int error;
+	s64 damaged;
+	s64 hw;
+	wait_queue_head_t wait;
+	struct work_struct repair;
+	struct kbr_log_pos scrub;
+};
+
+#define KBR_ACKS_NONE	0
+#define KBR_ACKS_LEADER	1
+#define KBR_ACKS_ALL	(-1)
+
+/**
+ * struct kbr_produce - one produce: in and out
+ * @buf: whole batches back to back in kernel memory; stamped in place
+ * @len: bytes (<= KBR_WRITE_BYTES_MAX, or one batch)
+ * @acks: KBR_ACKS_*
+ * @trusted: built by our own code from checked parts: not validated again;
+ *	@verdict must then describe the one batch
+ * @nowait: -EAGAIN instead of waiting for unsynced bytes to fall
+ * @verdict: see @trusted
+ * @base_offset: out
+ * @last_offset: out
+ * @records: out
+ * @log_append_time: out: ms or -1
+ * @fault: out: why a batch was refused
+ */
+struct kbr_produce {
+	void *buf;
+	size_t len;
+	int acks;
+	bool trusted;
+	bool nowait;
+	struct kbr_batch_verdict verdict;
+	s64 base_offset;
+	s64 last_offset;
+	u32 records;
+	s64 log_append_time;
+	enum kbr_batch_fault fault;
+};
+
+/**
+ * kbr_partition_produce() - validate and append; does not wait for acks
+ *
+ * Asks for a sync where @p->acks needs one (and lets the background do it
+ * otherwise). Interruptible until the append begins.
+ *
+ * Return: 0; -EBADMSG, -EINVAL, -EMSGSIZE, -EFBIG, -ETIME, -EOPNOTSUPP as
+ * kbr_batch_validate(); -ENOLINK in-sync set too small; -ENODEV gone;
+ * -EIO stopped; -ENOSPC; -EROFS internal topic; -EAGAIN; -EINTR; -ENOMEM;
+ * -EILSEQ, -EKEYEXPIRED idempotent producer.
+ */
+int kbr_partition_produce(struct kbr_partition *part, struct kbr_produce *p);
+
+/**
+ * kbr_partition_wait_acks() - wait until @offset is committed
+ * @offset: last offset of what was appended
+ * @timeout_ms: delivery.timeout.ms
+ *
+ * Only a fatal signal ends the wait early. Return: 0; -ETIMEDOUT; -EINTR;
+ * -EIO the sync failed (the records may be gone); -ENODEV deleted or stopped.
+ */
+int kbr_partition_wait_acks(struct kbr_partition *part, s64 offset, s64 timeout_ms);
+
+/** kbr_partition_sync() - fsync: everything up to @end (exclusive) is committed; kicks a sync and waits as above */
+int kbr_partition_sync(struct kbr_partition *part, s64 end);
+
+/** kbr_partition_hw() - high watermark */
+static inline s64 kbr_partition_hw(const struct kbr_partition *part)
+{
+	return smp_load_acquire(&part->hw);	/* pairs with the release in kbr_partition_advance() */
+}
+
+/**
+ * kbr_partition_read() - whole batches from @pos on, below the high watermark
+ *
+ * Return: as kbr_log_read(); 0 at the high watermark; -ENODATA gone (end of file).
+ */
+ssize_t kbr_partition_read(struct kbr_partition *part, struct kbr_log_pos *pos,
+			   struct iov_iter *to, size_t *room);
+
+int kbr_partition_find_time(struct kbr_partition *part, s64 timestamp, s64 *offset, s64 *found);
+
+/** kbr_partition_advance() - storage's news: the end or the synced end moved, or a sync failed; moves the high watermark and wakes */
+void kbr_partition_advance(struct kbr_partition *part, int err);
+/** kbr_partition_wake() - wake everybody who sleeps on it (death of topic or broker) */
+void kbr_partition_wake(struct kbr_partition *part);
+
+static inline struct kbr_partition *kbr_partition_of(struct kbr_log *log)
+{
+	return container_of(log, struct kbr_partition, log);
+}
+
+const char *kbr_partition_state_name(enum kbr_partition_state state);
+
+#endif /* _KBR_BROKER_PARTITION_H */
