@@ -1,0 +1,154 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# tests/lib/setup.sh PURPOSE...: install what a purpose needs and the machine
+# lacks, with apt and without questions, and say what is done. Purposes:
+#
+#	build-6.1, build-6.12	compile the module for that stock kernel
+#	tools		compile the command and the library
+#	vm-6.1, vm-6.12		boot that stock kernel in a virtual machine
+#	uml		build and run the user-mode kernel
+#	unit, fuzz	compile the codec in user space; with libFuzzer
+#	checks		static checks
+#	docs, bench, coverage
+#	demo		what "make demo" needs: build, tools and vm for one kernel
+#	check		what "make check" needs
+#	all		everything
+#
+# Kernel images are unpacked into the cache rather than installed, unless a
+# dependency of the headers installs them: nobody wants a new boot entry from a
+# test. The machine's apt sources are never touched.
+set -euo pipefail
+. "$(dirname "$0")/common.sh"
+
+packages_for()
+{
+	case $1 in
+	build-6.1)  echo make gcc libc6-dev kmod xz-utils linux-headers-amd64 ;;
+	build-6.12) echo make gcc libc6-dev kmod xz-utils linux-headers-6.12-amd64 ;;
+	tools)      echo make gcc libc6-dev pkg-config libnl-3-dev libnl-genl-3-dev libzstd-dev liblz4-dev libsnappy-dev zlib1g-dev ;;
+	vm-*)       echo qemu-system-x86 busybox-static e2fsprogs kmod cpio xz-utils iproute2 ;;
+	uml)        echo make gcc libc6-dev flex bison bc libelf-dev libssl-dev xz-utils linux-source-6.12 ccache e2fsprogs python3 kmod ;;
+	unit)       echo make gcc libc6-dev python3 libzstd-dev liblz4-dev libsnappy-dev zlib1g-dev ;;
+	fuzz)       echo clang libclang-rt-14-dev llvm make ;;
+	checks)     echo sparse perl shellcheck python3 python3-yaml python3-jsonschema linux-source-6.12 xz-utils ;;
+	selftests)  echo dmsetup python3 util-linux strace ;;
+	docs)       echo python3-docutils man-db ;;
+	bench)      echo redis-server redis-tools gcc libc6-dev python3 ;;
+	coverage)   echo lcov ;;
+	*)          return 1 ;;
+	esac
+}
+
+expand()
+{
+	local kernel=${KBROKER_KERNEL:-6.1}
+
+	case $1 in
+	demo)  echo "build-$kernel tools vm-$kernel" ;;
+	check) echo build-6.1 build-6.12 tools vm-6.1 vm-6.12 uml unit fuzz checks selftests docs ;;
+	all)   echo build-6.1 build-6.12 tools vm-6.1 vm-6.12 uml unit fuzz checks selftests docs bench coverage ;;
+	*)     echo "$1" ;;
+	esac
+}
+
+as_root()
+{
+	if [ "$(id -u)" = 0 ]; then
+		"$@"
+	elif command -v sudo >/dev/null; then
+		sudo "$@"
+	else
+		kb_die "packages are missing and only root can install them: $*"
+	fi
+}
+
+installed() { [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]; }
+
+apt_log=$KB_CACHE/setup.log
+quietly()
+{
+	"$@" >>"$apt_log" 2>&1 </dev/null || { tail -15 "$apt_log" >&2; kb_die "failed: $* (all of it: $apt_log)"; }
+}
+
+apt_updated=
+apt_update()
+{
+	[ -z "$apt_updated" ] || return 0
+	kb_say "setup: reading the package lists"
+	# One broken third-party source must not stop what Debian's own provide.
+	as_root apt-get -q -o DPkg::Lock::Timeout=600 update >>"$apt_log" 2>&1 </dev/null || true
+	apt_updated=1
+}
+
+install_missing()
+{
+	local p missing=()
+
+	for p; do
+		installed "$p" || missing+=("$p")
+	done
+	[ ${#missing[@]} -gt 0 ] || return 0
+	apt_update
+	kb_say "setup: installing ${missing[*]}"
+	quietly as_root env DEBIAN_FRONTEND=noninteractive apt-get -q -y -o DPkg::Lock::Timeout=600 \
+		-o Dpkg::Use-Pty=0 install --no-install-recommends "${missing[@]}"
+}
+
+# The image of the kernel whose headers the module is built for.
+fetch_kernel()
+{
+	local series=$1 kver dir
+
+	kver=$(kb_kver "$series") || kb_die "no headers of Linux $series"
+	kb_kernel_root "$kver" >/dev/null && return 0
+	apt_update
+	kb_say "setup: unpacking linux-image-$kver into the cache"
+	dir=$KB_CACHE/kernel/$kver.new
+	rm -rf "$dir"
+	mkdir -p "$dir/deb"
+	(cd "$dir/deb" && quietly apt-get -q -o APT::Sandbox::User=root download "linux-image-$kver")
+	quietly dpkg-deb -x "$dir"/deb/*.deb "$dir"
+	rm -rf "$dir/deb"
+	if [ ! -d "$dir/usr/lib/modules" ]; then
+		mkdir -p "$dir/usr"
+		mv "$dir/lib" "$dir/usr/lib"
+	fi
+	ln -sfn usr/lib "$dir/lib"
+	quietly /sbin/depmod -b "$dir" "$kver"
+	rm -rf "$KB_CACHE/kernel/$kver"
+	mv "$dir" "$KB_CACHE/kernel/$kver"
+}
+
+main()
+{
+	local purpose part packages=() purposes=()
+
+	[ $# -gt 0 ] || { sed -n '3,22s/^# \{0,1\}//p' "$0" >&2; exit 2; }
+	mkdir -p "$KB_CACHE"
+	# Two checkouts may set up at once.
+	exec 8>"$KB_CACHE/.setup.lock"
+	flock 8
+	for purpose; do
+		for part in $(expand "$purpose"); do
+			packages_for "$part" >/dev/null || kb_die "no such purpose: $part"
+			purposes+=("$part")
+			# shellcheck disable=SC2207 # package names have no blanks
+			packages+=($(packages_for "$part"))
+		done
+	done
+	case " ${purposes[*]} " in
+	*" vm-6.1 "*) packages+=(linux-headers-amd64) ;;
+	esac
+	case " ${purposes[*]} " in
+	*" vm-6.12 "*) packages+=(linux-headers-6.12-amd64) ;;
+	esac
+	install_missing $(printf '%s\n' "${packages[@]}" | sort -u)
+	for part in "${purposes[@]}"; do
+		case $part in
+		vm-*) fetch_kernel "${part#vm-}" ;;
+		esac
+	done
+}
+
+main "$@"
