@@ -143,7 +143,8 @@ main()
 	case " ${purposes[*]} " in
 	*" vm-6.12 "*) packages+=(linux-headers-6.12-amd64) ;;
 	esac
-	install_missing $(printf '%s\n' "${packages[@]}" | sort -u)
+	mapfile -t packages < <(printf '%s\n' "${packages[@]}" | sort -u)
+	install_missing "${packages[@]}"
 	for part in "${purposes[@]}"; do
 		case $part in
 		vm-*) fetch_kernel "${part#vm-}" ;;
