@@ -35,6 +35,9 @@ enum kbr_partition_state {
  * @error: errno that made it REPAIRING or FAILED
  * @damaged: offset of damage found by recovery or the scrub, -1 none
  * @hw: high watermark (release/acquire)
+ * @failures: syncs that failed; a writer whose @failures differs from that of
+ *	its produce may have lost its records (release/acquire)
+ * @accounted: bytes of this log in the broker's @unsynced (xchg)
  * @wait: readers at the end and writers that wait for their acks
  * @repair: work item
  * @scrub: where the scrub goes on
@@ -47,7 +50,9 @@ struct kbr_partition {
 	enum kbr_partition_state state;
 	int error;
 	s64 damaged;
+	u32 failures;
 	s64 hw;
+	u64 accounted;
 	wait_queue_head_t wait;
 	struct work_struct repair;
 	struct kbr_log_pos scrub;
@@ -64,12 +69,14 @@ struct kbr_partition {
  * @acks: KBR_ACKS_*
  * @trusted: built by our own code from checked parts: not validated again;
  *	@verdict must then describe the one batch
+ * @internal: the broker's own code writes to an internal topic
  * @nowait: -EAGAIN instead of waiting for unsynced bytes to fall
  * @verdict: see @trusted
  * @base_offset: out
  * @last_offset: out
  * @records: out
  * @log_append_time: out: ms or -1
+ * @failures: out: what kbr_partition_wait_acks() compares
  * @fault: out: why a batch was refused
  */
 struct kbr_produce {
@@ -77,12 +84,14 @@ struct kbr_produce {
 	size_t len;
 	int acks;
 	bool trusted;
+	bool internal;
 	bool nowait;
 	struct kbr_batch_verdict verdict;
 	s64 base_offset;
 	s64 last_offset;
 	u32 records;
 	s64 log_append_time;
+	u32 failures;
 	enum kbr_batch_fault fault;
 };
 
@@ -102,15 +111,24 @@ int kbr_partition_produce(struct kbr_partition *part, struct kbr_produce *p);
 /**
  * kbr_partition_wait_acks() - wait until @offset is committed
  * @offset: last offset of what was appended
+ * @failures: kbr_produce.failures of that append: offsets are used again after
+ *	a failed sync cut the log, so the offset alone does not tell
  * @timeout_ms: delivery.timeout.ms
  *
  * Only a fatal signal ends the wait early. Return: 0; -ETIMEDOUT; -EINTR;
  * -EIO the sync failed (the records may be gone); -ENODEV deleted or stopped.
  */
-int kbr_partition_wait_acks(struct kbr_partition *part, s64 offset, s64 timeout_ms);
+int kbr_partition_wait_acks(struct kbr_partition *part, s64 offset, u32 failures,
+			    s64 timeout_ms);
 
-/** kbr_partition_sync() - fsync: everything up to @end (exclusive) is committed; kicks a sync and waits as above */
-int kbr_partition_sync(struct kbr_partition *part, s64 end);
+/**
+ * kbr_partition_sync() - fsync: everything up to @end (exclusive) is durable
+ * @failures: kbr_produce.failures of the first write since the last fsync
+ *
+ * Kicks a sync and waits for it, at most delivery.timeout.ms, whatever
+ * flush.policy says. Return: as kbr_partition_wait_acks().
+ */
+int kbr_partition_sync(struct kbr_partition *part, s64 end, u32 failures);
 
 /** kbr_partition_hw() - high watermark */
 static inline s64 kbr_partition_hw(const struct kbr_partition *part)
