@@ -40,12 +40,14 @@ struct kbr_record {
  * @pos: next byte
  * @end: end of the records
  * @left: records not yet returned
+ * @last_delta: offset delta of the record last returned, -1 before the first
  */
 struct kbr_record_iter {
 	struct kbr_batch batch;
 	const u8 *pos;
 	const u8 *end;
 	s32 left;
+	s32 last_delta;
 };
 
 /**
@@ -62,7 +64,9 @@ void kbr_record_iter_init(struct kbr_record_iter *it, const struct kbr_batch *ba
  * kbr_record_next() - the next record
  *
  * Every length is checked against the record and the buffer. Compacted
- * batches (gaps in the offset deltas) are accepted if the deltas rise.
+ * batches (gaps in the offset deltas) are accepted if the deltas rise and stay
+ * within the batch's. Bytes left over after the last record are damage too.
+ * After -EBADMSG the walk stays where it is.
  *
  * Return: 1 with @rec filled; 0 at the end; -EBADMSG.
  */
