@@ -41,33 +41,50 @@ enum kbr_broker_state {
 
 /**
  * struct kbr_broker - one broker
- * @ref: kref
- * @node: on the module's list of names (kbr_broker_names lock, in broker.c)
- * @knet: its namespace; NULL once the namespace is gone
+ * @ref: kref: the namespace's table, the running state, each topic, each work
+ *	item under way hold one
+ * @node: on the module's list of names (its mutex is in broker.c)
+ * @knet: its namespace; a reference
  * @net_gone: the namespace ended
  * @name: "kbroker", also the directory below /dev and the mount's source
  * @dir_path: directory as given by whoever started it
+ * @dir: that directory
+ * @lock_file: its ".lock", open while it runs
  * @id: node.id
  * @directory_id: directory.id of meta.properties
- * @uid: owner of /dev/<name> and default owner of topics
+ * @uid: owner of /dev/<name> and default owner of topics (READ_ONCE)
  * @gid: group, likewise
- * @mode: default mode of topics' nodes (e.g. 0660)
- * @state: enum kbr_broker_state (@state_lock)
+ * @mode: default mode of topics' nodes (e.g. 0660), likewise
+ * @state: enum kbr_broker_state (READ_ONCE; changed under the admin mutex)
  * @dead: no new I/O (READ_ONCE; set before synchronize_srcu(&io))
+ * @give_up: the start under way is to be given up (READ_ONCE)
+ * @clean: it stopped cleanly last time (set by its start)
  * @io: read side held by every partition I/O section; never while waiting
- * @config: effective configs (@topics_sem)
+ * @config: effective configs; altered field by field while in use
  * @config_set: those set explicitly (@topics_sem)
  * @env: what the logs share
+ * @env_ready: @env and its syncer exist
  * @topics: by name, sorted (@topics_sem)
  * @topics_sem: see locking.rst; never held over a disk
  * @topics_count: topics
  * @partitions_count: partitions of all topics
  * @metadata: the log of topics and configs
- * @ops_wq: ordered: operations run one after the other
+ * @ops_wq: ordered: start, topic operations, stop run one after the other
  * @work_wq: upkeep, recovery, scrub, repair
- * @upkeep: periodic: retention, checkpoints, file cache
+ * @stop: the work that ends it
+ * @stop_op: the operation of @stop, or NULL
+ * @release: frees it, on the module's own workqueue
+ * @upkeep: periodic: retention, checkpoints, file cache, scrub
+ * @checkpoints_due: an offset that checkpoints hold has moved
+ * @checkpointed_ms: when they were last written (upkeep)
+ * @retained_ms: when retention last ran (upkeep)
+ * @scrub_ms: when the scrub last ran (upkeep)
+ * @scrub_topic: topic that the scrub is in
+ * @scrub_index: partition that the scrub is in
+ * @reserve: the reserve file is there
  * @unsynced: bytes appended and not yet synced, all logs
  * @unsynced_wait: writers that wait for @unsynced to fall
+ * @lost_records: records that failed syncs took after they were acknowledged
  * @handles: open devices
  * @started_ms: wall clock of the start
  */
@@ -78,6 +95,8 @@ struct kbr_broker {
 	bool net_gone;
 	char name[KBR_BROKER_NAME_MAX + 1];
 	char *dir_path;
+	struct kbr_dir *dir;
+	struct kbr_file *lock_file;
 	s32 id;
 	u8 directory_id[16];
 	kuid_t uid;
@@ -85,10 +104,13 @@ struct kbr_broker {
 	umode_t mode;
 	enum kbr_broker_state state;
 	bool dead;
+	bool give_up;
+	bool clean;
 	struct srcu_struct io;
 	struct kbr_broker_config config;
 	struct kbr_config_set config_set;
 	struct kbr_log_env env;
+	bool env_ready;
 	struct rb_root topics;
 	struct rw_semaphore topics_sem;
 	unsigned int topics_count;
@@ -96,15 +118,32 @@ struct kbr_broker {
 	struct kbr_metadata *metadata;
 	struct workqueue_struct *ops_wq;
 	struct workqueue_struct *work_wq;
+	struct work_struct stop;
+	struct kbr_op *stop_op;
+	struct work_struct release;
 	struct delayed_work upkeep;
+	atomic_t checkpoints_due;
+	s64 checkpointed_ms;
+	s64 retained_ms;
+	s64 scrub_ms;
+	char scrub_topic[KBR_TOPIC_NAME_MAX + 1];
+	u32 scrub_index;
+	bool reserve;
 	atomic64_t unsynced;
 	wait_queue_head_t unsynced_wait;
+	atomic64_t lost_records;
 	atomic_t handles;
 	s64 started_ms;
 };
 
 /**
  * struct kbr_broker_params - what "broker start" gives
+ * @name: "kbroker" or another
+ * @dir: absolute path
+ * @id: node.id, -1: what meta.properties says, or 1
+ * @uid: owner
+ * @gid: group
+ * @mode: default mode of topics
  * @configs: taken over (zeroed) on success
  */
 struct kbr_broker_params {
@@ -125,9 +164,12 @@ struct kbr_broker_params {
  */
 int kbr_broker_start(struct kbr_net *knet, struct kbr_broker_params *params, u32 *op_id,
 		     struct kbr_refusal *why);
+/** kbr_broker_start_dir() - the same with a directory at hand, taken over on success (tests: a RAM disk) */
+int kbr_broker_start_dir(struct kbr_net *knet, struct kbr_broker_params *params,
+			 struct kbr_dir *dir, u32 *op_id, struct kbr_refusal *why);
 /** kbr_broker_stop() - stop it; -ENOENT none runs; -EALREADY it is stopping. Open devices do not prevent it. */
 int kbr_broker_stop(struct kbr_net *knet, u32 *op_id, struct kbr_refusal *why);
-/** kbr_broker_alter() - owner, group, mode, configs of a running broker */
+/** struct kbr_broker_change - what "broker alter" gives; unset: nothing changes */
 struct kbr_broker_change {
 	bool set_uid, set_gid, set_mode;
 	kuid_t uid;
@@ -137,6 +179,7 @@ struct kbr_broker_change {
 	struct kbr_config_set del;	/* names to reset */
 };
 
+/** kbr_broker_alter() - owner, group, mode, configs of a running broker */
 int kbr_broker_alter(struct kbr_net *knet, const struct kbr_broker_change *change, u32 *op_id,
 		     struct kbr_refusal *why);
 
@@ -144,6 +187,9 @@ int kbr_broker_alter(struct kbr_net *knet, const struct kbr_broker_change *chang
 struct kbr_broker *kbr_broker_get_in(struct kbr_net *knet);
 /** kbr_broker_lookup() - a running broker by name, any namespace (the file system's view); a reference or NULL */
 struct kbr_broker *kbr_broker_lookup(const char *name);
+/** kbr_broker_next() - the broker with the first name after @after ("" the first), any namespace and state; a reference or NULL */
+struct kbr_broker *kbr_broker_next(const char *after);
+void kbr_broker_get(struct kbr_broker *broker);
 void kbr_broker_put(struct kbr_broker *broker);
 const char *kbr_broker_state_name(enum kbr_broker_state state);
 /** kbr_broker_net_exit() - the namespace ends: mark dead, hand over to the broker's worker, wait for nothing */
@@ -151,5 +197,70 @@ void kbr_broker_net_exit(struct kbr_net *knet);
 /** kbr_broker_init()/exit() - reboot notifier and global list; exit waits until no broker exists */
 int kbr_broker_init(void);
 void kbr_broker_exit(void);
+
+/* The rest is between the files of this layer. */
+
+/**
+ * struct kbr_task - a piece of work on the broker's ordered queue
+ * @work: its work item
+ * @broker: a reference
+ * @op: its operation; @run must not end it
+ * @run: does it; its return is the operation's end; frees what it holds
+ */
+struct kbr_task {
+	struct work_struct work;
+	struct kbr_broker *broker;
+	struct kbr_op *op;
+	int (*run)(struct kbr_task *task);
+	void (*free)(struct kbr_task *task);
+};
+
+/** kbr_broker_queue() - queue @task, whose @run and @free are set, as an operation; the admin mutex need not be held. -ENODEV not running, -ENOMEM; then @task is the caller's. */
+int kbr_broker_queue(struct kbr_broker *broker, struct kbr_task *task, int kind,
+		     const char *object, u32 *op_id, struct kbr_refusal *why);
+void kbr_broker_raise(struct kbr_broker *broker);
+void kbr_broker_set_state(struct kbr_broker *broker, enum kbr_broker_state state);
+/** kbr_broker_wake() - wake everybody who sleeps on anything of it */
+void kbr_broker_wake(struct kbr_broker *broker);
+/** kbr_broker_unpublish() - take it off its namespace and the list of names, and drop those references */
+void kbr_broker_unpublish(struct kbr_broker *broker);
+
+/* broker_start.c */
+/** kbr_broker_bring_up() - everything between the directory and RUNNING; on error all is taken back */
+int kbr_broker_bring_up(struct kbr_broker *broker, struct kbr_op *op, struct kbr_refusal *why);
+/* broker_stop.c */
+void kbr_broker_stop_work(struct work_struct *work);
+/** kbr_broker_take_down() - close all logs; @clean: checkpoints and the marker too */
+void kbr_broker_take_down(struct kbr_broker *broker, bool clean, struct kbr_op *op);
+
+/* broker_dir.c: what is in the directory beside the logs */
+int kbr_broker_dir_check(struct kbr_broker *broker, s32 wanted_id, struct kbr_refusal *why);
+int kbr_broker_dir_lock(struct kbr_broker *broker, struct kbr_refusal *why);
+/** kbr_broker_dir_take_marker() - was it stopped cleanly? The marker is durably gone afterwards. */
+int kbr_broker_dir_take_marker(struct kbr_broker *broker, bool *clean);
+int kbr_broker_dir_put_marker(struct kbr_broker *broker);
+/** kbr_broker_dir_reserve() - make the reserve file if it is not there and there is room */
+void kbr_broker_dir_reserve(struct kbr_broker *broker);
+/** kbr_broker_dir_spend_reserve() - the disk is full: give the reserve to whoever asks; true if there was one */
+bool kbr_broker_dir_spend_reserve(struct kbr_broker *broker);
+
+/** A partition's offset as checkpointed; 0 if there is none */
+struct kbr_offset_table;
+int kbr_offset_table_read(struct kbr_dir *dir, const char *path, struct kbr_offset_table **table);
+s64 kbr_offset_table_find(const struct kbr_offset_table *table, const char *topic, u32 partition);
+void kbr_offset_table_free(struct kbr_offset_table *table);
+/** kbr_broker_write_checkpoints() - all three files */
+int kbr_broker_write_checkpoints(struct kbr_broker *broker);
+
+/* upkeep.c, scrub.c */
+void kbr_upkeep_work(struct work_struct *work);
+void kbr_upkeep_start(struct kbr_broker *broker);
+void kbr_scrub_run(struct kbr_broker *broker, s64 now_ms);
+/** kbr_topic_walk_next() - @topic's successor; drops @topic, whose references the walk holds one at a time */
+struct kbr_topic *kbr_topic_walk_next(struct kbr_broker *broker, struct kbr_topic *topic);
+
+#define KBR_RECOVERY_CHECKPOINT	"recovery-point-offset-checkpoint"
+#define KBR_START_CHECKPOINT	"log-start-offset-checkpoint"
+#define KBR_HW_CHECKPOINT	"replication-offset-checkpoint"
 
 #endif /* _KBR_BROKER_BROKER_H */

@@ -16,7 +16,6 @@
  * @log: what storage obeys
  * @flush_async: flush.policy=async: acknowledge before the disk has it
  * @min_insync_replicas: min.insync.replicas
- * @compression: compression.type (only "producer" and "uncompressed" recompress nothing)
  * @delivery_timeout_ms: delivery.timeout.ms: how long write() waits for its acks
  * @flush_messages: flush.messages
  * @flush_ms: flush.ms
@@ -86,6 +85,13 @@ int kbr_broker_config_apply(struct kbr_broker_config *config, const struct kbr_c
 /** kbr_topic_config_apply() - the broker's defaults, then @set, and the rules between values */
 int kbr_topic_config_apply(struct kbr_topic_config *config, const struct kbr_broker_config *broker,
 			   const struct kbr_config_set *set, struct kbr_refusal *why);
+
+/** kbr_topic_config_publish() - put @from into effect at @to, which others read; field by field */
+void kbr_topic_config_publish(struct kbr_topic_config *to, const struct kbr_topic_config *from);
+void kbr_broker_config_publish(struct kbr_broker_config *to, const struct kbr_broker_config *from);
+/** kbr_topic_config_known() - 0 if there is such a config, else -EINVAL and why */
+int kbr_topic_config_known(const char *name, struct kbr_refusal *why);
+int kbr_broker_config_known(const char *name, struct kbr_refusal *why);
 
 /**
  * kbr_config_describe() - the @index-th config of a topic (@topic set) or of a broker

@@ -31,7 +31,7 @@ enum kbr_op_kind {
 /**
  * struct kbr_op - one operation
  * @ref: kref
- * @knet: namespace whose table it is in (valid while it is in the table)
+ * @knet: namespace whose table it is in; a reference
  * @id: its id, unique in the namespace, never 0
  * @kind: what it does
  * @state: see enum kbr_op_state
@@ -54,12 +54,14 @@ struct kbr_op {
 	struct kbr_refusal why;
 };
 
-/** kbr_op_create() - a pending operation in the table of @knet; the caller's reference; NULL on -ENOMEM */
+/** kbr_op_create() - a pending operation in the table of @knet; the caller's reference; NULL without memory or if too many wait */
 struct kbr_op *kbr_op_create(struct kbr_net *knet, enum kbr_op_kind kind, const char *object);
 void kbr_op_start(struct kbr_op *op);
 void kbr_op_progress(struct kbr_op *op, u32 done, u32 total);
 /** kbr_op_end() - record the end, raise the event, wake waiters and drop the caller's reference */
 void kbr_op_end(struct kbr_op *op, int error);
+/** kbr_op_wait() - wait for its end: its error; -ETIMEDOUT, -EINTR */
+int kbr_op_wait(struct kbr_op *op, unsigned int timeout_ms);
 struct kbr_op *kbr_op_lookup(struct kbr_net *knet, u32 id);
 /** kbr_op_next() - operation with the smallest id > @after, or NULL; a reference */
 struct kbr_op *kbr_op_next(struct kbr_net *knet, u32 after);

@@ -31,12 +31,17 @@ enum kbr_partition_state {
  * @topic: its topic (no reference: the topic owns the partition)
  * @index: its number
  * @minor: minor of its device node
- * @state: enum kbr_partition_state
+ * @state: enum kbr_partition_state (READ_ONCE; changed by the operation or the
+ *	work that brings it there)
  * @error: errno that made it REPAIRING or FAILED
- * @damaged: offset of damage found by recovery or the scrub, -1 none
- * @hw: high watermark (release/acquire)
+ * @opened: @log was opened and not yet closed (operations only, or inside an
+ *	I/O section)
+ * @has_minor: @minor was allocated
  * @failures: syncs that failed; a writer whose @failures differs from that of
  *	its produce may have lost its records (release/acquire)
+ * @failed_from: log's synced end when the last sync failed (before @failures)
+ * @damaged: offset of damage found by recovery or the scrub, -1 none
+ * @hw: high watermark (release/acquire)
  * @accounted: bytes of this log in the broker's @unsynced (xchg)
  * @wait: readers at the end and writers that wait for their acks
  * @repair: work item
@@ -47,10 +52,13 @@ struct kbr_partition {
 	struct kbr_topic *topic;
 	u32 index;
 	u32 minor;
-	enum kbr_partition_state state;
+	u8 state;
+	bool opened;
+	bool has_minor;
 	int error;
-	s64 damaged;
 	u32 failures;
+	s64 failed_from;
+	s64 damaged;
 	s64 hw;
 	u64 accounted;
 	wait_queue_head_t wait;
@@ -144,18 +152,76 @@ static inline s64 kbr_partition_hw(const struct kbr_partition *part)
 ssize_t kbr_partition_read(struct kbr_partition *part, struct kbr_log_pos *pos,
 			   struct iov_iter *to, size_t *room);
 
+/** kbr_partition_find_time() - first record below the high watermark at or after @timestamp, as kbr_log_find_time(); -ENODATA gone */
 int kbr_partition_find_time(struct kbr_partition *part, s64 timestamp, s64 *offset, s64 *found);
+
+/**
+ * struct kbr_partition_info - a copy of a partition's state, for netlink
+ * @state: enum kbr_partition_state
+ * @error: errno that stopped it, 0 if none
+ * @damaged: offset of damage, -1 none
+ * @leader_epoch: epoch of appends
+ * @log_start: first offset that exists
+ * @hw: high watermark
+ * @log_end: offset of the next append
+ * @synced: first offset not known to be durable
+ * @stats: what storage counts; zero once the broker has stopped
+ */
+struct kbr_partition_info {
+	enum kbr_partition_state state;
+	int error;
+	s64 damaged;
+	s32 leader_epoch;
+	s64 log_start;
+	s64 hw;
+	s64 log_end;
+	s64 synced;
+	struct kbr_log_stats stats;
+};
+
+/** kbr_partition_describe() - fill @info; at any time while a reference on the topic is held */
+void kbr_partition_describe(struct kbr_partition *part, struct kbr_partition_info *info);
 
 /** kbr_partition_advance() - storage's news: the end or the synced end moved, or a sync failed; moves the high watermark and wakes */
 void kbr_partition_advance(struct kbr_partition *part, int err);
 /** kbr_partition_wake() - wake everybody who sleeps on it (death of topic or broker) */
 void kbr_partition_wake(struct kbr_partition *part);
 
+/** kbr_partition_alloc() - an OFFLINE partition of @topic without a log; NULL on -ENOMEM */
+struct kbr_partition *kbr_partition_alloc(struct kbr_topic *topic, u32 index);
+void kbr_partition_free(struct kbr_partition *part);
+/** kbr_partition_create() - make the log of a new partition and lead it */
+int kbr_partition_create(struct kbr_partition *part);
+/**
+ * kbr_partition_open() - open and recover an existing log, and lead it
+ * @clean: the broker stopped cleanly
+ * @recovery_point: checkpointed, 0 unknown
+ * @start: checkpointed log start, 0 unknown
+ *
+ * A directory that is not there though nothing was ever synced in it is made
+ * anew: its topic's creation was cut off after the commit. On error the
+ * partition is FAILED and says so.
+ */
+int kbr_partition_open(struct kbr_partition *part, bool clean, s64 recovery_point, s64 start,
+		       struct kbr_log_report *report);
+/** kbr_partition_fail() - stop at an error or at damage (@damaged >= 0), visibly */
+void kbr_partition_fail(struct kbr_partition *part, int err, s64 damaged);
+/** kbr_partition_retire() - no I/O section runs or begins any more: end its repair */
+void kbr_partition_retire(struct kbr_partition *part);
+/** kbr_partition_delete_records() - raise the log start; @offset -1: the high watermark; lifts damage below */
+int kbr_partition_delete_records(struct kbr_partition *part, s64 offset);
+void kbr_partition_raise(struct kbr_partition *part);
+int kbr_partition_init(void);
+void kbr_partition_exit(void);
+
 static inline struct kbr_partition *kbr_partition_of(struct kbr_log *log)
 {
 	return container_of(log, struct kbr_partition, log);
 }
 
+/** kbr_partition_name() - "<topic>-<n>" into @name (KBR_PARTITION_NAME_SIZE) */
+#define KBR_PARTITION_NAME_SIZE	(KBR_TOPIC_NAME_MAX + 12)
+void kbr_partition_name(const struct kbr_partition *part, char *name);
 const char *kbr_partition_state_name(enum kbr_partition_state state);
 
 #endif /* _KBR_BROKER_PARTITION_H */

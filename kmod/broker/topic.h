@@ -39,15 +39,17 @@ struct kbr_partition_array {
  * @gid: group
  * @mode: 0..0777: read = consume, write = produce
  * @internal: begins with "__"
- * @state: enum kbr_topic_state
+ * @state: enum kbr_topic_state (READ_ONCE; changed under the broker's topics_sem)
  * @replication_factor: as created
- * @config: effective configs; replaced under the append locks, see topic.c
+ * @config: effective configs; altered field by field while in use, see
+ *	kbr_topic_config_publish()
  * @config_set: those set explicitly
  * @partitions: RCU array
  * @wait: readers of "all"; woken when any partition's high watermark moves
  * @all_minor: minor of the "all" node
  * @handles: open devices of the topic (list, @handles_lock)
  * @next_partition: round-robin counter for writers of "all"
+ * @has_all_minor: @all_minor was allocated
  */
 struct kbr_topic {
 	struct kref ref;
@@ -69,7 +71,7 @@ struct kbr_topic {
 	struct list_head handles;
 	spinlock_t handles_lock;
 	atomic_t next_partition;
-	struct rcu_head rcu;
+	bool has_all_minor;
 };
 
 /** struct kbr_topic_params - what "topic create" gives; unset: -1 / invalid ids */
@@ -128,5 +130,23 @@ struct kbr_partition *kbr_topic_partition(struct kbr_topic *topic, unsigned int 
 struct kbr_partition *kbr_topic_pick(struct kbr_topic *topic);
 /** kbr_topic_gone() - deleted, or its broker is dead: readers get end of file, writers -ENODEV */
 bool kbr_topic_gone(const struct kbr_topic *topic);
+
+struct kbr_metadata_topic;
+
+/* The rest is between topic.c, topic_ops.c and the broker's start and stop. */
+
+/** kbr_topic_alloc() - an unpublished topic with OFFLINE partitions; takes over @found->configs on success */
+struct kbr_topic *kbr_topic_alloc(struct kbr_broker *broker, struct kbr_metadata_topic *found,
+				  struct kbr_refusal *why);
+/** kbr_topic_insert() - put it in the table, whose reference is the caller's; topics_sem held for writing; -EEXIST */
+int kbr_topic_insert_locked(struct kbr_topic *topic);
+/** kbr_topic_alloc_minors() - device numbers for "all" and the partitions from @from on */
+int kbr_topic_alloc_minors(struct kbr_topic *topic, struct kbr_partition_array *array,
+			   unsigned int from);
+/** kbr_topic_free_minors() - give them back; the nodes can't be opened any more */
+void kbr_topic_free_minors(struct kbr_topic *topic);
+/** kbr_topic_wake() - wake everybody who sleeps on it or one of its partitions */
+void kbr_topic_wake(struct kbr_topic *topic);
+struct kbr_partition_array *kbr_topic_array(struct kbr_topic *topic);
 
 #endif /* _KBR_BROKER_TOPIC_H */

@@ -1,0 +1,511 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Configs by Kafka's names: the tables, and how text becomes a value. Sets of
+ * text are in config_set.c; what a config does is up to whoever reads it.
+ */
+#include <linux/kernel.h>
+#include <linux/stddef.h>
+#include <linux/string.h>
+
+#include "base/kunit.h"
+#include "broker/config.h"
+
+#define KBR_HOUR_MS	(60LL * 60 * 1000)
+
+enum kbr_config_type {
+	KBR_CONFIG_S64,
+	KBR_CONFIG_U64,
+	KBR_CONFIG_U32,
+	KBR_CONFIG_BOOL,
+	KBR_CONFIG_WORD,	/* one of @words; stored as bool: is it the second? */
+};
+
+/**
+ * struct kbr_config_def - one config
+ * @name: a topic's name, or a broker's in the broker table
+ * @broker: name of the broker-wide default of a topic's config, NULL none
+ * @type: how it is stored
+ * @offset: where, in struct kbr_topic_config or kbr_broker_config; NO_FIELD: nowhere
+ * @min: smallest value
+ * @max: largest value
+ * @initial: default
+ * @words: the accepted words of KBR_CONFIG_WORD; a single one for configs whose
+ *	only supported value is Kafka's default
+ * @else_why: what to tell somebody who wants another word
+ */
+struct kbr_config_def {
+	const char *name;
+	const char *broker;
+	enum kbr_config_type type;
+	unsigned int offset;
+	s64 min;
+	s64 max;
+	s64 initial;
+	const char *words[2];
+	const char *else_why;
+};
+
+#define KBR_NO_FIELD	(~0u)
+#define TOPIC(field)	offsetof(struct kbr_topic_config, field)
+#define BROKER(field)	offsetof(struct kbr_broker_config, field)
+
+/* Sorted by name. */
+static const struct kbr_config_def kbr_topic_configs[] = {
+	{ "cleanup.policy", "log.cleanup.policy", KBR_CONFIG_WORD, KBR_NO_FIELD,
+	  .words = { "delete" }, .else_why = "compaction is not supported yet" },
+	{ "compression.type", "compression.type", KBR_CONFIG_WORD, KBR_NO_FIELD,
+	  .words = { "producer" }, .else_why = "batches are stored as their producer compressed them" },
+	{ "delivery.timeout.ms", "delivery.timeout.ms", KBR_CONFIG_S64, TOPIC(delivery_timeout_ms),
+	  1, INT_MAX, 120000 },
+	{ "file.delete.delay.ms", "log.segment.delete.delay.ms", KBR_CONFIG_S64,
+	  TOPIC(log.file_delete_delay_ms), 0, S64_MAX, 60000 },
+	{ "flush.messages", "log.flush.interval.messages", KBR_CONFIG_S64, TOPIC(flush_messages),
+	  1, S64_MAX, S64_MAX },
+	{ "flush.ms", "log.flush.interval.ms", KBR_CONFIG_S64, TOPIC(flush_ms), 0, S64_MAX, S64_MAX },
+	{ "flush.policy", "log.flush.policy", KBR_CONFIG_WORD, TOPIC(flush_async),
+	  .words = { "sync", "async" } },
+	{ "index.interval.bytes", "log.index.interval.bytes", KBR_CONFIG_U32,
+	  TOPIC(log.index_interval_bytes), 0, INT_MAX, 4096 },
+	{ "max.message.bytes", "message.max.bytes", KBR_CONFIG_U32, TOPIC(log.batch_bytes_max),
+	  0, KBR_BATCH_BYTES_MAX, 1048588 },
+	{ "message.timestamp.after.max.ms", "log.message.timestamp.after.max.ms", KBR_CONFIG_S64,
+	  TOPIC(log.timestamp_after_max_ms), 0, S64_MAX, KBR_HOUR_MS },
+	{ "message.timestamp.before.max.ms", "log.message.timestamp.before.max.ms", KBR_CONFIG_S64,
+	  TOPIC(log.timestamp_before_max_ms), 0, S64_MAX, S64_MAX },
+	{ "message.timestamp.type", "log.message.timestamp.type", KBR_CONFIG_WORD,
+	  TOPIC(log.append_time), .words = { "CreateTime", "LogAppendTime" } },
+	{ "min.insync.replicas", "min.insync.replicas", KBR_CONFIG_U32, TOPIC(min_insync_replicas),
+	  1, 32767, 1 },
+	{ "preallocate", "log.preallocate", KBR_CONFIG_WORD, KBR_NO_FIELD,
+	  .words = { "false" }, .else_why = "segments are never preallocated" },
+	{ "retention.bytes", "log.retention.bytes", KBR_CONFIG_S64, TOPIC(log.retention_bytes),
+	  -1, S64_MAX, -1 },
+	{ "retention.ms", "log.retention.ms", KBR_CONFIG_S64, TOPIC(log.retention_ms),
+	  -1, S64_MAX, 168 * KBR_HOUR_MS },
+	{ "segment.bytes", "log.segment.bytes", KBR_CONFIG_U32, TOPIC(log.segment_bytes),
+	  KBR_SEGMENT_BYTES_MIN, KBR_SEGMENT_BYTES_MAX, 1 << 30 },
+	{ "segment.index.bytes", "log.index.size.max.bytes", KBR_CONFIG_U32,
+	  TOPIC(log.index_bytes_max), 96, INT_MAX, 10 << 20 },
+	{ "segment.jitter.ms", "log.roll.jitter.ms", KBR_CONFIG_S64, TOPIC(log.segment_jitter_ms),
+	  0, S64_MAX, 0 },
+	{ "segment.ms", "log.roll.ms", KBR_CONFIG_S64, TOPIC(log.segment_ms),
+	  1, S64_MAX, 168 * KBR_HOUR_MS },
+	{ "unclean.leader.election.enable", "unclean.leader.election.enable", KBR_CONFIG_WORD,
+	  KBR_NO_FIELD, .words = { "false" },
+	  .else_why = "a standalone broker has no election to lose records in" },
+};
+
+/* Sorted by name; the broker-wide defaults of topics come from the table above. */
+static const struct kbr_config_def kbr_broker_configs[] = {
+	{ "auto.create.topics.enable", NULL, KBR_CONFIG_BOOL, BROKER(auto_create_topics), .initial = 1 },
+	{ "default.replication.factor", NULL, KBR_CONFIG_U32, BROKER(default_replication_factor),
+	  1, 32767, 1 },
+	{ "log.flush.offset.checkpoint.interval.ms", NULL, KBR_CONFIG_S64, BROKER(checkpoint_ms),
+	  10, INT_MAX, 60000 },
+	{ "log.retention.check.interval.ms", NULL, KBR_CONFIG_S64, BROKER(retention_check_ms),
+	  1, INT_MAX, 300000 },
+	{ "log.scrub.bytes.per.second", NULL, KBR_CONFIG_U64, BROKER(scrub_bytes_per_s),
+	  0, 1LL << 40, 1 << 20 },
+	{ "log.segment.files.max", NULL, KBR_CONFIG_U32, BROKER(files_max),
+	  16, 1 << 20, KBR_BROKER_FILES_MAX },
+	{ "log.unsynced.bytes.max", NULL, KBR_CONFIG_U64, BROKER(unsynced_bytes_max),
+	  1 << 16, 1LL << 40, KBR_BROKER_UNSYNCED_BYTES_MAX },
+	{ "num.partitions", NULL, KBR_CONFIG_U32, BROKER(num_partitions),
+	  1, KBR_TOPIC_PARTITIONS_MAX, 1 },
+	{ "num.recovery.threads.per.data.dir", NULL, KBR_CONFIG_U32, BROKER(recovery_threads),
+	  1, 64, 2 },
+	{ "producer.id.expiration.ms", NULL, KBR_CONFIG_S64, BROKER(producer_expiration_ms),
+	  1, INT_MAX, 86400000 },
+};
+
+/* Kafka's coarser names; the finer one wins where both are set. */
+static const struct kbr_config_unit {
+	const char *name;
+	const char *target;
+	s64 factor;
+} kbr_config_units[] = {
+	{ "log.retention.hours", "log.retention.ms", KBR_HOUR_MS },
+	{ "log.retention.minutes", "log.retention.ms", 60 * 1000 },
+	{ "log.roll.hours", "log.roll.ms", KBR_HOUR_MS },
+	{ "log.roll.jitter.hours", "log.roll.jitter.ms", KBR_HOUR_MS },
+};
+
+/* Kafka's names that would promise what this module does not do */
+static const struct kbr_config_refused {
+	const char *name;
+	const char *why;
+} kbr_configs_refused[] = {
+	{ "delete.retention.ms", "it concerns compaction, which is not supported yet" },
+	{ "max.compaction.lag.ms", "it concerns compaction, which is not supported yet" },
+	{ "min.cleanable.dirty.ratio", "it concerns compaction, which is not supported yet" },
+	{ "min.compaction.lag.ms", "it concerns compaction, which is not supported yet" },
+	{ "log.dirs", "the directory is given when the broker is started" },
+	{ "log.dir", "the directory is given when the broker is started" },
+	{ "node.id", "the id is given when the broker is started" },
+	{ "broker.id", "the id is given when the broker is started" },
+	{ "listeners", "this module has no network listener" },
+	{ "advertised.listeners", "this module has no network listener" },
+};
+
+static int kbr_config_unknown(const char *name, const char *of, struct kbr_refusal *why)
+{
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(kbr_configs_refused); i++)
+		if (!strcmp(kbr_configs_refused[i].name, name))
+			return kbr_refuse(why, -EINVAL, 0, "config %s can't be set: %s", name,
+					  kbr_configs_refused[i].why);
+	return kbr_refuse(why, -EINVAL, 0, "there is no config %s of a %s", name, of);
+}
+
+/* Digits with an optional minus, nothing else: kstrtoll() also takes "+1" and "1\n". */
+static int kbr_config_parse_number(const char *text, s64 *value)
+{
+	const char *digits = text + (*text == '-');
+
+	if (!*digits || digits[strspn(digits, "0123456789")])
+		return -EINVAL;
+	return kstrtoll(text, 10, value);
+}
+
+static int kbr_config_parse_word(const struct kbr_config_def *def, const char *name,
+				 const char *text, s64 *value, struct kbr_refusal *why)
+{
+	if (!strcmp(text, def->words[0])) {
+		*value = 0;
+		return 0;
+	}
+	if (def->words[1]) {
+		if (strcmp(text, def->words[1]))
+			return kbr_refuse(why, -EINVAL, 0, "config %s must be %s or %s, not \"%.40s\"",
+					  name, def->words[0], def->words[1], text);
+		*value = 1;
+		return 0;
+	}
+	return kbr_refuse(why, -EOPNOTSUPP, 0, "config %s must be %s: %s", name, def->words[0],
+			  def->else_why);
+}
+
+/* @factor: how many units of @def one unit of @name is */
+static int kbr_config_parse(const struct kbr_config_def *def, const char *name, s64 factor,
+			    const char *text, s64 *value, struct kbr_refusal *why)
+{
+	switch (def->type) {
+	case KBR_CONFIG_WORD:
+		return kbr_config_parse_word(def, name, text, value, why);
+	case KBR_CONFIG_BOOL:
+		*value = !strcmp(text, "true");
+		if (*value || !strcmp(text, "false"))
+			return 0;
+		return kbr_refuse(why, -EINVAL, 0, "config %s must be true or false, not \"%.40s\"",
+				  name, text);
+	default:
+		break;
+	}
+	if (kbr_config_parse_number(text, value))
+		return kbr_refuse(why, -EINVAL, 0, "config %s must be a whole number, not \"%.40s\"",
+				  name, text);
+	if (*value != -1 && (*value > def->max / factor || *value < DIV_ROUND_UP(def->min, factor)))
+		return kbr_refuse(why, -EINVAL, 0, "config %s must be between %lld and %lld, not %lld",
+				  name, (long long)DIV_ROUND_UP(def->min, factor),
+				  (long long)(def->max / factor), (long long)*value);
+	if (*value == -1 && def->min > -1)
+		return kbr_refuse(why, -EINVAL, 0, "config %s must be at least %lld", name,
+				  (long long)DIV_ROUND_UP(def->min, factor));
+	if (*value != -1)
+		*value *= factor;
+	return 0;
+}
+
+/*
+ * Appends and readers look at these without a lock while they are altered:
+ * each field is one word, and any mixture of old and new is valid.
+ */
+static void kbr_config_store(const struct kbr_config_def *def, void *config, s64 value)
+{
+	void *field = config + def->offset;
+
+	if (def->offset == KBR_NO_FIELD)
+		return;
+	switch (def->type) {
+	case KBR_CONFIG_S64:
+	case KBR_CONFIG_U64:
+		WRITE_ONCE(*(s64 *)field, value);
+		break;
+	case KBR_CONFIG_U32:
+		WRITE_ONCE(*(u32 *)field, value);
+		break;
+	case KBR_CONFIG_BOOL:
+	case KBR_CONFIG_WORD:
+		WRITE_ONCE(*(bool *)field, value);
+		break;
+	}
+}
+
+static s64 kbr_config_load(const struct kbr_config_def *def, const void *config)
+{
+	const void *field = config + def->offset;
+
+	if (def->offset == KBR_NO_FIELD)
+		return 0;
+	switch (def->type) {
+	case KBR_CONFIG_U32:
+		return READ_ONCE(*(const u32 *)field);
+	case KBR_CONFIG_BOOL:
+	case KBR_CONFIG_WORD:
+		return READ_ONCE(*(const bool *)field);
+	default:
+		return READ_ONCE(*(const s64 *)field);
+	}
+}
+
+/* The broker's own names and those of the topics' defaults; NULL if unknown. */
+static const struct kbr_config_def *kbr_broker_config_find(const char *name, bool *of_topics)
+{
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(kbr_broker_configs); i++) {
+		if (strcmp(kbr_broker_configs[i].name, name))
+			continue;
+		*of_topics = false;
+		return &kbr_broker_configs[i];
+	}
+	for (i = 0; i < ARRAY_SIZE(kbr_topic_configs); i++) {
+		if (strcmp(kbr_topic_configs[i].broker, name))
+			continue;
+		*of_topics = true;
+		return &kbr_topic_configs[i];
+	}
+	return NULL;
+}
+
+void kbr_broker_config_default(struct kbr_broker_config *config)
+{
+	unsigned int i;
+
+	memset(config, 0, sizeof(*config));
+	config->topic.log.retain = true;
+	for (i = 0; i < ARRAY_SIZE(kbr_topic_configs); i++)
+		kbr_config_store(&kbr_topic_configs[i], &config->topic,
+				 kbr_topic_configs[i].initial);
+	for (i = 0; i < ARRAY_SIZE(kbr_broker_configs); i++)
+		kbr_config_store(&kbr_broker_configs[i], config, kbr_broker_configs[i].initial);
+}
+KBR_EXPORT_IF_KUNIT(kbr_broker_config_default);
+
+static int kbr_topic_config_check(const struct kbr_topic_config *config, struct kbr_refusal *why)
+{
+	if (config->log.segment_jitter_ms > config->log.segment_ms)
+		return kbr_refuse(why, -EINVAL, 0,
+				  "segment.jitter.ms (%lld) must not exceed segment.ms (%lld)",
+				  (long long)config->log.segment_jitter_ms,
+				  (long long)config->log.segment_ms);
+	return 0;
+}
+
+/* Coarse names first, so that a finer one that is set too overrides it. */
+static int kbr_broker_config_apply_units(struct kbr_broker_config *config,
+					 const struct kbr_config_set *set, struct kbr_refusal *why)
+{
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(kbr_config_units); i++) {
+		const struct kbr_config_unit *unit = &kbr_config_units[i];
+		const char *text = kbr_config_set_get(set, unit->name);
+		const struct kbr_config_def *def;
+		bool of_topics;
+		s64 value;
+		int err;
+
+		if (!text)
+			continue;
+		def = kbr_broker_config_find(unit->target, &of_topics);
+		err = kbr_config_parse(def, unit->name, unit->factor, text, &value, why);
+		if (err)
+			return err;
+		kbr_config_store(def, &config->topic, value);
+	}
+	return 0;
+}
+
+static bool kbr_config_is_unit(const char *name)
+{
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(kbr_config_units); i++)
+		if (!strcmp(kbr_config_units[i].name, name))
+			return true;
+	return false;
+}
+
+int kbr_broker_config_apply(struct kbr_broker_config *config, const struct kbr_config_set *set,
+			    struct kbr_refusal *why)
+{
+	unsigned int i;
+	int err;
+
+	kbr_broker_config_default(config);
+	err = kbr_broker_config_apply_units(config, set, why);
+	if (err)
+		return err;
+	for (i = 0; i < set->count; i++) {
+		const struct kbr_config_entry *entry = &set->entries[i];
+		const struct kbr_config_def *def;
+		bool of_topics;
+		s64 value;
+
+		if (kbr_config_is_unit(entry->name))
+			continue;
+		def = kbr_broker_config_find(entry->name, &of_topics);
+		if (!def)
+			return kbr_config_unknown(entry->name, "broker", why);
+		err = kbr_config_parse(def, entry->name, 1, entry->value, &value, why);
+		if (err)
+			return err;
+		kbr_config_store(def, of_topics ? (void *)&config->topic : config, value);
+	}
+	if (config->default_replication_factor != 1)
+		return kbr_refuse(why, -EINVAL, 0,
+				  "default.replication.factor must be 1: a standalone broker has no one to replicate to");
+	return kbr_topic_config_check(&config->topic, why);
+}
+KBR_EXPORT_IF_KUNIT(kbr_broker_config_apply);
+
+static const struct kbr_config_def *kbr_topic_config_find(const char *name)
+{
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(kbr_topic_configs); i++)
+		if (!strcmp(kbr_topic_configs[i].name, name))
+			return &kbr_topic_configs[i];
+	return NULL;
+}
+
+int kbr_topic_config_apply(struct kbr_topic_config *config, const struct kbr_broker_config *broker,
+			   const struct kbr_config_set *set, struct kbr_refusal *why)
+{
+	unsigned int i;
+	int err;
+
+	*config = broker->topic;
+	for (i = 0; i < set->count; i++) {
+		const struct kbr_config_entry *entry = &set->entries[i];
+		const struct kbr_config_def *def = kbr_topic_config_find(entry->name);
+		s64 value;
+
+		if (!def)
+			return kbr_config_unknown(entry->name, "topic", why);
+		err = kbr_config_parse(def, entry->name, 1, entry->value, &value, why);
+		if (err)
+			return err;
+		kbr_config_store(def, config, value);
+	}
+	return kbr_topic_config_check(config, why);
+}
+KBR_EXPORT_IF_KUNIT(kbr_topic_config_apply);
+
+/**
+ * kbr_topic_config_publish() - put @from into effect at @to, which is in use
+ *
+ * Field by field, see kbr_config_store().
+ */
+void kbr_topic_config_publish(struct kbr_topic_config *to, const struct kbr_topic_config *from)
+{
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(kbr_topic_configs); i++)
+		kbr_config_store(&kbr_topic_configs[i], to,
+				 kbr_config_load(&kbr_topic_configs[i], from));
+}
+
+/** kbr_broker_config_publish() - the same for a broker's configs */
+void kbr_broker_config_publish(struct kbr_broker_config *to, const struct kbr_broker_config *from)
+{
+	unsigned int i;
+
+	kbr_topic_config_publish(&to->topic, &from->topic);
+	for (i = 0; i < ARRAY_SIZE(kbr_broker_configs); i++)
+		kbr_config_store(&kbr_broker_configs[i], to,
+				 kbr_config_load(&kbr_broker_configs[i], from));
+}
+
+/** kbr_topic_config_known() - 0 if a topic has a config @name, else -EINVAL and why */
+int kbr_topic_config_known(const char *name, struct kbr_refusal *why)
+{
+	return kbr_topic_config_find(name) ? 0 : kbr_config_unknown(name, "topic", why);
+}
+
+/** kbr_broker_config_known() - 0 if a broker has a config @name, else -EINVAL and why */
+int kbr_broker_config_known(const char *name, struct kbr_refusal *why)
+{
+	bool of_topics;
+
+	if (kbr_broker_config_find(name, &of_topics) || kbr_config_is_unit(name))
+		return 0;
+	return kbr_config_unknown(name, "broker", why);
+}
+
+static void kbr_config_print(const struct kbr_config_def *def, const void *config, char *value)
+{
+	s64 number = kbr_config_load(def, config);
+
+	if (def->type == KBR_CONFIG_WORD)
+		strscpy(value, def->words[number ? 1 : 0], KBR_CONFIG_VALUE_MAX + 1);
+	else if (def->type == KBR_CONFIG_BOOL)
+		strscpy(value, number ? "true" : "false", KBR_CONFIG_VALUE_MAX + 1);
+	else
+		snprintf(value, KBR_CONFIG_VALUE_MAX + 1, "%lld", (long long)number);
+}
+
+const char *kbr_topic_config_describe(const struct kbr_topic_config *config,
+				      const struct kbr_config_set *set, unsigned int index,
+				      char *value, bool *is_default)
+{
+	const struct kbr_config_def *def;
+
+	if (index >= ARRAY_SIZE(kbr_topic_configs))
+		return NULL;
+	def = &kbr_topic_configs[index];
+	kbr_config_print(def, config, value);
+	*is_default = !kbr_config_set_get(set, def->name);
+	return def->name;
+}
+KBR_EXPORT_IF_KUNIT(kbr_topic_config_describe);
+
+/* Set by itself, or by one of its coarser names */
+static bool kbr_broker_config_is_set(const struct kbr_config_set *set, const char *name)
+{
+	unsigned int i;
+
+	if (kbr_config_set_get(set, name))
+		return true;
+	for (i = 0; i < ARRAY_SIZE(kbr_config_units); i++)
+		if (!strcmp(kbr_config_units[i].target, name) &&
+		    kbr_config_set_get(set, kbr_config_units[i].name))
+			return true;
+	return false;
+}
+
+const char *kbr_broker_config_describe(const struct kbr_broker_config *config,
+				       const struct kbr_config_set *set, unsigned int index,
+				       char *value, bool *is_default)
+{
+	const struct kbr_config_def *def;
+	const char *name;
+
+	if (index < ARRAY_SIZE(kbr_broker_configs)) {
+		def = &kbr_broker_configs[index];
+		name = def->name;
+		kbr_config_print(def, config, value);
+	} else {
+		index -= ARRAY_SIZE(kbr_broker_configs);
+		if (index >= ARRAY_SIZE(kbr_topic_configs))
+			return NULL;
+		def = &kbr_topic_configs[index];
+		name = def->broker;
+		kbr_config_print(def, &config->topic, value);
+	}
+	*is_default = !kbr_broker_config_is_set(set, name);
+	return name;
+}
+KBR_EXPORT_IF_KUNIT(kbr_broker_config_describe);

@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Open devices of a topic, for "partition describe". A handle is embedded in a
+ * front end's per-open struct; this file only links and copies it.
+ */
+#include <linux/pid.h>
+#include <linux/pid_namespace.h>
+#include <linux/sched.h>
+#include <linux/spinlock.h>
+
+#include "broker/handle.h"
+
+/**
+ * kbr_handle_add() - register an open device
+ * @handle: positions and format are set by the caller, the rest here
+ * @topic: a reference is taken
+ * @partition: index, -1 for "all"
+ * @mode: FMODE_READ, FMODE_WRITE
+ */
+void kbr_handle_add(struct kbr_handle *handle, struct kbr_topic *topic, s32 partition, fmode_t mode)
+{
+	kbr_topic_get(topic);
+	handle->topic = topic;
+	handle->partition = partition;
+	handle->mode = mode;
+	/* A kernel thread has none of its own namespaces: take the global number. */
+	handle->pid = task_tgid_nr(current);
+	get_task_comm(handle->comm, current);
+	atomic_inc(&topic->broker->handles);
+	spin_lock(&topic->handles_lock);
+	list_add_tail(&handle->node, &topic->handles);
+	spin_unlock(&topic->handles_lock);
+}
+
+/** kbr_handle_del() - forget it; drops the topic, perhaps the last reference. May sleep. */
+void kbr_handle_del(struct kbr_handle *handle)
+{
+	struct kbr_topic *topic = handle->topic;
+
+	spin_lock(&topic->handles_lock);
+	list_del(&handle->node);
+	spin_unlock(&topic->handles_lock);
+	atomic_dec(&topic->broker->handles);
+	handle->topic = NULL;
+	kbr_topic_put(topic);
+}
+
+static s64 kbr_handle_position(const struct kbr_handle *handle, s32 partition)
+{
+	unsigned int index = 0;
+
+	if (!(handle->mode & FMODE_READ) || !handle->positions)
+		return -1;
+	if (handle->partition < 0)
+		index = max(partition, 0);
+	if (index >= handle->positions_count)
+		return -1;
+	return READ_ONCE(handle->positions[index]);
+}
+
+bool kbr_handle_nth(struct kbr_topic *topic, s32 partition, unsigned int n,
+		    struct kbr_handle_info *info)
+{
+	struct kbr_handle *handle;
+	bool found = false;
+
+	spin_lock(&topic->handles_lock);
+	list_for_each_entry(handle, &topic->handles, node) {
+		if (partition >= 0 && handle->partition >= 0 && handle->partition != partition)
+			continue;
+		if (n--)
+			continue;
+		info->partition = handle->partition;
+		info->pid = handle->pid;
+		memcpy(info->comm, handle->comm, sizeof(info->comm));
+		info->mode = handle->mode;
+		info->format = READ_ONCE(handle->format);
+		info->lost = READ_ONCE(handle->lost);
+		info->position = kbr_handle_position(handle, partition);
+		found = true;
+		break;
+	}
+	spin_unlock(&topic->handles_lock);
+	return found;
+}
