@@ -6,7 +6,14 @@
 #ifndef _KBR_BASE_KUNIT_H
 #define _KBR_BASE_KUNIT_H
 
-#if defined(__KERNEL__) && IS_ENABLED(CONFIG_KUNIT)
+/* without __KERNEL__ there is no IS_ENABLED() to ask */
+#ifdef __KERNEL__
+#if IS_ENABLED(CONFIG_KUNIT)
+#define KBR_HAVE_KUNIT
+#endif
+#endif
+
+#ifdef KBR_HAVE_KUNIT
 #include <linux/export.h>
 #define KBR_EXPORT_IF_KUNIT(sym)	EXPORT_SYMBOL_NS_GPL(sym, KBROKER_KUNIT)
 #define KBR_VISIBLE_IF_KUNIT

@@ -6,7 +6,6 @@
 #include <linux/errno.h>
 #include <linux/limits.h>
 #include <linux/overflow.h>
-#include <linux/stddef.h>
 #include <linux/string.h>
 #include <linux/types.h>
 #include <asm/byteorder.h>
