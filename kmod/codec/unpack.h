@@ -10,7 +10,7 @@
  * is given.
  *
  * The kbr_lib_*() functions are the seam: unpack_lib.c has them for the kernel,
- * libkbroker's unpack_lib.c for user space, each over the libraries of its side.
+ * tools/lib/kernel-compat/unpack_user.c for user space, each over the libraries of its side.
  */
 #ifndef _KBR_CODEC_UNPACK_H
 #define _KBR_CODEC_UNPACK_H
