@@ -98,7 +98,7 @@ static void offer_positional(const struct kb_cmd *cmd, int index, const char *to
 
 	while (*args) {
 		size_t n = strcspn(args, " ");
-		bool repeats = n >= 3 && memmem(args, n, "...", 3);
+		bool repeats = memmem(args, n, "...", 3);
 
 		if (!index || repeats) {
 			if (*args == '[') {

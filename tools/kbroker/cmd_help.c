@@ -62,7 +62,8 @@ void kb_help_object(const struct kb_object *obj, FILE *out)
 		fprintf(out, "  kbroker %s %s%s%s%s\n      %s\n", obj->name, cmd->name,
 			cmd->args ? " " : "", cmd->args ? cmd->args : "",
 			cmd->opts ? " [--options]" : "", cmd->summary);
-	fprintf(out, "\nMore: kbroker %s COMMAND --help, man kbroker-%s\n", obj->name, obj->name);
+	fprintf(out, "\nMore: kbroker %s COMMAND --help, man kbroker%s%s\n", obj->name,
+		obj->no_page ? "" : "-", obj->no_page ? "" : obj->name);
 }
 
 /**
@@ -82,7 +83,7 @@ void kb_help_command(const struct kb_object *obj, const struct kb_cmd *cmd)
 	}
 	printf("\noptions of every command:\n");
 	print_opts(kb_global_opts, stdout);
-	printf("\nMore: man kbroker-%s\n", obj->name);
+	printf("\nMore: man kbroker%s%s\n", obj->no_page ? "" : "-", obj->no_page ? "" : obj->name);
 }
 
 static void json_opts(struct kb_json *js, const char *key, const struct kb_opt *opts)

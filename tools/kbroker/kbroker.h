@@ -68,11 +68,13 @@ struct kb_cmd {
  * @name: the word
  * @summary: one line
  * @cmds: its commands, ended by an entry without @run
+ * @no_page: described in kbroker(8) itself
  */
 struct kb_object {
 	const char *name;
 	const char *summary;
 	const struct kb_cmd *cmds;
+	bool no_page;
 };
 
 /**
@@ -173,7 +175,9 @@ int64_t kb_mono_ms(void);
 int64_t kb_mono_ns(void);
 
 /* signals.c: the first SIGINT or SIGTERM asks to finish, the second kills */
+struct pollfd;
 void kb_signals_catch(void);
+int kb_poll(struct pollfd *fds, unsigned int n, int timeout_ms);
 bool kb_interrupted(void);
 int kb_signal_number(void);
 

@@ -23,7 +23,7 @@ struct kb_state kb;
 static void set_output(void)
 {
 	const char *color = kb_opt_get("color");
-	bool plain = getenv("NO_COLOR") != NULL;
+	bool plain = getenv("NO_COLOR");
 	const char *term = getenv("TERM");
 
 	if (!term || !strcmp(term, "dumb"))
@@ -34,10 +34,10 @@ static void set_output(void)
 	kb.err_tty = isatty(STDERR_FILENO);
 	kb.color = kb.out_tty && !plain;
 	kb.err_color = kb.err_tty && !plain;
-	if (color && !strcmp(color, "always"))
-		kb.color = kb.err_color = true;
-	if (color && !strcmp(color, "never"))
-		kb.color = kb.err_color = false;
+	if (color && strcmp(color, "auto")) {
+		kb.color = !strcmp(color, "always");
+		kb.err_color = kb.color;
+	}
 	kb.netns = kb_opt_get("netns");
 	kb.broker = kb_opt_get("broker");
 }

@@ -6,7 +6,10 @@
  * The handler is installed without SA_RESTART, so that a blocked system call
  * returns EINTR and the command sees the request.
  */
+#include <errno.h>
+#include <poll.h>
 #include <signal.h>
+#include <time.h>
 
 #include "kbroker.h"
 
@@ -31,6 +34,38 @@ void kb_signals_catch(void)
 			continue;
 		sigaction(sigs[i], &sa, NULL);
 	}
+}
+
+/**
+ * kb_poll() - poll(2) that no signal can slip by
+ * @fds: as for poll(2)
+ * @n: as for poll(2)
+ * @timeout_ms: -1 waits for ever
+ *
+ * A signal that came just before the wait ends it as one that comes during it.
+ * Return: as poll(2); -1 with EINTR once a signal asked to finish.
+ */
+int kb_poll(struct pollfd *fds, unsigned int n, int timeout_ms)
+{
+	struct timespec ts = { timeout_ms / 1000, timeout_ms % 1000 * 1000000L };
+	sigset_t block, old;
+	int ret, err;
+
+	sigemptyset(&block);
+	sigaddset(&block, SIGINT);
+	sigaddset(&block, SIGTERM);
+	sigaddset(&block, SIGHUP);
+	sigprocmask(SIG_BLOCK, &block, &old);
+	if (caught) {
+		ret = -1;
+		err = EINTR;
+	} else {
+		ret = ppoll(fds, n, timeout_ms < 0 ? NULL : &ts, &old);
+		err = errno;
+	}
+	sigprocmask(SIG_SETMASK, &old, NULL);
+	errno = err;
+	return ret;
 }
 
 bool kb_interrupted(void)

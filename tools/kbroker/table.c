@@ -9,9 +9,12 @@
 #include "kbroker.h"
 
 const struct kb_object kb_objects[] = {
-	{ "completion", "completion for the shell", kb_cmds_completion },
-	{ "version", "version of the command and of the loaded module", kb_cmds_version },
-	{ "help", "help on an object or a command", kb_cmds_help },
+	{ "module", "the kernel module: loaded, features, who pins it", kb_cmds_module },
+	{ "consume", "read records from a topic", kb_cmds_consume },
+	{ "log", "check and show log directories, without the module", kb_cmds_log },
+	{ "completion", "completion for the shell", kb_cmds_completion, true },
+	{ "version", "version of the command and of the loaded module", kb_cmds_version, true },
+	{ "help", "help on an object or a command", kb_cmds_help, true },
 	{ 0 }
 };
 
@@ -65,7 +68,7 @@ void kb_args_count(const char *args, int *min, int *max)
 
 		if (*args != '[')
 			(*min)++;
-		if (n >= 3 && (!strncmp(args + n - 3, "...", 3) || !strncmp(args + n - 4, "...]", 4)))
+		if (memmem(args, n, "...", 3))
 			*max = -1;
 		else if (*max >= 0)
 			(*max)++;
