@@ -5,7 +5,7 @@
  */
 #include "base/policy-gen.h"
 
-static const struct netlink_range_validation kbroker_a_broker_id_range = {
+static struct netlink_range_validation kbroker_a_broker_id_range = {
 	.max = KBROKER_ID_MAX,
 };
 

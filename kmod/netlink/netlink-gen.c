@@ -5,7 +5,7 @@
  */
 #include "netlink/netlink-gen.h"
 
-static const struct netlink_range_validation kbroker_a_broker_id_range = {
+static struct netlink_range_validation kbroker_a_broker_id_range = {
 	.max = KBROKER_ID_MAX,
 };
 
@@ -117,6 +117,8 @@ const struct genl_ops kbroker_nl_ops[14] = {
 		.cmd = KBROKER_CMD_BROKER_GET,
 		.doit = kbroker_nl_broker_get_doit,
 		.dumpit = kbroker_nl_broker_get_dumpit,
+		.start = kbroker_nl_broker_dump_start,
+		.done = kbroker_nl_dump_done,
 		.policy = kbroker_broker_get_nl_policy,
 		.maxattr = KBROKER_A_BROKER_NAME,
 	},
@@ -145,6 +147,8 @@ const struct genl_ops kbroker_nl_ops[14] = {
 		.cmd = KBROKER_CMD_TOPIC_GET,
 		.doit = kbroker_nl_topic_get_doit,
 		.dumpit = kbroker_nl_topic_get_dumpit,
+		.start = kbroker_nl_topic_dump_start,
+		.done = kbroker_nl_dump_done,
 		.policy = kbroker_topic_get_nl_policy,
 		.maxattr = KBROKER_A_TOPIC_NAME,
 	},
@@ -159,6 +163,8 @@ const struct genl_ops kbroker_nl_ops[14] = {
 		.cmd = KBROKER_CMD_PARTITION_GET,
 		.doit = kbroker_nl_partition_get_doit,
 		.dumpit = kbroker_nl_partition_get_dumpit,
+		.start = kbroker_nl_partition_dump_start,
+		.done = kbroker_nl_dump_done,
 		.policy = kbroker_partition_get_nl_policy,
 		.maxattr = KBROKER_A_PARTITION_INDEX,
 	},
@@ -173,12 +179,16 @@ const struct genl_ops kbroker_nl_ops[14] = {
 		.cmd = KBROKER_CMD_OP_GET,
 		.doit = kbroker_nl_op_get_doit,
 		.dumpit = kbroker_nl_op_get_dumpit,
+		.start = kbroker_nl_op_dump_start,
+		.done = kbroker_nl_dump_done,
 		.policy = kbroker_op_get_nl_policy,
 		.maxattr = KBROKER_A_OP_ID,
 	},
 	{
 		.cmd = KBROKER_CMD_HANDLE_GET,
 		.dumpit = kbroker_nl_handle_get_dumpit,
+		.start = kbroker_nl_handle_dump_start,
+		.done = kbroker_nl_dump_done,
 		.policy = kbroker_handle_get_nl_policy,
 		.maxattr = KBROKER_A_HANDLE_PARTITION,
 		.flags = GENL_ADMIN_PERM,
@@ -186,6 +196,8 @@ const struct genl_ops kbroker_nl_ops[14] = {
 	{
 		.cmd = KBROKER_CMD_CONFIG_GET,
 		.dumpit = kbroker_nl_config_get_dumpit,
+		.start = kbroker_nl_config_dump_start,
+		.done = kbroker_nl_dump_done,
 		.policy = kbroker_config_get_nl_policy,
 		.maxattr = KBROKER_A_CONFIG_ENTRY_TOPIC,
 	},

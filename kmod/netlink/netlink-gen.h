@@ -16,19 +16,26 @@ int kbroker_nl_broker_new_doit(struct sk_buff *skb, struct genl_info *info);
 int kbroker_nl_broker_set_doit(struct sk_buff *skb, struct genl_info *info);
 int kbroker_nl_broker_get_doit(struct sk_buff *skb, struct genl_info *info);
 int kbroker_nl_broker_get_dumpit(struct sk_buff *skb, struct netlink_callback *cb);
+int kbroker_nl_broker_dump_start(struct netlink_callback *cb);
+int kbroker_nl_dump_done(struct netlink_callback *cb);
 int kbroker_nl_broker_del_doit(struct sk_buff *skb, struct genl_info *info);
 int kbroker_nl_topic_new_doit(struct sk_buff *skb, struct genl_info *info);
 int kbroker_nl_topic_set_doit(struct sk_buff *skb, struct genl_info *info);
 int kbroker_nl_topic_get_doit(struct sk_buff *skb, struct genl_info *info);
 int kbroker_nl_topic_get_dumpit(struct sk_buff *skb, struct netlink_callback *cb);
+int kbroker_nl_topic_dump_start(struct netlink_callback *cb);
 int kbroker_nl_topic_del_doit(struct sk_buff *skb, struct genl_info *info);
 int kbroker_nl_partition_get_doit(struct sk_buff *skb, struct genl_info *info);
 int kbroker_nl_partition_get_dumpit(struct sk_buff *skb, struct netlink_callback *cb);
+int kbroker_nl_partition_dump_start(struct netlink_callback *cb);
 int kbroker_nl_partition_set_doit(struct sk_buff *skb, struct genl_info *info);
 int kbroker_nl_op_get_doit(struct sk_buff *skb, struct genl_info *info);
 int kbroker_nl_op_get_dumpit(struct sk_buff *skb, struct netlink_callback *cb);
+int kbroker_nl_op_dump_start(struct netlink_callback *cb);
 int kbroker_nl_handle_get_dumpit(struct sk_buff *skb, struct netlink_callback *cb);
+int kbroker_nl_handle_dump_start(struct netlink_callback *cb);
 int kbroker_nl_config_get_dumpit(struct sk_buff *skb, struct netlink_callback *cb);
+int kbroker_nl_config_dump_start(struct netlink_callback *cb);
 
 enum {
 	KBROKER_NLGRP_EVENTS,
