@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * What differs between the kernels that are supported, 6.1 and later, under
+ * one name. The newer kernel's name and meaning are used where it has one;
+ * else the name begins with kbr_. Nothing else in the module compares versions.
+ */
+#ifndef _KBR_COMPAT_H
+#define _KBR_COMPAT_H
+
+#include <linux/fs.h>
+#include <linux/mount.h>
+#include <linux/pagemap.h>
+#include <linux/version.h>
+
+/* 6.3: a mount's mapping of owners got a type of its own. */
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 3, 0)
+#define kbr_mnt_idmap(mnt)	mnt_idmap(mnt)
+#else
+#define kbr_mnt_idmap(mnt)	mnt_user_ns(mnt)
+#endif
+
+/* kbr_renamedata_set_mnt() - the mount that both sides of a rename are on */
+static inline void kbr_renamedata_set_mnt(struct renamedata *rd, const struct vfsmount *mnt)
+{
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 3, 0)
+	rd->old_mnt_idmap = mnt_idmap(mnt);
+	rd->new_mnt_idmap = rd->old_mnt_idmap;
+#else
+	rd->old_mnt_userns = mnt_user_ns(mnt);
+	rd->new_mnt_userns = rd->old_mnt_userns;
+#endif
+}
+
+/* 6.4: filemap_get_folio() returns an error pointer where it returned NULL. */
+static inline struct folio *kbr_filemap_get_folio(struct address_space *mapping, pgoff_t index)
+{
+	struct folio *folio = filemap_get_folio(mapping, index);
+
+	return IS_ERR(folio) ? NULL : folio;
+}
+
+/*
+ * 6.7: the times of an inode are reached through functions, some of which were
+ * taken back to older kernels: hence the names.
+ */
+static inline struct timespec64 kbr_inode_mtime(const struct inode *inode)
+{
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 7, 0)
+	return inode_get_mtime(inode);
+#else
+	return inode->i_mtime;
+#endif
+}
+
+/* kbr_inode_init_times() - all times of a new inode are now */
+static inline void kbr_inode_init_times(struct inode *inode)
+{
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 7, 0)
+	simple_inode_init_ts(inode);
+#else
+	inode->i_ctime = current_time(inode);
+	inode->i_mtime = inode->i_ctime;
+	inode->i_atime = inode->i_ctime;
+#endif
+}
+
+#endif /* _KBR_COMPAT_H */
