@@ -9,6 +9,7 @@
 #ifndef _KBR_BROKER_PARTITION_H
 #define _KBR_BROKER_PARTITION_H
 
+#include <linux/errseq.h>
 #include <linux/types.h>
 #include <linux/uio.h>
 #include <linux/wait.h>
@@ -43,6 +44,9 @@ enum kbr_partition_state {
  * @damaged: offset of damage found by recovery or the scrub, -1 none
  * @hw: high watermark (release/acquire)
  * @accounted: bytes of this log in the broker's @unsynced (xchg)
+ * @failures: failed syncs, for writers that did not wait: partition.c sets it
+ *	(errseq_set()) before it wakes anybody for a failed sync; chardev samples
+ *	it before an append and checks it later
  * @wait: readers at the end and writers that wait for their acks
  * @repair: work item
  * @scrub: where the scrub goes on
@@ -79,6 +83,7 @@ struct kbr_partition {
  *	@verdict must then describe the one batch
  * @internal: the broker's own code writes to an internal topic
  * @nowait: -EAGAIN instead of waiting for unsynced bytes to fall
+ * @final: no signal may end it (the last close() of a device)
  * @verdict: see @trusted
  * @base_offset: out
  * @last_offset: out
@@ -94,6 +99,7 @@ struct kbr_produce {
 	bool trusted;
 	bool internal;
 	bool nowait;
+	bool final;
 	struct kbr_batch_verdict verdict;
 	s64 base_offset;
 	s64 last_offset;
