@@ -1,0 +1,42 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+# timeout: 180
+# allow: (Buffer )?I/O error|EXT4-fs (error|warning)|JBD2|dm-|Aborting journal
+# A disk that returns EIO: nobody is told that a record is safe when it isn't.
+. "$(dirname "$0")/lib.sh"
+
+modprobe -a loop dm-mod dm-flakey || skip_all "this kernel has no dm-flakey"
+export DM_DISABLE_UDEV=1
+truncate -s 128M /run/eio.img
+loop=$(losetup --show -f /run/eio.img) || bail "no loop device"
+at_end "losetup -d $loop; rm -f /run/eio.img"
+size=$(blockdev --getsz "$loop")
+good="0 $size linear $loop 0"
+bad="0 $size flakey $loop 0 0 600 1 error_writes"
+dmsetup create eio --table "$good" || bail "no device mapper"
+at_end "dmsetup remove -f eio"
+swap() { dmsetup suspend --nolockfs eio && dmsetup load eio --table "$1" && dmsetup resume eio; }
+# a journal on a failing disk would stop the file system; without one it goes on
+mkfs.ext4 -q -F -O ^has_journal -E errors=continue /dev/mapper/eio
+mkdir -p /run/eio
+mount /dev/mapper/eio /run/eio || bail "cannot mount it"
+at_end "umount /run/eio"
+mkdir /run/eio/dir
+kbroker broker start --dir /run/eio/dir >"$T_TMP/out" 2>&1 || { diag "$(cat "$T_TMP/out")"; bail "the broker does not start"; }
+at_end "kbroker broker stop"
+topic_create t --partitions 1
+for i in 1 2 3 4 5; do
+	echo "safe $i" >/dev/kbroker/t/0
+done
+sync
+
+swap "$bad"
+check_fails "a write that can't be synced is EIO" "Input/output error" bash -c 'echo lost >/dev/kbroker/t/0'
+check_equal "what was safe is still read" "$(timeout 5 head -n 5 /dev/kbroker/t/0 | tr '\n' ' ')" "safe 1 safe 2 safe 3 safe 4 safe 5 "
+swap "$good"
+check "writing goes on once the disk works" wait_for 30 bash -c 'echo "safe 6" >/dev/kbroker/t/0'
+check "the broker stops" kbroker broker stop
+check "and starts" kbroker broker start --dir /run/eio/dir
+timeout 5 head -n 6 /dev/kbroker/t/0 | grep -v '^lost$' | head -n 6 >"$T_TMP/have"
+check_equal "every acknowledged record is there, in order" "$(grep safe "$T_TMP/have" | tr '\n' ' ')" "safe 1 safe 2 safe 3 safe 4 safe 5 safe 6 "
+done_testing

@@ -1,0 +1,45 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+# timeout: 120
+# One broker per network namespace: they share the kernel and nothing else.
+. "$(dirname "$0")/lib.sh"
+
+rm -rf "$T_DIR" /var/lib/kbroker/blue /var/lib/kbroker/red
+mkdir -p /var/lib/kbroker/blue /var/lib/kbroker/red
+for ns in blue red; do
+	ip netns add $ns
+	at_end "kbroker --netns $ns --broker $ns broker stop; ip netns del $ns; rm -rf /var/lib/kbroker/$ns"
+done
+
+broker_start
+check "a broker starts in a namespace" kbroker --netns blue broker start --dir /var/lib/kbroker/blue --name blue
+check "and one in another" kbroker --netns red broker start --dir /var/lib/kbroker/red --name red
+check_fails "a second one in the same namespace is refused" . kbroker --netns red broker start --dir /var/lib/kbroker/red2 --name red2
+check_fails "a directory in use is refused" . kbroker --netns blue broker start --dir /var/lib/kbroker/red --name blue2
+
+topic_create t --partitions 1
+kbroker --netns blue --broker blue topic create t --partitions 2 >/dev/null
+kbroker --netns red --broker red topic create u --partitions 3 >/dev/null
+echo kbroker >/dev/kbroker/t/0
+echo blue >/dev/blue/t/0
+echo red >/dev/red/u/2
+check_equal "each has its own records" \
+	"$(timeout 5 head -n 1 /dev/kbroker/t/0) $(timeout 5 head -n 1 /dev/blue/t/0) $(timeout 5 head -n 1 /dev/red/u/2)" \
+	"kbroker blue red"
+check "each has its own topics" bash -c "! test -e /dev/red/t && ! test -e /dev/blue/u && test -e /dev/blue/t/1 && ! test -e /dev/kbroker/t/1"
+check "the command sees the namespace's own" bash -c "kbroker --netns red --broker red topic list | grep -qw u"
+check_fails "and no other" . bash -c "kbroker --netns red --broker red topic list | grep -qw t"
+
+# the namespace goes, with its broker in it
+exec 7</dev/red/u/2
+read -r _ <&7
+ip netns del red
+check "readers of a namespace that is gone get end of file" timeout 10 cat <&7
+exec 7<&-
+check "its directory is free again" wait_for 10 kbroker --netns blue broker stop
+wait_for 10 bash -c '! kbroker broker list --all 2>/dev/null | grep -qw red'
+ip netns add red
+check "a new namespace starts over the same directory" wait_for 10 \
+	kbroker --netns red broker start --dir /var/lib/kbroker/red --name red
+check_equal "and finds the record" "$(timeout 5 head -n 1 /dev/red/u/2)" red
+done_testing
