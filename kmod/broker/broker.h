@@ -75,6 +75,8 @@ enum kbr_broker_state {
  * @stop_op: the operation of @stop, or NULL
  * @release: frees it, on the module's own workqueue
  * @upkeep: periodic: retention, checkpoints, file cache, scrub
+ * @checkpoint_lock: held over writing the checkpoint files; inner to nothing
+ *	but the operations' order
  * @checkpoints_due: an offset that checkpoints hold has moved
  * @checkpointed_ms: when they were last written (upkeep)
  * @retained_ms: when retention last ran (upkeep)
@@ -82,8 +84,8 @@ enum kbr_broker_state {
  * @scrub_topic: topic that the scrub is in
  * @scrub_index: partition that the scrub is in
  * @reserve: the reserve file is there
- * @unsynced: bytes appended and not yet synced, all logs
- * @unsynced_wait: writers that wait for @unsynced to fall
+ * @repairing: partitions that wait for their disk to answer again (upkeep)
+ * @unsynced_wait: writers that wait for @env.unsynced_bytes to fall
  * @lost_records: records that failed syncs took after they were acknowledged
  * @handles: open devices
  * @started_ms: wall clock of the start
@@ -122,6 +124,7 @@ struct kbr_broker {
 	struct kbr_op *stop_op;
 	struct work_struct release;
 	struct delayed_work upkeep;
+	struct mutex checkpoint_lock;
 	atomic_t checkpoints_due;
 	s64 checkpointed_ms;
 	s64 retained_ms;
@@ -129,7 +132,7 @@ struct kbr_broker {
 	char scrub_topic[KBR_TOPIC_NAME_MAX + 1];
 	u32 scrub_index;
 	bool reserve;
-	atomic64_t unsynced;
+	bool repairing;
 	wait_queue_head_t unsynced_wait;
 	atomic64_t lost_records;
 	atomic_t handles;

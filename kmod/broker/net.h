@@ -21,7 +21,7 @@ struct kbr_op;
  *	that workers may outlive the namespace
  * @net: the namespace; NULL once it ended (@event_lock)
  * @admin: outermost lock: start, stop, and every change of topics begins under
- *	it; never held over a disk
+ *	it; never held over a disk. Taken inside this layer, never by its callers
  * @dead: the namespace ends: no broker starts any more (@admin)
  * @broker: the broker, or NULL (@admin; readers: kbr_broker_get_in())
  * @ops: running and recently ended operations by id (xarray's lock)

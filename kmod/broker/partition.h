@@ -9,7 +9,6 @@
 #ifndef _KBR_BROKER_PARTITION_H
 #define _KBR_BROKER_PARTITION_H
 
-#include <linux/errseq.h>
 #include <linux/types.h>
 #include <linux/uio.h>
 #include <linux/wait.h>
@@ -38,15 +37,11 @@ enum kbr_partition_state {
  * @opened: @log was opened and not yet closed (operations only, or inside an
  *	I/O section)
  * @has_minor: @minor was allocated
- * @failures: syncs that failed; a writer whose @failures differs from that of
- *	its produce may have lost its records (release/acquire)
- * @failed_from: log's synced end when the last sync failed (before @failures)
+ * @sync_failures: counts syncs that failed; kbr_produce.failures is its value at
+ *	an append, see kbr_partition_lost() (release/acquire)
+ * @failed_from: log's synced end when the last sync failed (before @sync_failures)
  * @damaged: offset of damage found by recovery or the scrub, -1 none
  * @hw: high watermark (release/acquire)
- * @accounted: bytes of this log in the broker's @unsynced (xchg)
- * @failures: failed syncs, for writers that did not wait: partition.c sets it
- *	(errseq_set()) before it wakes anybody for a failed sync; chardev samples
- *	it before an append and checks it later
  * @wait: readers at the end and writers that wait for their acks
  * @repair: work item
  * @scrub: where the scrub goes on
@@ -60,11 +55,10 @@ struct kbr_partition {
 	bool opened;
 	bool has_minor;
 	int error;
-	u32 failures;
+	u32 sync_failures;
 	s64 failed_from;
 	s64 damaged;
 	s64 hw;
-	u64 accounted;
 	wait_queue_head_t wait;
 	struct work_struct repair;
 	struct kbr_log_pos scrub;
@@ -143,6 +137,9 @@ int kbr_partition_wait_acks(struct kbr_partition *part, s64 offset, u32 failures
  * flush.policy says. Return: as kbr_partition_wait_acks().
  */
 int kbr_partition_sync(struct kbr_partition *part, s64 end, u32 failures);
+
+/** kbr_partition_lost() - did a failed sync take (or may it have taken) the record at @offset, whose append gave @failures? For writers that did not wait. */
+bool kbr_partition_lost(const struct kbr_partition *part, s64 offset, u32 failures);
 
 /** kbr_partition_hw() - high watermark */
 static inline s64 kbr_partition_hw(const struct kbr_partition *part)

@@ -1,0 +1,462 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Produce and fetch: the only door to a log for every front end. Validates,
+ * appends, moves the high watermark, wakes and waits. A partition's beginning,
+ * repair and end are in partition_life.c; access was checked at open.
+ */
+#include <linux/mm.h>
+#include <linux/pagemap.h>
+#include <linux/poll.h>
+#include <linux/sched/signal.h>
+#include <linux/slab.h>
+#include <linux/srcu.h>
+
+#include "base/clock.h"
+#include "base/kunit.h"
+#include "broker/partition.h"
+
+/* May it be written to? Inside an I/O section. */
+static int kbr_partition_writable(const struct kbr_partition *part)
+{
+	if (unlikely(kbr_topic_gone(part->topic)))
+		return -ENODEV;
+	return likely(READ_ONCE(part->state) == KBR_PARTITION_LEADER) ? 0 : -EIO;
+}
+
+static void kbr_partition_wake_readers(struct kbr_partition *part)
+{
+	__poll_t key = EPOLLIN | EPOLLRDNORM;
+
+	/*
+	 * wq_has_sleeper()'s barrier orders the high watermark before both
+	 * looks; it pairs with the one in prepare_to_wait() and poll_wait().
+	 */
+	if (wq_has_sleeper(&part->wait))
+		wake_up_poll(&part->wait, key);
+	if (waitqueue_active(&part->topic->wait))
+		wake_up_poll(&part->topic->wait, key);
+}
+
+void kbr_partition_wake(struct kbr_partition *part)
+{
+	/* Readers see the end, writers an error. */
+	wake_up_poll(&part->wait, EPOLLIN | EPOLLRDNORM | EPOLLOUT | EPOLLHUP | EPOLLERR);
+}
+
+/* Raise the high watermark to @to; several may come at once. */
+static void kbr_partition_raise_hw(struct kbr_partition *part, s64 to)
+{
+	s64 hw = READ_ONCE(part->hw);
+
+	while (hw < to) {
+		s64 seen = cmpxchg_release(&part->hw, hw, to);
+
+		if (seen == hw)
+			break;
+		hw = seen;
+	}
+}
+
+/* A sync failed: whoever waits learns it, and the repair begins. */
+static void kbr_partition_sync_failed(struct kbr_partition *part, int err)
+{
+	struct kbr_broker *broker = part->topic->broker;
+	int idx = srcu_read_lock(&broker->io);
+
+	if (kbr_topic_gone(part->topic) || READ_ONCE(part->state) != KBR_PARTITION_LEADER)
+		goto out;
+	part->error = err;
+	WRITE_ONCE(part->state, KBR_PARTITION_REPAIRING);
+	part->failed_from = kbr_log_synced(&part->log);
+	/* Pairs with the acquire in kbr_partition_lost(): failed_from is set before. */
+	smp_store_release(&part->sync_failures, part->sync_failures + 1);
+	queue_work(broker->work_wq, &part->repair);
+out:
+	srcu_read_unlock(&broker->io, idx);
+	kbr_partition_wake(part);
+}
+
+void kbr_partition_advance(struct kbr_partition *part, int err)
+{
+	struct kbr_broker *broker = part->topic->broker;
+
+	if (wq_has_sleeper(&broker->unsynced_wait))
+		wake_up_all(&broker->unsynced_wait);
+	if (unlikely(err)) {
+		kbr_partition_sync_failed(part, err);
+		return;
+	}
+	/* Not during a repair, which sets both itself. */
+	if (READ_ONCE(part->state) == KBR_PARTITION_LEADER) {
+		bool async = READ_ONCE(part->topic->config.flush_async);
+
+		kbr_partition_raise_hw(part, async ? kbr_log_end(&part->log) :
+						     kbr_log_synced(&part->log));
+	}
+	if (!atomic_read(&broker->checkpoints_due))
+		atomic_set(&broker->checkpoints_due, 1);
+	kbr_partition_wake_readers(part);
+}
+
+static void kbr_partition_rules(struct kbr_partition *part, bool internal, s64 now_ms,
+				struct kbr_batch_rules *rules)
+{
+	const struct kbr_log_config *config = &part->topic->config.log;
+
+	*rules = (struct kbr_batch_rules) {
+		.batch_bytes_max = READ_ONCE(config->batch_bytes_max),
+		.segment_bytes_max = READ_ONCE(config->segment_bytes),
+		.append_time = READ_ONCE(config->append_time),
+		.key_required = READ_ONCE(config->compact),
+		.control_allowed = internal,
+		.now_ms = now_ms,
+		.before_max_ms = READ_ONCE(config->timestamp_before_max_ms),
+		.after_max_ms = READ_ONCE(config->timestamp_after_max_ms),
+	};
+}
+
+/* How many batches lie back to back in @p, by their headers; an error of the first bad one. */
+static int kbr_partition_count_batches(struct kbr_produce *p)
+{
+	struct kbr_batch batch;
+	size_t at = 0;
+	int count = 0;
+	int err;
+
+	while (at < p->len) {
+		err = kbr_batch_decode(&batch, p->buf + at, p->len - at);
+		if (err || batch.size > p->len - at) {
+			/* Let the validation of this batch say what is wrong with it. */
+			return count + 1;
+		}
+		at += batch.size;
+		count++;
+	}
+	return count;
+}
+
+/*
+ * Check each batch of @p; @verdicts has room for @count. Nothing is held:
+ * walking records takes long, and compressed ones need memory.
+ */
+static int kbr_partition_validate(struct kbr_partition *part, struct kbr_produce *p, s64 now_ms,
+				  struct kbr_batch_verdict *verdicts, int count)
+{
+	struct kbr_batch_rules rules;
+	size_t at = 0;
+	int i, err;
+
+	kbr_partition_rules(part, p->internal, now_ms, &rules);
+	for (i = 0; i < count; i++) {
+		struct kbr_batch_verdict *verdict = &verdicts[i];
+		void *buf = p->buf + at;
+
+		err = kbr_batch_validate(buf, p->len - at, &rules, verdict);
+		if (err) {
+			p->fault = verdict->fault;
+			p->verdict = *verdict;
+			return err;
+		}
+		if (!rules.append_time && verdict->batch.max_timestamp != verdict->max_timestamp) {
+			kbr_batch_set_max_timestamp(buf, verdict->batch.size,
+						    verdict->max_timestamp);
+			verdict->batch.max_timestamp = verdict->max_timestamp;
+		}
+		at += verdict->batch.size;
+	}
+	return 0;
+}
+
+static bool kbr_partition_has_room(const struct kbr_broker *broker)
+{
+	return atomic64_read(&broker->env.unsynced_bytes) <= (s64)READ_ONCE(broker->config.unsynced_bytes_max);
+}
+
+/* Too much waits for the disk: wait with it, before anything is appended. */
+static int kbr_partition_throttle(struct kbr_partition *part, const struct kbr_produce *p)
+{
+	struct kbr_broker *broker = part->topic->broker;
+	long left;
+
+	while (!kbr_partition_has_room(broker)) {
+		if (kbr_topic_gone(part->topic))
+			return -ENODEV;
+		/* Others' bytes count too; the background has theirs synced. */
+		if (p->nowait && !p->final)
+			return -EAGAIN;
+		if (p->final)
+			left = wait_event_timeout(broker->unsynced_wait,
+						  kbr_partition_has_room(broker) ||
+						  kbr_topic_gone(part->topic), HZ);
+		else
+			left = wait_event_interruptible_timeout(broker->unsynced_wait,
+								kbr_partition_has_room(broker) ||
+								kbr_topic_gone(part->topic), HZ);
+		if (left < 0)
+			return -EINTR;
+		if (!left)
+			mod_delayed_work(broker->work_wq, &broker->upkeep, 0);
+	}
+	return 0;
+}
+
+/* Have it synced: at once if somebody waits, otherwise when flush.messages says so or when convenient. */
+static void kbr_partition_want_sync(struct kbr_partition *part, int acks, bool async)
+{
+	unsigned int waiters = acks == KBR_ACKS_ALL && !async;
+
+	if (async && kbr_log_end(&part->log) - kbr_log_synced(&part->log) <
+		     READ_ONCE(part->topic->config.flush_messages) &&
+	    READ_ONCE(part->log.sync.queued))
+		return;
+	kbr_log_request_sync(&part->log, waiters);
+}
+
+/* Append what was validated, inside an I/O section. */
+static int kbr_partition_append(struct kbr_partition *part, struct kbr_produce *p,
+				struct kbr_append *append)
+{
+	struct kbr_broker *broker = part->topic->broker;
+	bool async = READ_ONCE(part->topic->config.flush_async);
+	int idx, err;
+
+	idx = srcu_read_lock(&broker->io);
+	err = kbr_partition_writable(part);
+	if (err)
+		goto out;
+	/* Pairs with the release in kbr_partition_sync_failed(); before the append. */
+	p->failures = smp_load_acquire(&part->sync_failures);
+	err = kbr_log_append(&part->log, append, !p->final);
+	if (err)
+		goto out;
+	p->base_offset = append->base_offset;
+	p->last_offset = append->last_offset;
+	p->log_append_time = append->log_append_time;
+	p->records = append->last_offset - append->base_offset + 1;
+	if (async) {
+		kbr_partition_raise_hw(part, kbr_log_end(&part->log));
+		kbr_partition_wake_readers(part);
+	}
+	kbr_partition_want_sync(part, p->acks, async);
+out:
+	srcu_read_unlock(&broker->io, idx);
+	return err;
+}
+
+int kbr_partition_produce(struct kbr_partition *part, struct kbr_produce *p)
+{
+	struct kbr_topic *topic = part->topic;
+	struct kbr_batch_verdict *many = NULL;
+	struct kbr_append append = {
+		.buf = p->buf,
+		.len = p->len,
+		.verdicts = &p->verdict,
+		.batches = 1,
+		.now_ms = kbr_clock_now_ms(),
+	};
+	int err;
+
+	p->fault = KBR_FAULT_NONE;
+	if (unlikely(topic->internal && !p->internal))
+		return -EROFS;
+	/* The in-sync set of a standalone partition is its leader. */
+	if (unlikely(p->acks == KBR_ACKS_ALL &&
+		     READ_ONCE(topic->config.min_insync_replicas) > 1))
+		return -ENOLINK;
+	if (!p->trusted) {
+		int count = kbr_partition_count_batches(p);
+
+		if (!count)
+			return -EINVAL;
+		if (count > 1) {
+			many = kvmalloc_array(count, sizeof(*many), GFP_KERNEL);
+			if (!many)
+				return -ENOMEM;
+			append.verdicts = many;
+			append.batches = count;
+		}
+		err = kbr_partition_validate(part, p, append.now_ms, many ?: &p->verdict, count);
+		if (err)
+			goto out;
+	}
+	if (unlikely(!kbr_partition_has_room(topic->broker))) {
+		err = kbr_partition_throttle(part, p);
+		if (err)
+			goto out;
+	}
+	err = kbr_partition_append(part, p, &append);
+	if (unlikely(err == -ENOSPC) && kbr_topic_gone(topic))
+		err = -ENODEV;
+out:
+	kvfree(many);
+	return err;
+}
+KBR_EXPORT_IF_KUNIT(kbr_partition_produce);
+
+bool kbr_partition_lost(const struct kbr_partition *part, s64 offset, u32 failures)
+{
+	/* Pairs with the release in kbr_partition_sync_failed(). */
+	u32 now = smp_load_acquire(&part->sync_failures);
+
+	if (likely(now == failures))
+		return false;
+	/* It was durable already if the only sync that failed began above it. */
+	return now != failures + 1 || offset >= READ_ONCE(part->failed_from);
+}
+
+/*
+ * What became of a record at @offset: 1 committed, 0 not yet, or an error.
+ * @committed: up to where its kind of waiter is satisfied.
+ */
+static int kbr_partition_fate(const struct kbr_partition *part, s64 offset, u32 failures,
+			      s64 committed)
+{
+	if (unlikely(kbr_partition_lost(part, offset, failures)))
+		return -EIO;
+	if (committed > offset)
+		return 1;
+	if (unlikely(kbr_topic_gone(part->topic)))
+		return -ENODEV;
+	return unlikely(READ_ONCE(part->state) != KBR_PARTITION_LEADER) ? -EIO : 0;
+}
+
+static int kbr_partition_wait_result(long left, int fate)
+{
+	if (fate)
+		return min(fate, 0);
+	return left < 0 ? -EINTR : -ETIMEDOUT;
+}
+
+int kbr_partition_wait_acks(struct kbr_partition *part, s64 offset, u32 failures, s64 timeout_ms)
+{
+	int fate = 0;
+	long left;
+
+	left = wait_event_killable_timeout(part->wait,
+					   (fate = kbr_partition_fate(part, offset, failures,
+								      kbr_partition_hw(part))),
+					   msecs_to_jiffies(min_t(s64, timeout_ms, INT_MAX)));
+	return kbr_partition_wait_result(left, fate);
+}
+KBR_EXPORT_IF_KUNIT(kbr_partition_wait_acks);
+
+int kbr_partition_sync(struct kbr_partition *part, s64 end, u32 failures)
+{
+	struct kbr_broker *broker = part->topic->broker;
+	int fate = kbr_partition_fate(part, end - 1, failures, kbr_log_synced(&part->log));
+	long left;
+	int idx;
+
+	if (fate)
+		return min(fate, 0);
+	idx = srcu_read_lock(&broker->io);
+	if (!kbr_partition_writable(part))
+		kbr_log_request_sync(&part->log, 1);
+	srcu_read_unlock(&broker->io, idx);
+	left = wait_event_killable_timeout(part->wait,
+					   (fate = kbr_partition_fate(part, end - 1, failures,
+								      kbr_log_synced(&part->log))),
+					   msecs_to_jiffies(min_t(s64, INT_MAX,
+								  READ_ONCE(part->topic->config.delivery_timeout_ms))));
+	return kbr_partition_wait_result(left, fate);
+}
+KBR_EXPORT_IF_KUNIT(kbr_partition_sync);
+
+/* One try, inside an I/O section. */
+static ssize_t kbr_partition_read_once(struct kbr_partition *part, struct kbr_log_pos *pos,
+				       struct iov_iter *to, size_t *room)
+{
+	s64 limit = kbr_partition_hw(part);
+	s64 damaged = READ_ONCE(part->damaged);
+
+	if (unlikely(kbr_topic_gone(part->topic)))
+		return -ENODATA;
+	if (unlikely(!READ_ONCE(part->opened)))
+		return -EIO;
+	if (unlikely(damaged >= 0)) {
+		if (pos->offset >= damaged)
+			return -EBADMSG;
+		limit = min(limit, damaged);
+	}
+	if (unlikely(pos->offset > limit)) {
+		/* A failed sync took back what an async topic had shown: go on at its end. */
+		s64 end = kbr_log_end(&part->log);
+
+		if (pos->offset > end) {
+			pos->offset = end;
+			pos->hint = false;
+		}
+		return 0;
+	}
+	return kbr_log_read(&part->log, pos, limit, to, room);
+}
+
+ssize_t kbr_partition_read(struct kbr_partition *part, struct kbr_log_pos *pos,
+			   struct iov_iter *to, size_t *room)
+{
+	struct kbr_broker *broker = part->topic->broker;
+	bool user = user_backed_iter(to);
+	struct iov_iter before = *to;
+	ssize_t ret;
+	int idx;
+
+	for (;;) {
+		idx = srcu_read_lock(&broker->io);
+		/*
+		 * A fault of user memory may last as long as its owner likes
+		 * (userfaultfd, FUSE); deleting the topic must not wait for it.
+		 */
+		if (user)
+			pagefault_disable();
+		ret = kbr_partition_read_once(part, pos, to, room);
+		if (user)
+			pagefault_enable();
+		srcu_read_unlock(&broker->io, idx);
+		if (likely(ret != -EFAULT) || !user)
+			return ret;
+		*to = before;
+		if (fault_in_iov_iter_writeable(to, iov_iter_count(to)) == iov_iter_count(to))
+			return -EFAULT;
+		if (fatal_signal_pending(current))
+			return -EINTR;
+	}
+}
+KBR_EXPORT_IF_KUNIT(kbr_partition_read);
+
+int kbr_partition_find_time(struct kbr_partition *part, s64 timestamp, s64 *offset, s64 *found)
+{
+	struct kbr_broker *broker = part->topic->broker;
+	int idx = srcu_read_lock(&broker->io);
+	int err;
+
+	if (kbr_topic_gone(part->topic))
+		err = -ENODATA;
+	else if (!READ_ONCE(part->opened))
+		err = -EIO;
+	else
+		err = kbr_log_find_time(&part->log, timestamp, kbr_partition_hw(part), offset, found);
+	srcu_read_unlock(&broker->io, idx);
+	return err;
+}
+KBR_EXPORT_IF_KUNIT(kbr_partition_find_time);
+
+void kbr_partition_describe(struct kbr_partition *part, struct kbr_partition_info *info)
+{
+	struct kbr_broker *broker = part->topic->broker;
+	int idx;
+
+	memset(info, 0, sizeof(*info));
+	idx = srcu_read_lock(&broker->io);
+	info->state = READ_ONCE(part->state);
+	info->error = READ_ONCE(part->error);
+	info->damaged = READ_ONCE(part->damaged);
+	info->leader_epoch = READ_ONCE(part->log.epoch);
+	info->log_start = kbr_log_start(&part->log);
+	info->hw = kbr_partition_hw(part);
+	info->log_end = kbr_log_end(&part->log);
+	info->synced = kbr_log_synced(&part->log);
+	if (!kbr_topic_gone(part->topic) && READ_ONCE(part->opened))
+		kbr_log_get_stats(&part->log, &info->stats);
+	srcu_read_unlock(&broker->io, idx);
+}
+KBR_EXPORT_IF_KUNIT(kbr_partition_describe);

@@ -1,0 +1,284 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * A partition's life: made, opened after a start, stopped by damage, repaired
+ * after a failed sync, retired. What happens in between is in partition.c.
+ */
+#define pr_fmt(fmt) "kbroker: " fmt
+
+#include <linux/printk.h>
+#include <linux/ratelimit.h>
+#include <linux/slab.h>
+#include <linux/srcu.h>
+
+#include "base/kunit.h"
+#include "broker/event.h"
+#include "broker/partition.h"
+
+static struct kmem_cache *kbr_partition_cache;
+
+static void kbr_partition_repair_work(struct work_struct *work);
+
+int kbr_partition_init(void)
+{
+	/* A cache of its own: tens of thousands, and kmalloc rounds up far. */
+	kbr_partition_cache = KMEM_CACHE(kbr_partition, SLAB_ACCOUNT);
+	return kbr_partition_cache ? 0 : -ENOMEM;
+}
+
+void kbr_partition_exit(void)
+{
+	kmem_cache_destroy(kbr_partition_cache);
+}
+
+struct kbr_partition *kbr_partition_alloc(struct kbr_topic *topic, u32 index)
+{
+	struct kbr_partition *part = kmem_cache_zalloc(kbr_partition_cache, GFP_KERNEL);
+
+	if (!part)
+		return NULL;
+	part->topic = topic;
+	part->index = index;
+	part->state = KBR_PARTITION_OFFLINE;
+	part->damaged = -1;
+	init_waitqueue_head(&part->wait);
+	INIT_WORK(&part->repair, kbr_partition_repair_work);
+	return part;
+}
+
+void kbr_partition_free(struct kbr_partition *part)
+{
+	WARN_ON_ONCE(part->opened);
+	kmem_cache_free(kbr_partition_cache, part);
+}
+
+void kbr_partition_name(const struct kbr_partition *part, char *name)
+{
+	snprintf(name, KBR_PARTITION_NAME_SIZE, "%s-%u", part->topic->name, part->index);
+}
+
+const char *kbr_partition_state_name(enum kbr_partition_state state)
+{
+	static const char * const names[] = {
+		[KBR_PARTITION_OFFLINE] = "offline",
+		[KBR_PARTITION_LEADER] = "leader",
+		[KBR_PARTITION_REPAIRING] = "repairing",
+		[KBR_PARTITION_FAILED] = "failed",
+		[KBR_PARTITION_DELETED] = "deleted",
+	};
+
+	return state < ARRAY_SIZE(names) ? names[state] : "unknown";
+}
+
+void kbr_partition_raise(struct kbr_partition *part)
+{
+	struct kbr_broker *broker = part->topic->broker;
+	struct kbr_event event = {
+		.kind = KBR_EVENT_PARTITION,
+		.broker = broker,
+		.topic = part->topic,
+		.part = part,
+	};
+
+	kbr_event_raise(broker->knet, &event);
+}
+
+int kbr_partition_create(struct kbr_partition *part)
+{
+	struct kbr_topic *topic = part->topic;
+	char name[KBR_PARTITION_NAME_SIZE];
+	int err;
+
+	kbr_partition_name(part, name);
+	err = kbr_log_create(&part->log, &topic->broker->env, name, topic->id, &topic->config.log, 0);
+	if (err)
+		return err;
+	if (part->log.epoch < 0) {
+		err = kbr_log_set_epoch(&part->log, 0);
+		if (err) {
+			kbr_log_delete(&part->log);
+			return err;
+		}
+	}
+	WRITE_ONCE(part->opened, true);
+	WRITE_ONCE(part->state, KBR_PARTITION_LEADER);
+	return 0;
+}
+
+/* What recovery did, in one line; nothing after a clean stop. */
+static void kbr_partition_report(const char *name, const struct kbr_partition *part,
+				 const struct kbr_log_report *report)
+{
+	const char *broker = part->topic->broker->name;
+
+	if (report->damaged_offset >= 0)
+		pr_err("%s: %s: damaged at offset %lld, below what was synced: stopped there\n",
+		       broker, name, report->damaged_offset);
+	else if (report->cut_bytes || report->removed_segments)
+		pr_info("%s: %s: recovered: read %llu bytes, cut a torn tail of %llu bytes at offset %lld, log end is %lld\n",
+			broker, name, report->scanned_bytes, report->cut_bytes, report->cut_offset,
+			kbr_log_end(&part->log));
+	else if (report->scanned_bytes)
+		pr_info("%s: %s: recovered: read %llu bytes, nothing was torn, log end is %lld\n",
+			broker, name, report->scanned_bytes, kbr_log_end(&part->log));
+}
+
+/* What recovery found may be in the page cache only: readers see it once it is durable. */
+static int kbr_partition_settle(struct kbr_partition *part)
+{
+	struct kbr_log *log = &part->log;
+
+	if (kbr_log_synced(log) < kbr_log_end(log)) {
+		kbr_log_request_sync(log, 1);
+		kbr_syncer_flush(log->env->syncer, &log->sync);
+		if (kbr_log_synced(log) < kbr_log_end(log))
+			return -EIO;
+	}
+	smp_store_release(&part->hw, kbr_log_end(log));	/* pairs with kbr_partition_hw() */
+	return 0;
+}
+
+int kbr_partition_open(struct kbr_partition *part, bool clean, s64 recovery_point, s64 start,
+		       struct kbr_log_report *report)
+{
+	struct kbr_topic *topic = part->topic;
+	struct kbr_log_env *env = &topic->broker->env;
+	char name[KBR_PARTITION_NAME_SIZE];
+	int err;
+
+	kbr_partition_name(part, name);
+	memset(report, 0, sizeof(*report));
+	report->damaged_offset = -1;
+	err = kbr_log_open(&part->log, env, name, topic->id, &topic->config.log, clean,
+			   recovery_point, start, report);
+	if (err == -ENOENT && recovery_point <= 0) {
+		pr_info("%s: %s: was not there yet, made\n", topic->broker->name, name);
+		err = kbr_log_create(&part->log, env, name, topic->id, &topic->config.log, 0);
+	}
+	if (err)
+		goto failed;
+	WRITE_ONCE(part->opened, true);
+	kbr_partition_report(name, part, report);
+	if (report->damaged_offset >= 0) {
+		part->hw = kbr_log_end(&part->log);
+		kbr_partition_fail(part, -EBADMSG, report->damaged_offset);
+		return 0;
+	}
+	/* What was appended and lost must not share an epoch with what comes. */
+	if (!clean || part->log.epoch < 0)
+		err = kbr_log_set_epoch(&part->log, max(part->log.epoch + 1, 0));
+	if (!err)
+		err = kbr_partition_settle(part);
+	if (err)
+		goto failed;
+	WRITE_ONCE(part->state, KBR_PARTITION_LEADER);
+	return 0;
+
+failed:
+	pr_err("%s: %s: can't be opened (%d): it is offline, the others run\n",
+	       topic->broker->name, name, err);
+	kbr_partition_fail(part, err, -1);
+	return err;
+}
+
+void kbr_partition_fail(struct kbr_partition *part, int err, s64 damaged)
+{
+	WRITE_ONCE(part->error, err);
+	WRITE_ONCE(part->damaged, damaged);
+	WRITE_ONCE(part->state, KBR_PARTITION_FAILED);
+	kbr_partition_wake(part);
+	wake_up_poll(&part->topic->wait, EPOLLIN | EPOLLERR);
+}
+
+/*
+ * The log was read back from the disk: what is there is durable. What an
+ * async topic had shown beyond it is gone, and that is said.
+ */
+static void kbr_partition_repaired(struct kbr_partition *part)
+{
+	struct kbr_broker *broker = part->topic->broker;
+	s64 end = kbr_log_end(&part->log), hw = kbr_partition_hw(part);
+
+	if (hw > end) {
+		atomic64_add(hw - end, &broker->lost_records);
+		pr_err_ratelimited("%s: %s-%u: the disk lost acknowledged records %lld to %lld (flush.policy=async); goes on at %lld\n",
+				   broker->name, part->topic->name, part->index, end, hw - 1, end);
+	} else {
+		pr_info_ratelimited("%s: %s-%u: read back from the disk, goes on at offset %lld\n",
+				    broker->name, part->topic->name, part->index, end);
+	}
+	smp_store_release(&part->hw, end);	/* pairs with kbr_partition_hw() */
+	WRITE_ONCE(part->error, 0);
+	WRITE_ONCE(part->state, KBR_PARTITION_LEADER);
+}
+
+static void kbr_partition_repair_work(struct work_struct *work)
+{
+	struct kbr_partition *part = container_of(work, struct kbr_partition, repair);
+	struct kbr_broker *broker = part->topic->broker;
+	s64 lost = -1;
+	int idx, err;
+
+	idx = srcu_read_lock(&broker->io);
+	if (kbr_topic_gone(part->topic) || READ_ONCE(part->state) != KBR_PARTITION_REPAIRING)
+		goto out;
+	pr_err_ratelimited("%s: %s-%u: a sync failed (%d): stopped, reads back what the disk has\n",
+			   broker->name, part->topic->name, part->index, READ_ONCE(part->error));
+	err = kbr_log_repair(&part->log, &lost);
+	if (!err)
+		err = kbr_log_set_epoch(&part->log, part->log.epoch + 1);
+	if (!err) {
+		kbr_partition_repaired(part);
+	} else if (err == -EBADMSG) {
+		kbr_partition_fail(part, err, kbr_log_end(&part->log));
+	} else {
+		/* The disk does not answer yet: upkeep tries again. */
+		pr_err_ratelimited("%s: %s-%u: can't be read back (%d), tries again\n",
+				   broker->name, part->topic->name, part->index, err);
+		goto out;
+	}
+	kbr_partition_wake(part);
+	wake_up_poll(&part->topic->wait, EPOLLIN | EPOLLRDNORM);
+	kbr_partition_raise(part);
+out:
+	srcu_read_unlock(&broker->io, idx);
+}
+
+void kbr_partition_retire(struct kbr_partition *part)
+{
+	cancel_work_sync(&part->repair);
+}
+
+int kbr_partition_delete_records(struct kbr_partition *part, s64 offset)
+{
+	struct kbr_broker *broker = part->topic->broker;
+	s64 hw, damaged;
+	int idx, err;
+
+	idx = srcu_read_lock(&broker->io);
+	err = -ENODEV;
+	if (kbr_topic_gone(part->topic))
+		goto out;
+	err = -EIO;
+	if (!READ_ONCE(part->opened))
+		goto out;
+	hw = kbr_partition_hw(part);
+	if (offset < 0)
+		offset = hw;
+	err = -ERANGE;
+	if (offset > hw)
+		goto out;
+	err = kbr_log_set_start(&part->log, offset);
+	if (err)
+		goto out;
+	damaged = READ_ONCE(part->damaged);
+	if (damaged >= 0 && offset > damaged && !READ_ONCE(part->log.stopped)) {
+		/* The damage is no longer part of the log. */
+		WRITE_ONCE(part->damaged, -1);
+		WRITE_ONCE(part->error, 0);
+		WRITE_ONCE(part->state, KBR_PARTITION_LEADER);
+	}
+	atomic_set(&broker->checkpoints_due, 1);
+out:
+	srcu_read_unlock(&broker->io, idx);
+	return err;
+}

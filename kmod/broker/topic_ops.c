@@ -1,0 +1,690 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * What is done to topics: create, delete, alter, delete records. Each checks
+ * in the caller's context what needs no disk, then runs on the broker's
+ * ordered queue, so that no two of them meet.
+ */
+#define pr_fmt(fmt) "kbroker: " fmt
+
+#include <linux/printk.h>
+#include <linux/slab.h>
+#include <linux/srcu.h>
+#include <linux/uuid.h>
+
+#include "base/kunit.h"
+#include "broker/event.h"
+#include "broker/metadata.h"
+#include "broker/node.h"
+#include "broker/op.h"
+#include "broker/partition.h"
+#include "broker/topic.h"
+
+/* Partitions between two reports of progress */
+#define KBR_TOPIC_PROGRESS_STEP	64
+
+/**
+ * struct kbr_topic_task - one operation on a topic
+ * @task: the operation
+ * @name: topic
+ * @found: create: what to create
+ * @change: alter: what to change; its sets are owned
+ * @partition: delete records: which partition
+ * @offset: delete records: up to where
+ */
+struct kbr_topic_task {
+	struct kbr_task task;
+	char name[KBR_TOPIC_NAME_MAX + 1];
+	struct kbr_metadata_topic found;
+	struct kbr_topic_change change;
+	u32 partition;
+	s64 offset;
+};
+
+static struct kbr_topic_task *kbr_topic_task_of(struct kbr_task *task)
+{
+	return container_of(task, struct kbr_topic_task, task);
+}
+
+static void kbr_topic_task_free(struct kbr_task *task)
+{
+	struct kbr_topic_task *todo = kbr_topic_task_of(task);
+
+	kbr_config_set_free(&todo->found.configs);
+	kbr_config_set_free(&todo->change.set);
+	kbr_config_set_free(&todo->change.del);
+	kfree(todo);
+}
+
+static struct kbr_topic_task *kbr_topic_task_alloc(const char *name,
+						   int (*run)(struct kbr_task *task))
+{
+	struct kbr_topic_task *todo = kzalloc(sizeof(*todo), GFP_KERNEL);
+
+	if (!todo)
+		return NULL;
+	strscpy(todo->name, name, sizeof(todo->name));
+	todo->found.name = todo->name;
+	todo->task.run = run;
+	todo->task.free = kbr_topic_task_free;
+	return todo;
+}
+
+static void kbr_topic_raise(struct kbr_topic *topic, enum kbr_event_kind kind)
+{
+	struct kbr_event event = {
+		.kind = kind,
+		.broker = topic->broker,
+		.topic = topic,
+	};
+
+	kbr_event_raise(topic->broker->knet, &event);
+}
+
+/* ---- what is in metadata about a topic ---- */
+
+static void kbr_topic_to_metadata(struct kbr_topic *topic, struct kbr_metadata_topic *found)
+{
+	memset(found, 0, sizeof(*found));
+	found->name = topic->name;
+	memcpy(found->id, topic->id, sizeof(found->id));
+	found->partitions = kbr_topic_partitions(topic);
+	found->replication_factor = topic->replication_factor;
+	found->uid = from_kuid(&init_user_ns, topic->uid);
+	found->gid = from_kgid(&init_user_ns, topic->gid);
+	found->mode = topic->mode;
+}
+
+/* ---- partitions ---- */
+
+/* Make the logs of partitions from @from on; on error those made are removed again. */
+static int kbr_topic_create_logs(struct kbr_topic *topic, struct kbr_partition_array *array,
+				 unsigned int from, struct kbr_op *op)
+{
+	struct kbr_broker *broker = topic->broker;
+	unsigned int i;
+	int err = 0;
+
+	for (i = from; i < array->count; i++) {
+		err = kbr_partition_create(array->part[i]);
+		if (err) {
+			kbr_refuse(&op->why, err, 0, "partition %u of %s can't be created%s", i,
+				   topic->name,
+				   err == -EEXIST ? ": its directory is in the way" : "");
+			break;
+		}
+		if (!((i - from + 1) % KBR_TOPIC_PROGRESS_STEP))
+			kbr_op_progress(op, i - from + 1, array->count - from);
+		if (READ_ONCE(broker->give_up)) {
+			err = -ECANCELED;
+			i++;
+			break;
+		}
+	}
+	/* One sync for all; the files themselves are synced with their first record. */
+	if (!err)
+		err = kbr_dir_sync(broker->dir, "");
+	if (!err)
+		return 0;
+	while (i-- > from) {
+		WRITE_ONCE(array->part[i]->opened, false);
+		kbr_log_delete(&array->part[i]->log);
+	}
+	return err;
+}
+
+/* Remove all logs of a topic that nobody reads or writes any more. */
+static void kbr_topic_remove_logs(struct kbr_topic *topic, struct kbr_partition_array *array,
+				  unsigned int from)
+{
+	unsigned int i;
+	int err;
+
+	for (i = from; i < array->count; i++) {
+		struct kbr_partition *part = array->part[i];
+
+		kbr_partition_retire(part);
+		if (!part->opened)
+			continue;
+		WRITE_ONCE(part->opened, false);
+		err = kbr_log_delete(&part->log);
+		if (err)
+			pr_warn_ratelimited("%s: %s-%u: its files could not be removed (%d); the next start tries again\n",
+					    topic->broker->name, topic->name, i, err);
+		WRITE_ONCE(part->state, KBR_PARTITION_DELETED);
+	}
+}
+
+/* ---- create ---- */
+
+static int kbr_topic_publish(struct kbr_topic *topic)
+{
+	struct kbr_broker *broker = topic->broker;
+	int err;
+
+	down_write(&broker->topics_sem);
+	err = kbr_topic_insert_locked(topic);
+	if (!err)
+		WRITE_ONCE(topic->state, KBR_TOPIC_ACTIVE);
+	up_write(&broker->topics_sem);
+	return err;
+}
+
+static int kbr_topic_create_run(struct kbr_task *task)
+{
+	struct kbr_topic_task *todo = kbr_topic_task_of(task);
+	struct kbr_broker *broker = task->broker;
+	struct kbr_partition_array *array;
+	struct kbr_config_set configs;
+	struct kbr_topic *topic;
+	int err;
+
+	topic = kbr_topic_lookup(broker, todo->name);
+	if (topic) {
+		kbr_topic_put(topic);
+		return kbr_refuse(&task->op->why, -EEXIST, 0, "topic %s exists", todo->name);
+	}
+	if (broker->partitions_count + todo->found.partitions > KBR_BROKER_PARTITIONS_MAX)
+		return kbr_refuse(&task->op->why, -E2BIG, 0,
+				  "the broker would have more than %d partitions",
+				  KBR_BROKER_PARTITIONS_MAX);
+	/* The record is written from a copy: the topic takes the set over. */
+	err = kbr_config_set_copy(&configs, &todo->found.configs);
+	if (err)
+		return err;
+	generate_random_uuid(todo->found.id);
+	topic = kbr_topic_alloc(broker, &todo->found, &task->op->why);
+	todo->found.configs = configs;
+	if (IS_ERR(topic))
+		return PTR_ERR(topic);
+	array = kbr_topic_array(topic);
+	err = kbr_topic_alloc_minors(topic, array, 0);
+	if (err)
+		goto put;
+	err = kbr_topic_create_logs(topic, array, 0, task->op);
+	if (err)
+		goto put;
+	err = kbr_metadata_put_topic(broker, &todo->found);
+	if (err) {
+		kbr_refuse(&task->op->why, err, 0, "topic %s could not be recorded in %s-0",
+			   todo->name, KBR_METADATA_TOPIC);
+		kbr_topic_remove_logs(topic, array, 0);
+		goto put;
+	}
+	/* Committed. Operations run one by one: the name is still free. */
+	err = kbr_topic_publish(topic);
+	WARN_ON_ONCE(err);
+	kbr_topic_raise(topic, KBR_EVENT_TOPIC_NEW);
+	kbr_metadata_compact(broker);
+	return 0;
+
+put:
+	kbr_topic_free_minors(topic);
+	kbr_topic_put(topic);
+	return err;
+}
+
+static int kbr_topic_check_partitions(s64 partitions, struct kbr_refusal *why)
+{
+	if (partitions < 1)
+		return kbr_refuse(why, -EINVAL, 0, "a topic needs at least one partition");
+	if (partitions > KBR_TOPIC_PARTITIONS_MAX)
+		return kbr_refuse(why, -E2BIG, 0,
+				  "a topic can have at most %d partitions, not %lld",
+				  KBR_TOPIC_PARTITIONS_MAX, (long long)partitions);
+	return 0;
+}
+
+static int kbr_topic_check_mode(bool set, umode_t mode, struct kbr_refusal *why)
+{
+	if (set && (mode & ~0777))
+		return kbr_refuse(why, -EINVAL, 0, "a mode has no bits beyond 0777, not 0%ho", mode);
+	return 0;
+}
+
+static int kbr_topic_check_owner(bool set_uid, kuid_t uid, bool set_gid, kgid_t gid,
+				 struct kbr_refusal *why)
+{
+	if (set_uid && !uid_valid(uid))
+		return kbr_refuse(why, -EINVAL, 0, "the owner is no valid user id");
+	if (set_gid && !gid_valid(gid))
+		return kbr_refuse(why, -EINVAL, 0, "the group is no valid group id");
+	return 0;
+}
+
+static int kbr_topic_create_check(struct kbr_broker *broker, struct kbr_topic_params *params,
+				  struct kbr_metadata_topic *found, struct kbr_refusal *why)
+{
+	struct kbr_topic_config config;
+	s32 factor = params->replication_factor;
+	struct kbr_topic *other;
+	int err;
+
+	err = kbr_topic_name_check(params->name, why);
+	if (err)
+		return err;
+	other = kbr_topic_lookup(broker, params->name);
+	if (other) {
+		kbr_topic_put(other);
+		return kbr_refuse(why, -EEXIST, 0, "topic %s exists", params->name);
+	}
+	found->partitions = params->partitions;
+	if (params->partitions == -1)
+		found->partitions = READ_ONCE(broker->config.num_partitions);
+	err = kbr_topic_check_partitions(params->partitions == -1 ? (s64)found->partitions :
+								    params->partitions, why);
+	if (err)
+		return err;
+	if (factor == -1)
+		factor = READ_ONCE(broker->config.default_replication_factor);
+	if (factor != 1)
+		return kbr_refuse(why, -EINVAL, 0,
+				  "the replication factor must be 1, not %d: a standalone broker has no one to replicate to",
+				  factor);
+	if (READ_ONCE(broker->topics_count) >= KBR_BROKER_TOPICS_MAX)
+		return kbr_refuse(why, -E2BIG, 0, "the broker has %d topics, which is all it can have",
+				  KBR_BROKER_TOPICS_MAX);
+	err = kbr_topic_check_mode(params->set_mode, params->mode, why);
+	if (!err)
+		err = kbr_topic_check_owner(params->set_uid, params->uid, params->set_gid,
+					    params->gid, why);
+	if (err)
+		return err;
+	found->replication_factor = factor;
+	found->uid = from_kuid(&init_user_ns, params->set_uid ? params->uid : broker->uid);
+	found->gid = from_kgid(&init_user_ns, params->set_gid ? params->gid : broker->gid);
+	found->mode = params->set_mode ? params->mode : broker->mode;
+	return kbr_topic_config_apply(&config, &broker->config, &params->configs, why);
+}
+
+int kbr_topic_create(struct kbr_broker *broker, struct kbr_topic_params *params, u32 *op_id,
+		     struct kbr_refusal *why)
+{
+	struct kbr_topic_task *todo;
+	struct kbr_metadata_topic found = {};
+	int err;
+
+	err = kbr_topic_create_check(broker, params, &found, why);
+	if (err)
+		return err;
+	todo = kbr_topic_task_alloc(params->name, kbr_topic_create_run);
+	if (!todo)
+		return -ENOMEM;
+	found.name = todo->name;
+	todo->found = found;
+	err = kbr_config_set_copy(&todo->found.configs, &params->configs);
+	if (!err)
+		err = kbr_broker_queue(broker, &todo->task, KBR_OP_TOPIC_CREATE, todo->name, op_id,
+				       why);
+	if (err) {
+		kbr_topic_task_free(&todo->task);
+		return err;
+	}
+	kbr_config_set_free(&params->configs);
+	return 0;
+}
+KBR_EXPORT_IF_KUNIT(kbr_topic_create);
+
+/* ---- delete ---- */
+
+/*
+ * Commit; unpublish: neither name nor number leads to it any more; mark dead
+ * and wake: readers see the end, writers -ENODEV; wait for I/O sections, after
+ * which only holders of references remain, who touch no log; then the files.
+ */
+static int kbr_topic_delete_run(struct kbr_task *task)
+{
+	struct kbr_topic_task *todo = kbr_topic_task_of(task);
+	struct kbr_broker *broker = task->broker;
+	struct kbr_topic *topic;
+	int err;
+
+	topic = kbr_topic_lookup(broker, todo->name);
+	if (!topic)
+		return kbr_refuse(&task->op->why, -ENOENT, 0, "there is no topic %s", todo->name);
+	err = kbr_metadata_del_topic(broker, topic->name, topic->id);
+	if (err) {
+		kbr_refuse(&task->op->why, err, 0, "its deletion could not be recorded in %s-0",
+			   KBR_METADATA_TOPIC);
+		goto out;
+	}
+	down_write(&broker->topics_sem);
+	rb_erase(&topic->node, &broker->topics);
+	broker->topics_count--;
+	broker->partitions_count -= kbr_topic_partitions(topic);
+	WRITE_ONCE(topic->state, KBR_TOPIC_DELETING);
+	up_write(&broker->topics_sem);
+	kbr_topic_free_minors(topic);
+	kbr_topic_wake(topic);
+	wake_up_all(&broker->unsynced_wait);
+
+	synchronize_srcu(&broker->io);
+	kbr_topic_remove_logs(topic, kbr_topic_array(topic), 0);
+	WRITE_ONCE(topic->state, KBR_TOPIC_DELETED);
+	atomic_set(&broker->checkpoints_due, 1);
+	kbr_topic_raise(topic, KBR_EVENT_TOPIC_DEL);
+	kbr_topic_put(topic);		/* the table's */
+	kbr_metadata_compact(broker);
+out:
+	kbr_topic_put(topic);
+	return err;
+}
+
+int kbr_topic_delete(struct kbr_broker *broker, const char *name, u32 *op_id,
+		     struct kbr_refusal *why)
+{
+	struct kbr_topic_task *todo;
+	struct kbr_topic *topic;
+	int err;
+
+	topic = kbr_topic_lookup(broker, name);
+	if (!topic)
+		return kbr_refuse(why, -ENOENT, 0, "there is no topic %.80s", name);
+	kbr_topic_put(topic);
+	todo = kbr_topic_task_alloc(name, kbr_topic_delete_run);
+	if (!todo)
+		return -ENOMEM;
+	err = kbr_broker_queue(broker, &todo->task, KBR_OP_TOPIC_DELETE, name, op_id, why);
+	if (err)
+		kbr_topic_task_free(&todo->task);
+	return err;
+}
+KBR_EXPORT_IF_KUNIT(kbr_topic_delete);
+
+/* ---- alter ---- */
+
+/* What @topic's configs are once @change is applied: explicit ones and effective ones. */
+static int kbr_topic_merge_configs(struct kbr_topic *topic, const struct kbr_topic_change *change,
+				   struct kbr_config_set *merged, struct kbr_topic_config *config,
+				   struct kbr_refusal *why)
+{
+	struct kbr_broker *broker = topic->broker;
+	unsigned int i;
+	int err;
+
+	down_read(&broker->topics_sem);
+	err = kbr_config_set_copy(merged, &topic->config_set);
+	up_read(&broker->topics_sem);
+	for (i = 0; !err && i < change->del.count; i++) {
+		err = kbr_topic_config_known(change->del.entries[i].name, why);
+		if (!err)
+			kbr_config_set_del(merged, change->del.entries[i].name);
+	}
+	for (i = 0; !err && i < change->set.count; i++)
+		err = kbr_config_set_put(merged, change->set.entries[i].name,
+					 change->set.entries[i].value);
+	if (!err)
+		err = kbr_topic_config_apply(config, &broker->config, merged, why);
+	if (err)
+		kbr_config_set_free(merged);
+	return err;
+}
+
+/* A larger array that shares the partitions there are; NULL on -ENOMEM. */
+static struct kbr_partition_array *kbr_topic_grow(struct kbr_topic *topic, unsigned int count)
+{
+	struct kbr_partition_array *old = kbr_topic_array(topic);
+	struct kbr_partition_array *array = kvzalloc(struct_size(array, part, count), GFP_KERNEL);
+	unsigned int i;
+
+	if (!array)
+		return NULL;
+	memcpy(array->part, old->part, old->count * sizeof(old->part[0]));
+	array->count = old->count;
+	for (i = old->count; i < count; i++) {
+		array->part[i] = kbr_partition_alloc(topic, i);
+		if (!array->part[i])
+			break;
+		array->count++;
+	}
+	if (i == count)
+		return array;
+	while (i-- > old->count)
+		kbr_partition_free(array->part[i]);
+	kvfree(array);
+	return NULL;
+}
+
+/* Undo kbr_topic_grow(): the partitions from @from on were never published. */
+static void kbr_topic_drop_grown(struct kbr_partition_array *array, unsigned int from)
+{
+	unsigned int i;
+
+	for (i = from; i < array->count; i++) {
+		if (array->part[i]->has_minor)
+			kbr_node_free(array->part[i]->minor);
+		kbr_partition_free(array->part[i]);
+	}
+	kvfree(array);
+}
+
+/* Everything committed: let it be seen, in one go. */
+static void kbr_topic_publish_change(struct kbr_topic *topic, const struct kbr_topic_change *change,
+				     struct kbr_config_set *merged,
+				     const struct kbr_topic_config *config,
+				     struct kbr_partition_array *grown)
+{
+	struct kbr_partition_array *old = kbr_topic_array(topic);
+	struct kbr_broker *broker = topic->broker;
+	unsigned int i;
+
+	down_write(&broker->topics_sem);
+	if (change->set_uid)
+		WRITE_ONCE(topic->uid, change->uid);
+	if (change->set_gid)
+		WRITE_ONCE(topic->gid, change->gid);
+	if (change->set_mode)
+		WRITE_ONCE(topic->mode, change->mode);
+	swap(topic->config_set, *merged);
+	kbr_topic_config_publish(&topic->config, config);
+	if (grown) {
+		broker->partitions_count += grown->count - old->count;
+		rcu_assign_pointer(topic->partitions, grown);
+	}
+	up_write(&broker->topics_sem);
+	if (grown)
+		kvfree_rcu(old, rcu);
+	/* flush.policy may have become async: what is there may be read at once. */
+	for (i = 0; i < kbr_topic_array(topic)->count; i++)
+		kbr_partition_advance(kbr_topic_array(topic)->part[i], 0);
+	/* Readers of "all" look for new partitions. */
+	kbr_topic_wake(topic);
+}
+
+static int kbr_topic_alter_one(struct kbr_topic *topic, const struct kbr_topic_change *change,
+			       struct kbr_op *op)
+{
+	struct kbr_broker *broker = topic->broker;
+	unsigned int before = kbr_topic_partitions(topic);
+	struct kbr_partition_array *grown = NULL;
+	struct kbr_metadata_topic found;
+	struct kbr_topic_config config;
+	struct kbr_config_set merged;
+	int err;
+
+	if (change->partitions >= 0 && change->partitions < before)
+		return kbr_refuse(&op->why, -EINVAL, 0,
+				  "topic %s has %u partitions; their number can only grow",
+				  topic->name, before);
+	err = kbr_topic_merge_configs(topic, change, &merged, &config, &op->why);
+	if (err)
+		return err;
+	if (change->partitions > (s64)before) {
+		err = -E2BIG;
+		if (broker->partitions_count + change->partitions - before >
+		    KBR_BROKER_PARTITIONS_MAX)
+			goto free_configs;
+		grown = kbr_topic_grow(topic, change->partitions);
+		err = -ENOMEM;
+		if (!grown)
+			goto free_configs;
+		err = kbr_topic_alloc_minors(topic, grown, before);
+		if (!err)
+			err = kbr_topic_create_logs(topic, grown, before, op);
+		if (err)
+			goto drop;
+	}
+	kbr_topic_to_metadata(topic, &found);
+	found.configs = merged;
+	if (grown)
+		found.partitions = grown->count;
+	if (change->set_uid)
+		found.uid = from_kuid(&init_user_ns, change->uid);
+	if (change->set_gid)
+		found.gid = from_kgid(&init_user_ns, change->gid);
+	if (change->set_mode)
+		found.mode = change->mode;
+	err = kbr_metadata_put_topic(broker, &found);
+	if (err)
+		goto remove;
+	kbr_topic_publish_change(topic, change, &merged, &config, grown);
+	kbr_config_set_free(&merged);	/* the old ones */
+	return 0;
+
+remove:
+	kbr_refuse(&op->why, err, 0, "the change could not be recorded in %s-0",
+		   KBR_METADATA_TOPIC);
+	if (grown)
+		kbr_topic_remove_logs(topic, grown, before);
+drop:
+	if (grown)
+		kbr_topic_drop_grown(grown, before);
+free_configs:
+	kbr_config_set_free(&merged);
+	return err;
+}
+
+static int kbr_topic_alter_run(struct kbr_task *task)
+{
+	struct kbr_topic_task *todo = kbr_topic_task_of(task);
+	struct kbr_topic *topic;
+	int err;
+
+	topic = kbr_topic_lookup(task->broker, todo->name);
+	if (!topic)
+		return kbr_refuse(&task->op->why, -ENOENT, 0, "there is no topic %s", todo->name);
+	err = kbr_topic_alter_one(topic, &todo->change, task->op);
+	if (!err) {
+		kbr_topic_raise(topic, KBR_EVENT_TOPIC_SET);
+		kbr_metadata_compact(task->broker);
+	}
+	kbr_topic_put(topic);
+	return err;
+}
+
+static int kbr_topic_alter_check(struct kbr_topic *topic, const struct kbr_topic_change *change,
+				 struct kbr_refusal *why)
+{
+	struct kbr_topic_config config;
+	struct kbr_config_set merged;
+	int err;
+
+	if (change->partitions != -1) {
+		err = kbr_topic_check_partitions(change->partitions, why);
+		if (err)
+			return err;
+		if (change->partitions < kbr_topic_partitions(topic))
+			return kbr_refuse(why, -EINVAL, 0,
+					  "topic %s has %u partitions; their number can only grow",
+					  topic->name, kbr_topic_partitions(topic));
+	}
+	err = kbr_topic_check_mode(change->set_mode, change->mode, why);
+	if (!err)
+		err = kbr_topic_check_owner(change->set_uid, change->uid, change->set_gid,
+					    change->gid, why);
+	if (!err)
+		err = kbr_topic_merge_configs(topic, change, &merged, &config, why);
+	if (!err)
+		kbr_config_set_free(&merged);
+	return err;
+}
+
+int kbr_topic_alter(struct kbr_broker *broker, const char *name,
+		    const struct kbr_topic_change *change, u32 *op_id, struct kbr_refusal *why)
+{
+	struct kbr_topic_task *todo;
+	struct kbr_topic *topic;
+	int err;
+
+	topic = kbr_topic_lookup(broker, name);
+	if (!topic)
+		return kbr_refuse(why, -ENOENT, 0, "there is no topic %.80s", name);
+	err = kbr_topic_alter_check(topic, change, why);
+	kbr_topic_put(topic);
+	if (err)
+		return err;
+	todo = kbr_topic_task_alloc(name, kbr_topic_alter_run);
+	if (!todo)
+		return -ENOMEM;
+	todo->change = *change;
+	memset(&todo->change.set, 0, sizeof(todo->change.set));
+	memset(&todo->change.del, 0, sizeof(todo->change.del));
+	err = kbr_config_set_copy(&todo->change.set, &change->set);
+	if (!err)
+		err = kbr_config_set_copy(&todo->change.del, &change->del);
+	if (!err)
+		err = kbr_broker_queue(broker, &todo->task, KBR_OP_TOPIC_ALTER, name, op_id, why);
+	if (err)
+		kbr_topic_task_free(&todo->task);
+	return err;
+}
+KBR_EXPORT_IF_KUNIT(kbr_topic_alter);
+
+/* ---- delete records ---- */
+
+static int kbr_topic_delete_records_run(struct kbr_task *task)
+{
+	struct kbr_topic_task *todo = kbr_topic_task_of(task);
+	struct kbr_partition *part;
+	struct kbr_topic *topic;
+	int err = -ENOENT;
+
+	topic = kbr_topic_lookup(task->broker, todo->name);
+	part = topic ? kbr_topic_partition(topic, todo->partition) : NULL;
+	if (!part)
+		goto out;
+	err = kbr_partition_delete_records(part, todo->offset);
+	if (err == -ERANGE)
+		kbr_refuse(&task->op->why, err, 0,
+			   "offset %lld is above the high watermark of %s-%u, which is %lld",
+			   (long long)todo->offset, todo->name, todo->partition,
+			   (long long)kbr_partition_hw(part));
+	/* Done means that they stay deleted. */
+	if (!err)
+		err = kbr_broker_write_checkpoints(task->broker);
+	if (!err)
+		kbr_partition_raise(part);
+out:
+	kbr_topic_put(topic);
+	return err;
+}
+
+int kbr_topic_delete_records(struct kbr_broker *broker, const char *name, u32 partition,
+			     s64 offset, u32 *op_id, struct kbr_refusal *why)
+{
+	struct kbr_topic_task *todo;
+	struct kbr_topic *topic;
+	unsigned int count;
+	int err;
+
+	topic = kbr_topic_lookup(broker, name);
+	if (!topic)
+		return kbr_refuse(why, -ENOENT, 0, "there is no topic %.80s", name);
+	count = kbr_topic_partitions(topic);
+	kbr_topic_put(topic);
+	if (partition >= count)
+		return kbr_refuse(why, -ENOENT, 0, "topic %.80s has partitions 0 to %u, not %u",
+				  name, count - 1, partition);
+	if (offset < -1)
+		return kbr_refuse(why, -EINVAL, 0,
+				  "an offset is not negative (-1: the high watermark)");
+	todo = kbr_topic_task_alloc(name, kbr_topic_delete_records_run);
+	if (!todo)
+		return -ENOMEM;
+	todo->partition = partition;
+	todo->offset = offset;
+	err = kbr_broker_queue(broker, &todo->task, KBR_OP_DELETE_RECORDS, name, op_id, why);
+	if (err)
+		kbr_topic_task_free(&todo->task);
+	return err;
+}
+KBR_EXPORT_IF_KUNIT(kbr_topic_delete_records);
