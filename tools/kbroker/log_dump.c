@@ -454,8 +454,7 @@ static int dump_file(struct dump *d, const char *path)
 	if (strstr(name, "checkpoint") || !strcmp(name, "partition.metadata") ||
 	    !strcmp(name, "meta.properties"))
 		return dump_text(d, path, "lines", true);
-	return kb_fail(EINVAL, "it takes partition directories, and .log, .index, .timeindex, .snapshot, "
-		       "checkpoint and .metadata files",
+	return kb_fail(EINVAL, "it takes partition directories, and their files, checkpoints and meta.properties",
 		       "%s: not a file of a log", path);
 }
 

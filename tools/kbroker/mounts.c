@@ -170,6 +170,43 @@ int kb_unmount_all(const char *broker)
 	return KB_OK;
 }
 
+/**
+ * kb_mount_of() - where the file system of a path is mounted
+ * @path: absolute path
+ *
+ * Return: the mount point, to be freed; NULL if it can't be found.
+ */
+char *kb_mount_of(const char *path)
+{
+	char *line = NULL, *best = NULL, *target, *save;
+	size_t room = 0, best_len = 0;
+	FILE *file;
+	int i;
+
+	file = fopen("/proc/self/mountinfo", "re");
+	while (file && getline(&line, &room, file) > 0) {
+		size_t len;
+
+		target = strtok_r(line, " ", &save);
+		for (i = 0; target && i < 4; i++)
+			target = strtok_r(NULL, " ", &save);
+		if (!target)
+			continue;
+		unescape(target);
+		len = strlen(target);
+		/* "/" has its slash already; a later mount hides an earlier one */
+		if (strncmp(path, target, len) || (len > 1 && path[len] && path[len] != '/') || len < best_len)
+			continue;
+		free(best);
+		best = kb_strdup(target);
+		best_len = len;
+	}
+	free(line);
+	if (file)
+		fclose(file);
+	return best;
+}
+
 bool kb_module_loaded(void)
 {
 	return access("/sys/module/kbroker", F_OK) == 0;

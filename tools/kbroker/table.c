@@ -9,8 +9,13 @@
 #include "kbroker.h"
 
 const struct kb_object kb_objects[] = {
+	{ "broker", "start, stop and show brokers", kb_cmds_broker },
+	{ "topic", "create, delete, show and change topics", kb_cmds_topic },
+	{ "partition", "show partitions and their readers, delete old records", kb_cmds_partition },
+	{ "op", "operations that the kernel is working on", kb_cmds_op },
 	{ "module", "the kernel module: loaded, features, who pins it", kb_cmds_module },
 	{ "consume", "read records from a topic", kb_cmds_consume },
+	{ "monitor", "print the whole state, then every change", kb_cmds_monitor },
 	{ "log", "check and show log directories, without the module", kb_cmds_log },
 	{ "completion", "completion for the shell", kb_cmds_completion, true },
 	{ "version", "version of the command and of the loaded module", kb_cmds_version, true },
