@@ -142,7 +142,8 @@ static ssize_t kbr_lz4_block_size(const u8 *p, size_t src_len, size_t block_max)
 		if (p == end)
 			return total <= block_max ? (ssize_t)total : -EBADMSG;
 
-		if (end - p < 2)
+		/* the library takes offset 0, which means nothing */
+		if (end - p < 2 || !(p[0] | p[1]))
 			return -EBADMSG;
 		p += 2;
 		len = token & 15;

@@ -128,7 +128,7 @@ ssize_t kbr_snappy_decode(const u8 *src, size_t src_len, u8 *dst, size_t dst_siz
 		kbr_snappy_copy(out, offset, len);
 		out += len;
 	}
-	return out == out_end ? length : -EBADMSG;
+	return out == out_end ? (ssize_t)length : -EBADMSG;
 }
 KBR_EXPORT_IF_KUNIT(kbr_snappy_decode);
 

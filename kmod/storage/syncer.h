@@ -20,15 +20,24 @@ struct kbr_syncer;
 
 /**
  * struct kbr_sync_target - embedded in what can be synced (a log)
- * @node: on the syncer's list (syncer's lock)
+ *
+ * Belongs to the syncer from kbr_sync_target_init() to kbr_syncer_remove().
+ *
+ * @node: on the syncer's queue or in its round (syncer's lock)
  * @waiters: writers that joined since the last round (syncer's lock)
- * @queued: on the list
- * @busy: a round that includes it is running
+ * @begun: rounds that included it (syncer's lock)
+ * @ended: of them, those that are over (syncer's lock)
+ * @err: result of the round under way; the worker's own
+ * @queued: to be in the next round (syncer's lock)
+ * @busy: a round that includes it is running (syncer's lock)
  * @ops: how to reach it
  */
 struct kbr_sync_target {
 	struct list_head node;
 	unsigned int waiters;
+	u32 begun;
+	u32 ended;
+	int err;
 	bool queued;
 	bool busy;
 	const struct kbr_sync_ops *ops;
@@ -38,17 +47,26 @@ struct kbr_sync_target {
  * struct kbr_sync_ops - what the syncer asks of a target, from its worker
  * @collect: note the present end and give the files that must be durable for
  *	it: up to @max, with a reference each; returns how many (0: nothing to
- *	do), or a negative errno. Called again in the same round until it
+ *	do), or a negative errno (of this call: files given by earlier calls of
+ *	the round are still synced). Called again in the same round until it
  *	returns fewer than @max. Takes no lock that is held over I/O for long.
  * @done: the noted end is durable (@err 0) or the sync failed; drops the
- *	references of the files given by @collect
+ *	references of the files given by @collect. Once a round. May request
+ *	another round of the target, but neither flush nor remove it.
  */
 struct kbr_sync_ops {
 	int (*collect)(struct kbr_sync_target *target, struct kbr_file **files, unsigned int max);
 	void (*done)(struct kbr_sync_target *target, int err);
 };
 
-/** struct kbr_syncer_stats - for "broker describe" and the benchmarks */
+/**
+ * struct kbr_syncer_stats - for "broker describe" and the benchmarks
+ * @rounds: rounds that had files to sync
+ * @files: files synced
+ * @waiters: writers served
+ * @errors: targets whose sync failed
+ * @usecs: time spent in syncing
+ */
 struct kbr_syncer_stats {
 	u64 rounds;
 	u64 files;
@@ -63,7 +81,7 @@ struct kbr_syncer *kbr_syncer_create(struct kbr_dir *dir, const char *name);
 void kbr_syncer_destroy(struct kbr_syncer *syncer);
 
 void kbr_sync_target_init(struct kbr_sync_target *target, const struct kbr_sync_ops *ops);
-/** kbr_syncer_request() - have @target synced soon; @waiters is how many writers will wait for it (0: nobody, no hurry). Any context that may take a spinlock. */
+/** kbr_syncer_request() - have @target synced soon; @waiters is how many more writers will wait for it (0: nobody, no hurry). Any context that may take a spinlock. */
 void kbr_syncer_request(struct kbr_syncer *syncer, struct kbr_sync_target *target, unsigned int waiters);
 /** kbr_syncer_flush() - sync @target now if it is queued and wait until no round touches it */
 void kbr_syncer_flush(struct kbr_syncer *syncer, struct kbr_sync_target *target);
