@@ -44,13 +44,13 @@ setup-%:
 
 modules:
 	@case $(KERNEL) in 6.1|6.12) tests/lib/setup.sh build-$(KERNEL) ;; uml*) tests/lib/setup.sh uml ;; esac
-	@scripts/build-module $(KERNEL)
+	@tools/build/module $(KERNEL)
 
 tools: setup-tools
 	@$(MAKE) --no-print-directory -C tools BUILD=$(KBROKER_BUILD)/tools
 
 install:
-	@scripts/build-module running
+	@tools/build/module running
 	install -D -m 0644 $(BUILD)/running/kbroker.ko $(DESTDIR)/lib/modules/$(shell uname -r)/updates/kbroker.ko
 	[ -n "$(DESTDIR)" ] || depmod
 	$(MAKE) --no-print-directory -C tools BUILD=$(KBROKER_BUILD)/tools install
