@@ -1,0 +1,444 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The character devices: numbers, open and close, and what the VFS asks of an
+ * open. Waiting is done here and nowhere else in this directory.
+ *
+ * The contract is Documentation/ABI/testing/dev-kbroker; comments cite its
+ * sentences. Formats are lines.c, record.c and batch.c.
+ */
+#include <linux/cdev.h>
+#include <linux/module.h>
+#include <linux/pipe_fs_i.h>
+#include <linux/poll.h>
+#include <linux/sched/signal.h>
+#include <linux/slab.h>
+#include <linux/splice.h>
+
+#include "broker/access.h"
+#include "broker/broker.h"
+#include "broker/node.h"
+#include "chardev/chardev.h"
+#include "chardev/open.h"
+#include "kbr_compat.h"
+
+#define KBR_CHARDEV_MINORS	(MINORMASK + 1)
+
+static struct cdev kbr_chardev;
+
+static wait_queue_head_t *kbr_open_wait_queue(struct kbr_open *open)
+{
+	return open->part ? &open->part->wait : &kbr_open_topic(open)->wait;
+}
+
+static void kbr_open_free(struct kbr_open *open)
+{
+	kbr_reader_destroy(open);
+	kbr_writer_destroy(open);
+	kfree(open);
+}
+
+/* N7, N8: the node's own mode was the VFS's business, the topic's is ours. */
+static int kbr_open_check_access(const struct kbr_topic *topic, const struct file *file)
+{
+	unsigned int what = 0;
+
+	if (file->f_mode & FMODE_READ)
+		what |= KBR_MAY_CONSUME;
+	if (file->f_mode & FMODE_WRITE)
+		what |= KBR_MAY_PRODUCE;
+	return kbr_access_check(topic, file->f_cred, what);
+}
+
+static int kbr_chardev_open(struct inode *inode, struct file *file)
+{
+	struct kbr_topic *topic;
+	struct kbr_open *open;
+	s32 partition;
+	int err;
+
+	err = kbr_node_lookup(iminor(inode), &topic, &partition);
+	if (err)
+		return err;
+	err = -ENXIO;
+	if (kbr_topic_gone(topic))
+		goto out_put;
+	err = kbr_open_check_access(topic, file);
+	if (err)
+		goto out_put;
+
+	err = -ENOMEM;
+	open = kzalloc(sizeof(*open), GFP_KERNEL_ACCOUNT);
+	if (!open)
+		goto out_put;
+	if (partition >= 0)
+		open->part = kbr_topic_partition(topic, partition);
+	kbr_writer_init(open);
+	if (kbr_reader_init(open)) {
+		kbr_open_free(open);
+		goto out_put;
+	}
+	kbr_handle_add(&open->handle, topic, partition, file->f_mode & (FMODE_READ | FMODE_WRITE));
+	file->private_data = open;
+	/* P5: the position is ours; lseek() moves it, the VFS's is not used. */
+	file->f_mode &= ~(FMODE_PREAD | FMODE_PWRITE);
+	file->f_mode |= FMODE_STREAM | FMODE_NOWAIT;
+	err = 0;
+out_put:
+	kbr_topic_put(topic);	/* the handle has its own */
+	return err;
+}
+
+/*
+ * L6: each close() by a process that a signal killed ends here, also when
+ * others still have the open. Takes no lock, since another process may sleep
+ * with it: the next one to use the writer looks.
+ */
+static int kbr_chardev_flush(struct file *file, fl_owner_t id)
+{
+	struct kbr_open *open = file->private_data;
+
+	if ((current->flags & PF_EXITING) && (current->exit_code & 0x7f))
+		WRITE_ONCE(open->writer.killed_tgid, task_tgid_nr(current));
+	return 0;
+}
+
+static int kbr_chardev_release(struct inode *inode, struct file *file)
+{
+	struct kbr_open *open = file->private_data;
+	struct kbr_write write = { .final = true };
+
+	if (file->f_mode & FMODE_WRITE) {
+		/* L5: nobody is there to hear of a failure. */
+		mutex_lock(&open->writer.lock);
+		kbr_lines_finish(open, &write);
+		mutex_unlock(&open->writer.lock);
+	}
+	kbr_handle_del(&open->handle);
+	kbr_open_free(open);
+	return 0;
+}
+
+/* Lock one side of an open as the caller can wait for it. */
+static int kbr_open_lock(struct mutex *lock, bool nowait)
+{
+	if (mutex_trylock(lock))
+		return 0;
+	if (nowait)
+		return -EAGAIN;
+	return mutex_lock_interruptible(lock) ? -ERESTARTSYS : 0;
+}
+
+static ssize_t kbr_open_read(struct kbr_open *open, struct iov_iter *to)
+{
+	if (unlikely(open->reader.overtaken)) {
+		open->reader.overtaken = false;
+		return -EPIPE;
+	}
+	switch (open->handle.format) {
+	case KBROKER_FORMAT_RECORD:
+		return kbr_record_read(open, to);
+	case KBROKER_FORMAT_BATCH:
+		return kbr_batch_read(open, to);
+	default:
+		return kbr_lines_read(open, to);
+	}
+}
+
+static ssize_t kbr_chardev_read_iter(struct kiocb *iocb, struct iov_iter *to)
+{
+	struct kbr_open *open = iocb->ki_filp->private_data;
+	bool nowait = iocb->ki_flags & IOCB_NOWAIT;
+	bool nonblock = nowait || (iocb->ki_filp->f_flags & O_NONBLOCK);
+	struct kbr_reader *reader = &open->reader;
+	ssize_t ret;
+
+	if (!iov_iter_count(to))
+		return 0;
+	for (;;) {
+		if (kbr_topic_gone(kbr_open_topic(open)))
+			return 0;	/* P12 */
+		ret = kbr_open_lock(&reader->lock, nowait);
+		if (ret)
+			return ret;
+		ret = kbr_open_read(open, to);
+		mutex_unlock(&reader->lock);
+		if (ret)
+			break;
+		if (nonblock)
+			return -EAGAIN;
+		if (wait_event_interruptible(*kbr_open_wait_queue(open), kbr_reader_ready(open)))
+			return -ERESTARTSYS;
+	}
+	if (ret == -ENODATA || (ret == -ENODEV && kbr_topic_gone(kbr_open_topic(open))))
+		return 0;
+	return ret == -EINTR ? -ERESTARTSYS : ret;
+}
+
+static ssize_t kbr_open_write(struct kbr_open *open, struct iov_iter *from,
+			      struct kbr_write *write)
+{
+	ssize_t ret;
+
+	ret = kbr_writer_check(open);	/* W5 */
+	if (ret)
+		return ret;
+	switch (open->handle.format) {
+	case KBROKER_FORMAT_RECORD:
+		ret = kbr_record_write(open, from, write);
+		break;
+	case KBROKER_FORMAT_BATCH:
+		ret = kbr_batch_write(open, from, write);
+		break;
+	default:
+		ret = kbr_lines_write(open, from, write);
+	}
+	kbr_writer_trim(&open->writer);
+	return ret;
+}
+
+/* W9: the write failed after its append; its caller believes nothing was taken. */
+static void kbr_open_drop_pending(struct kbr_open *open, const struct kbr_write *write)
+{
+	struct kbr_writer *writer = &open->writer;
+
+	/* Who is killed while waiting for the lock loses the line in flush(). */
+	if (!write->left_pending || mutex_lock_killable(&writer->lock))
+		return;
+	if (writer->pending_seq == write->pending_seq) {
+		writer->pending = 0;
+		writer->pending_seq++;
+	}
+	mutex_unlock(&writer->lock);
+}
+
+static ssize_t kbr_chardev_write_iter(struct kiocb *iocb, struct iov_iter *from)
+{
+	struct kbr_open *open = iocb->ki_filp->private_data;
+	bool nowait = iocb->ki_flags & IOCB_NOWAIT;
+	struct kbr_write write = {
+		.nonblock = nowait || (iocb->ki_filp->f_flags & O_NONBLOCK),
+	};
+	ssize_t ret;
+	int err;
+
+	if (kbr_topic_gone(kbr_open_topic(open)))
+		return -ENODEV;
+	if (!iov_iter_count(from))
+		return 0;
+	/*
+	 * io_uring tries without waiting first. Its write is done when its acks
+	 * are met (W14), so it has to come again from where it can wait.
+	 */
+	if (nowait && !is_sync_kiocb(iocb) && !(iocb->ki_filp->f_flags & O_NONBLOCK) &&
+	    (READ_ONCE(open->writer.acks) == KBR_ACKS_ALL || (iocb->ki_flags & IOCB_DSYNC)))
+		return -EAGAIN;
+	ret = kbr_open_lock(&open->writer.lock, nowait);
+	if (ret)
+		return ret;
+	ret = kbr_open_write(open, from, &write);
+	mutex_unlock(&open->writer.lock);
+	if (ret <= 0)
+		return ret;
+	err = kbr_writer_settle(open, &write, iocb->ki_flags & IOCB_DSYNC);
+	if (err) {
+		kbr_open_drop_pending(open, &write);
+		return err;
+	}
+	return ret;
+}
+
+static int kbr_chardev_fsync(struct file *file, loff_t start, loff_t end, int datasync)
+{
+	struct kbr_open *open = file->private_data;
+	struct kbr_writer *writer = &open->writer;
+	struct kbr_write write = { };
+	int err, lost;
+
+	if (!(file->f_mode & FMODE_WRITE))
+		return 0;
+	if (kbr_topic_gone(kbr_open_topic(open)))
+		return -ENODEV;
+	if (mutex_lock_interruptible(&writer->lock))
+		return -ERESTARTSYS;
+	lost = kbr_writer_check(open);
+	err = kbr_lines_finish(open, &write);	/* L4 */
+	mutex_unlock(&writer->lock);
+	if (err)
+		return err;
+	err = kbr_writer_sync(open);
+	return lost ?: err;
+}
+
+static __poll_t kbr_chardev_poll(struct file *file, poll_table *wait)
+{
+	struct kbr_open *open = file->private_data;
+	struct kbr_broker *broker = kbr_open_topic(open)->broker;
+	__poll_t mask = 0;
+
+	if (file->f_mode & FMODE_READ) {
+		poll_wait(file, kbr_open_wait_queue(open), wait);
+		if (kbr_reader_ready(open))
+			mask |= EPOLLIN | EPOLLRDNORM;
+	}
+	if (file->f_mode & FMODE_WRITE) {
+		if (!(file->f_mode & FMODE_READ))
+			poll_wait(file, kbr_open_wait_queue(open), wait);
+		poll_wait(file, &broker->unsynced_wait, wait);
+		if (atomic64_read(&broker->unsynced) <
+		    READ_ONCE(broker->config.unsynced_bytes_max))
+			mask |= EPOLLOUT | EPOLLWRNORM;
+	}
+	if (kbr_topic_gone(kbr_open_topic(open))) {
+		mask |= EPOLLHUP;
+		if (file->f_mode & FMODE_WRITE)
+			mask |= EPOLLERR;
+	}
+	return mask;
+}
+
+/* P3, P4: where a seek on a partition leads, or -EINVAL. */
+static loff_t kbr_open_seek_target(struct kbr_partition *part, loff_t offset, int whence)
+{
+	s64 hw = kbr_partition_hw(part);
+
+	if (whence == SEEK_END)
+		return offset ? -EINVAL : hw;
+	if (offset < 0)
+		return -EINVAL;
+	return clamp_t(loff_t, offset, min(kbr_log_start(&part->log), hw), hw);
+}
+
+/* A4 */
+static loff_t kbr_open_seek_all(struct kbr_open *open, int whence)
+{
+	struct kbr_partition *part;
+	unsigned int i;
+	int err;
+
+	err = kbr_reader_grow(open);
+	if (err)
+		return err;
+	for (i = 0; i < kbr_reader_cursors(open)->count; i++) {
+		part = kbr_open_partition(open, i);
+		kbr_reader_seek(open, i, whence == SEEK_END ? kbr_partition_hw(part) :
+							      kbr_log_start(&part->log));
+	}
+	return 0;
+}
+
+static loff_t kbr_chardev_llseek(struct file *file, loff_t offset, int whence)
+{
+	struct kbr_open *open = file->private_data;
+	loff_t ret;
+
+	if (whence == SEEK_CUR)
+		return -ESPIPE;
+	if (whence != SEEK_SET && whence != SEEK_END)
+		return -EINVAL;
+	if (!open->part && offset)
+		return -EINVAL;
+	if (open->part) {
+		ret = kbr_open_seek_target(open->part, offset, whence);
+		if (ret < 0 || !(file->f_mode & FMODE_READ))
+			return ret;
+	}
+	if (mutex_lock_interruptible(&open->reader.lock))
+		return -ERESTARTSYS;
+	if (open->part)
+		kbr_reader_seek(open, 0, ret);
+	else
+		ret = kbr_open_seek_all(open, whence);
+	mutex_unlock(&open->reader.lock);
+	return ret;
+}
+
+/*
+ * W16: splice() calls with the pipe locked. Wait for records without it, then
+ * for space again, since others may have filled the pipe meanwhile.
+ */
+static int kbr_open_wait_unlocked(struct kbr_open *open, struct pipe_inode_info *pipe)
+{
+	int err;
+
+	pipe_unlock(pipe);
+	err = wait_event_interruptible(*kbr_open_wait_queue(open), kbr_reader_ready(open));
+	pipe_lock(pipe);
+	while (!err && pipe->readers &&
+	       pipe_full(READ_ONCE(pipe->head), READ_ONCE(pipe->tail),
+			 READ_ONCE(pipe->max_usage))) {
+		pipe_unlock(pipe);
+		err = wait_event_interruptible(pipe->wr_wait,
+					       !READ_ONCE(pipe->readers) ||
+					       !pipe_full(READ_ONCE(pipe->head),
+							  READ_ONCE(pipe->tail),
+							  READ_ONCE(pipe->max_usage)));
+		pipe_lock(pipe);
+	}
+	if (err)
+		return -ERESTARTSYS;
+	if (!pipe->readers) {
+		send_sig(SIGPIPE, current, 0);
+		return -EPIPE;
+	}
+	return 0;
+}
+
+static ssize_t kbr_chardev_splice_read(struct file *file, loff_t *ppos,
+				       struct pipe_inode_info *pipe, size_t len,
+				       unsigned int flags)
+{
+	struct kbr_open *open = file->private_data;
+	bool nonblock = (flags & SPLICE_F_NONBLOCK) || (file->f_flags & O_NONBLOCK);
+	int err;
+
+	/* W15: the kernel's own pipe is sendfile()'s. */
+	if (pipe == current->splice_pipe)
+		return -EINVAL;
+	if (!kbr_reader_ready(open)) {
+		if (nonblock)
+			return -EAGAIN;
+		err = kbr_open_wait_unlocked(open, pipe);
+		if (err)
+			return err;
+	}
+	return copy_splice_read(file, ppos, pipe, len, flags);
+}
+
+static const struct file_operations kbr_chardev_fops = {
+	.owner		= THIS_MODULE,
+	.open		= kbr_chardev_open,
+	.flush		= kbr_chardev_flush,
+	.release	= kbr_chardev_release,
+	.read_iter	= kbr_chardev_read_iter,
+	.write_iter	= kbr_chardev_write_iter,
+	.fsync		= kbr_chardev_fsync,
+	.poll		= kbr_chardev_poll,
+	.llseek		= kbr_chardev_llseek,
+	.unlocked_ioctl	= kbr_open_ioctl,
+	.compat_ioctl	= compat_ptr_ioctl,
+	.splice_read	= kbr_chardev_splice_read,
+	.splice_write	= iter_file_splice_write,
+};
+
+int kbr_chardev_init(void)
+{
+	dev_t devt;
+	int err;
+
+	err = alloc_chrdev_region(&devt, 0, KBR_CHARDEV_MINORS, "kbroker");
+	if (err)
+		return err;
+	kbr_node_devt = devt;
+	cdev_init(&kbr_chardev, &kbr_chardev_fops);
+	kbr_chardev.owner = THIS_MODULE;
+	err = cdev_add(&kbr_chardev, devt, KBR_CHARDEV_MINORS);
+	if (err)
+		unregister_chrdev_region(devt, KBR_CHARDEV_MINORS);
+	return err;
+}
+
+void kbr_chardev_exit(void)
+{
+	cdev_del(&kbr_chardev);
+	unregister_chrdev_region(kbr_node_devt, KBR_CHARDEV_MINORS);
+}

@@ -1,0 +1,318 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The devices' ioctls: format, acks, positions, times, what is next. All
+ * structs have the same layout for 32-bit programs.
+ */
+#include <linux/fs.h>
+#include <linux/uaccess.h>
+
+#include "chardev/open.h"
+
+/* What a caller must have room for: everything before batch_bytes_max */
+#define KBR_INFO_SIZE_MIN	24u
+
+static const u64 kbr_ioctl_features =
+	KBROKER_FEATURE_LINES | KBROKER_FEATURE_RECORD | KBROKER_FEATURE_BATCH |
+	KBROKER_FEATURE_GZIP | KBROKER_FEATURE_SNAPPY | KBROKER_FEATURE_LZ4 |
+	KBROKER_FEATURE_ZSTD;
+
+/* Index of partition @partition in what this open has, or -EINVAL. */
+static int kbr_ioctl_index(struct kbr_open *open, s32 partition)
+{
+	if (open->part)
+		return partition == -1 || partition == (s32)open->part->index ? 0 : -EINVAL;
+	if (partition < 0 || partition >= kbr_topic_partitions(kbr_open_topic(open)))
+		return -EINVAL;
+	return partition;
+}
+
+static long kbr_ioctl_set_format(struct kbr_open *open, u32 format)
+{
+	struct kbr_reader *reader = &open->reader;
+	struct kbr_writer *writer = &open->writer;
+	long ret = 0;
+
+	if (format > KBROKER_FORMAT_BATCH)
+		return -EINVAL;
+	if (mutex_lock_interruptible(&reader->lock))
+		return -ERESTARTSYS;
+	if (mutex_lock_interruptible(&writer->lock)) {
+		ret = -ERESTARTSYS;
+		goto out_reader;
+	}
+	kbr_lines_forget_killed(writer);
+	if (format == open->handle.format)
+		goto out_writer;
+	if (writer->pending) {
+		ret = -EBUSY;
+		goto out_writer;
+	}
+	if (kbr_reader_cursors(open))
+		kbr_reader_drop(open);
+	WRITE_ONCE(open->handle.format, format);
+out_writer:
+	mutex_unlock(&writer->lock);
+out_reader:
+	mutex_unlock(&reader->lock);
+	return ret;
+}
+
+static long kbr_ioctl_set_acks(struct kbr_open *open, s32 acks)
+{
+	if (acks < KBR_ACKS_ALL || acks > KBR_ACKS_LEADER)
+		return -EINVAL;
+	if (mutex_lock_interruptible(&open->writer.lock))
+		return -ERESTARTSYS;
+	WRITE_ONCE(open->writer.acks, acks);
+	mutex_unlock(&open->writer.lock);
+	return 0;
+}
+
+static long kbr_ioctl_set_target(struct kbr_open *open, void __user *arg)
+{
+	struct kbroker_target target;
+
+	if (open->part)
+		return -ENOTTY;
+	if (copy_from_user(&target, arg, sizeof(target)))
+		return -EFAULT;
+	if (target.flags || target.partition < -1 ||
+	    (target.partition >= 0 && kbr_ioctl_index(open, target.partition) < 0))
+		return -EINVAL;
+	if (mutex_lock_interruptible(&open->writer.lock))
+		return -ERESTARTSYS;
+	open->writer.target = target.partition;
+	mutex_unlock(&open->writer.lock);
+	return 0;
+}
+
+static long kbr_ioctl_get_info(struct kbr_open *open, void __user *arg)
+{
+	struct kbr_topic *topic = kbr_open_topic(open);
+	struct kbroker_info info = {
+		.format = READ_ONCE(open->handle.format),
+		.partition = open->handle.partition,
+		.partitions = kbr_topic_partitions(topic),
+		.acks = READ_ONCE(open->writer.acks),
+		.batch_bytes_max = kbr_writer_batch_max(open),
+		.lost = READ_ONCE(open->handle.lost),
+		.features = kbr_ioctl_features,
+	};
+	u32 size;
+
+	if (get_user(size, (u32 __user *)arg))
+		return -EFAULT;
+	if (size < KBR_INFO_SIZE_MIN)
+		return -EINVAL;
+	info.size = min_t(u32, size, sizeof(info));
+	memcpy(info.topic_id, topic->id, sizeof(info.topic_id));
+	return copy_to_user(arg, &info, info.size) ? -EFAULT : 0;
+}
+
+static long kbr_ioctl_get_position(struct kbr_open *open, void __user *arg)
+{
+	struct kbroker_position pos;
+	struct kbr_partition *part;
+	int index, err;
+
+	if (copy_from_user(&pos, arg, sizeof(pos)))
+		return -EFAULT;
+	index = kbr_ioctl_index(open, pos.partition);
+	if (index < 0)
+		return index;
+	part = kbr_open_partition(open, index);
+	if (mutex_lock_interruptible(&open->reader.lock))
+		return -ERESTARTSYS;
+	err = kbr_reader_grow(open);
+	pos = (struct kbroker_position) {
+		.partition = part->index,
+		.leader_epoch = READ_ONCE(part->log.epoch),
+		.position = err ? 0 : kbr_reader_position(open, index),
+	};
+	mutex_unlock(&open->reader.lock);
+	if (err)
+		return err;
+	if (mutex_lock_interruptible(&open->writer.lock))
+		return -ERESTARTSYS;
+	pos.written_end = kbr_writer_end(open, index);
+	mutex_unlock(&open->writer.lock);
+	/* In this order, so that none is beyond the next one. */
+	pos.log_start = kbr_log_start(&part->log);
+	pos.high_watermark = kbr_partition_hw(part);
+	pos.synced_end = kbr_log_synced(&part->log);
+	pos.log_end = kbr_log_end(&part->log);
+	return copy_to_user(arg, &pos, sizeof(pos)) ? -EFAULT : 0;
+}
+
+/* P6 for one partition. */
+static int kbr_ioctl_seek_time_one(struct kbr_open *open, unsigned int index, s64 timestamp,
+				   s64 *offset, s64 *found)
+{
+	struct kbr_partition *part = kbr_open_partition(open, index);
+	int err;
+
+	err = kbr_partition_find_time(part, timestamp, offset, found);
+	if (err)
+		return err;
+	if (*offset < 0) {
+		*offset = kbr_partition_hw(part);
+		*found = -1;
+	}
+	return 0;
+}
+
+static long kbr_ioctl_seek_time(struct kbr_open *open, void __user *arg)
+{
+	struct kbroker_seek_time seek;
+	int first = 0, last, i, err;
+	s64 offset, found;
+
+	if (copy_from_user(&seek, arg, sizeof(seek)))
+		return -EFAULT;
+	if (seek.flags)
+		return -EINVAL;
+	last = kbr_topic_partitions(kbr_open_topic(open)) - 1;
+	if (open->part || seek.partition != -1) {
+		first = kbr_ioctl_index(open, seek.partition);
+		if (first < 0)
+			return first;
+		last = first;
+	}
+	if (mutex_lock_interruptible(&open->reader.lock))
+		return -ERESTARTSYS;
+	err = kbr_reader_grow(open);
+	for (i = first; !err && i <= last; i++) {
+		err = kbr_ioctl_seek_time_one(open, i, seek.timestamp, &offset, &found);
+		if (!err)
+			kbr_reader_seek(open, i, offset);
+		if (!err && signal_pending(current) && i < last)
+			err = -EINTR;
+	}
+	mutex_unlock(&open->reader.lock);
+	if (err)
+		return err;
+	seek.offset = first == last && (open->part || seek.partition >= 0) ? offset : 0;
+	seek.found = first == last && (open->part || seek.partition >= 0) ? found : -1;
+	return copy_to_user(arg, &seek, sizeof(seek)) ? -EFAULT : 0;
+}
+
+static int kbr_ioctl_next_record(struct kbr_open *open, struct kbroker_next *next)
+{
+	struct kbr_reader *reader = &open->reader;
+	u32 headers_len;
+	size_t size;
+	int ret;
+
+	ret = kbr_reader_next(open);
+	if (ret <= 0)
+		return ret;
+	if (open->handle.format == KBROKER_FORMAT_RECORD) {
+		ret = kbr_record_user_size(&reader->rec, &size, &headers_len);
+		if (ret)
+			return ret;
+	} else {
+		size = (size_t)reader->rec.value_len + 1 - reader->done;
+	}
+	next->partition = kbr_open_partition(open, reader->current_index)->index;
+	next->offset = reader->rec.offset;
+	next->size = size;
+	return 0;
+}
+
+static long kbr_ioctl_next(struct kbr_open *open, void __user *arg)
+{
+	struct kbroker_next next = { .partition = -1 };
+	bool overtaken;
+	int err = 0;
+
+	if (mutex_lock_interruptible(&open->reader.lock))
+		return -ERESTARTSYS;
+	overtaken = open->reader.overtaken;
+	while (!kbr_topic_gone(kbr_open_topic(open))) {
+		if (open->handle.format == KBROKER_FORMAT_BATCH)
+			err = kbr_batch_next(open, &next);
+		else
+			err = kbr_ioctl_next_record(open, &next);
+		if (err != -EPIPE)
+			break;
+		overtaken = true;	/* P9: it is read() that says so */
+		err = 0;
+	}
+	open->reader.overtaken = overtaken;
+	mutex_unlock(&open->reader.lock);
+	if (err == -ENODATA)
+		err = 0;
+	if (err)
+		return err;
+	return copy_to_user(arg, &next, sizeof(next)) ? -EFAULT : 0;
+}
+
+static long kbr_ioctl_last_write(struct kbr_open *open, void __user *arg)
+{
+	struct kbroker_result result;
+
+	if (mutex_lock_interruptible(&open->writer.lock))
+		return -ERESTARTSYS;
+	result = open->writer.last;
+	mutex_unlock(&open->writer.lock);
+	return copy_to_user(arg, &result, sizeof(result)) ? -EFAULT : 0;
+}
+
+/* I3: what an ioctl needs the open to be for. */
+static fmode_t kbr_ioctl_mode(unsigned int cmd)
+{
+	switch (cmd) {
+	case KBROKER_IOC_SET_ACKS:
+	case KBROKER_IOC_SET_TARGET:
+	case KBROKER_IOC_LAST_WRITE:
+		return FMODE_WRITE;
+	case KBROKER_IOC_SEEK_TIME:
+	case KBROKER_IOC_NEXT:
+		return FMODE_READ;
+	default:
+		return 0;
+	}
+}
+
+/**
+ * kbr_open_ioctl() - ioctl(2) on a device
+ * @file: the open file
+ * @cmd: KBROKER_IOC_*
+ * @arg: pointer to what the command takes
+ *
+ * Return: 0 or -errno as the ABI says; -ENOTTY unknown.
+ */
+long kbr_open_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
+{
+	struct kbr_open *open = file->private_data;
+	fmode_t mode = kbr_ioctl_mode(cmd);
+	void __user *user = (void __user *)arg;
+	u32 number;
+
+	if (mode && !(file->f_mode & mode))
+		return -EBADF;
+	switch (cmd) {
+	case KBROKER_IOC_SET_FORMAT:
+		if (get_user(number, (u32 __user *)user))
+			return -EFAULT;
+		return kbr_ioctl_set_format(open, number);
+	case KBROKER_IOC_SET_ACKS:
+		if (get_user(number, (u32 __user *)user))
+			return -EFAULT;
+		return kbr_ioctl_set_acks(open, (s32)number);
+	case KBROKER_IOC_SET_TARGET:
+		return kbr_ioctl_set_target(open, user);
+	case KBROKER_IOC_GET_INFO:
+		return kbr_ioctl_get_info(open, user);
+	case KBROKER_IOC_GET_POSITION:
+		return kbr_ioctl_get_position(open, user);
+	case KBROKER_IOC_SEEK_TIME:
+		return kbr_ioctl_seek_time(open, user);
+	case KBROKER_IOC_NEXT:
+		return kbr_ioctl_next(open, user);
+	case KBROKER_IOC_LAST_WRITE:
+		return kbr_ioctl_last_write(open, user);
+	default:
+		return -ENOTTY;
+	}
+}

@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * One open device: what the files of this directory share.
+ *
+ * An open has two sides that do not know each other: a reader under
+ * reader.lock and a writer under writer.lock. Nobody sleeps for news (records,
+ * acks) with a lock held; user memory is copied with one held, so both are
+ * taken interruptibly. Where both are needed the reader's is the outer one.
+ * Inside them come the broker layer's locks, never the other way round.
+ */
+#ifndef _KBR_CHARDEV_OPEN_H
+#define _KBR_CHARDEV_OPEN_H
+
+#include <linux/fs.h>
+#include <linux/mutex.h>
+#include <linux/rcupdate.h>
+#include <linux/types.h>
+#include <linux/uio.h>
+#include <linux/kbroker.h>
+
+#include "broker/handle.h"
+#include "broker/partition.h"
+#include "codec/compress.h"
+#include "codec/record.h"
+
+/* Buffers beyond this are given back after each call, bytes */
+#define KBR_OPEN_KEEP_BYTES	(2u << 20)
+
+/**
+ * struct kbr_cursors - where a reader stands, one entry a partition
+ * @count: entries
+ * @positions: offset of the next record for the user, -1: not begun (the log
+ *	start); the handle shows them
+ * @pos: storage's place: offset and hints of the next batch to load
+ *
+ * Entries change under reader.lock and are read with READ_ONCE() elsewhere;
+ * the whole is replaced under RCU when a topic grows.
+ */
+struct kbr_cursors {
+	unsigned int count;
+	s64 *positions;
+	struct kbr_log_pos pos[];
+};
+
+/**
+ * struct kbr_reader - the reading side of an open
+ * @lock: guards the rest, and the entries of @cursors
+ * @cursors: RCU; NULL for writers
+ * @turn: index of the partition to look at next
+ * @current_index: index of the partition that @buf came from
+ * @buf: whole batches
+ * @size: bytes of @buf
+ * @len: bytes loaded
+ * @pos: next batch in @buf
+ * @batch_last: last offset of the batch that @it walks
+ * @unpacked: its records
+ * @it: the walk
+ * @rec: the record that comes next, if @have
+ * @walking: @it and @unpacked are set
+ * @have: @rec is set
+ * @done: bytes of @rec's line that were read
+ * @overtaken: KBROKER_IOC_NEXT found that retention overtook it; the next
+ *	read() says so
+ */
+struct kbr_reader {
+	struct mutex lock;	/* outer to the writer's; never held while waiting for records */
+	struct kbr_cursors __rcu *cursors;
+	unsigned int turn;
+	unsigned int current_index;
+	u8 *buf;
+	size_t size;
+	size_t len;
+	size_t pos;
+	s64 batch_last;
+	struct kbr_unpacked unpacked;
+	struct kbr_record_iter it;
+	struct kbr_record rec;
+	bool walking;
+	bool have;
+	size_t done;
+	bool overtaken;
+};
+
+/**
+ * struct kbr_written - what an open wrote to one partition
+ * @end: one past the last record, 0 nothing
+ * @failures: kbr_produce.failures of the first of the writes that are unsettled,
+ *	else of the last one
+ * @unsettled: a write returned before its records were committed
+ */
+struct kbr_written {
+	s64 end;
+	u32 failures;
+	bool unsettled;
+};
+
+/**
+ * struct kbr_writer - the writing side of an open
+ * @lock: guards the rest
+ * @buf: the batch under construction
+ * @size: bytes of @buf
+ * @stage: lines as they came; between calls the unfinished one
+ * @stage_size: bytes of @stage
+ * @pending: bytes of the unfinished line
+ * @pending_seq: changes with it
+ * @pending_tgid: who wrote its last part
+ * @killed_tgid: a process that a signal killed, 0 none (READ_ONCE: set by
+ *	flush() without the lock)
+ * @acks: KBR_ACKS_*
+ * @target: partition that "all" writes to, -1 in turn
+ * @written: one entry a partition of "all" (one only for a partition node)
+ * @written_count: entries
+ * @unsettled: some entry may be unsettled
+ * @last: answer of KBROKER_IOC_LAST_WRITE
+ */
+struct kbr_writer {
+	struct mutex lock;	/* never held while waiting for acks */
+	u8 *buf;
+	size_t size;
+	u8 *stage;
+	size_t stage_size;
+	size_t pending;
+	unsigned int pending_seq;
+	pid_t pending_tgid;
+	pid_t killed_tgid;
+	s32 acks;
+	s32 target;
+	struct kbr_written *written;
+	unsigned int written_count;
+	bool unsettled;
+	struct kbroker_result last;
+};
+
+/**
+ * struct kbr_open - one open device
+ * @handle: what the broker layer shows of it; holds the topic
+ * @part: its partition, NULL for "all"
+ * @reader: reading side
+ * @writer: writing side
+ *
+ * @handle.format changes with both locks held.
+ */
+struct kbr_open {
+	struct kbr_handle handle;
+	struct kbr_partition *part;
+	struct kbr_reader reader;
+	struct kbr_writer writer;
+};
+
+/**
+ * struct kbr_write - one write() under way
+ * @nonblock: do not wait
+ * @final: by the last close: no signal may end it
+ * @part: where it was appended; NULL: nothing was
+ * @last: offset of its last record
+ * @failures: kbr_produce.failures of its append
+ * @pending_seq: the writer's, if its end became the unfinished line
+ * @left_pending: it did
+ */
+struct kbr_write {
+	bool nonblock;
+	bool final;
+	struct kbr_partition *part;
+	s64 last;
+	u32 failures;
+	unsigned int pending_seq;
+	bool left_pending;
+};
+
+static inline struct kbr_topic *kbr_open_topic(const struct kbr_open *open)
+{
+	return open->handle.topic;
+}
+
+static inline struct kbr_cursors *kbr_reader_cursors(struct kbr_open *open)
+{
+	return rcu_dereference_protected(open->reader.cursors,
+					 lockdep_is_held(&open->reader.lock));
+}
+
+/* Index of an entry to its partition. Partitions live as long as their topic. */
+static inline struct kbr_partition *kbr_open_partition(const struct kbr_open *open,
+						       unsigned int index)
+{
+	return open->part ?: kbr_topic_partition(kbr_open_topic(open), index);
+}
+
+/* reader.c */
+int kbr_reader_init(struct kbr_open *open);
+void kbr_reader_destroy(struct kbr_open *open);
+int kbr_reader_grow(struct kbr_open *open);
+int kbr_reader_check_start(struct kbr_open *open, unsigned int index);
+int kbr_reader_next(struct kbr_open *open);
+void kbr_reader_consume(struct kbr_open *open);
+void kbr_reader_drop(struct kbr_open *open);
+bool kbr_reader_ready(struct kbr_open *open);
+s64 kbr_reader_position(struct kbr_open *open, unsigned int index);
+void kbr_reader_seek(struct kbr_open *open, unsigned int index, s64 offset);
+
+/* writer.c */
+int kbr_writer_init(struct kbr_open *open);
+void kbr_writer_destroy(struct kbr_open *open);
+int kbr_writer_reserve(struct kbr_writer *writer, size_t size, size_t keep);
+int kbr_writer_reserve_stage(struct kbr_writer *writer, size_t size, size_t keep);
+void kbr_writer_trim(struct kbr_writer *writer);
+size_t kbr_writer_batch_max(const struct kbr_open *open);
+struct kbr_partition *kbr_writer_pick(struct kbr_open *open);
+int kbr_writer_append(struct kbr_open *open, struct kbr_partition *part,
+		      struct kbr_produce *produce, struct kbr_write *write);
+int kbr_writer_append_built(struct kbr_open *open, struct kbr_batch_builder *bld,
+			    struct kbr_write *write);
+int kbr_writer_check(struct kbr_open *open);
+int kbr_writer_settle(struct kbr_open *open, struct kbr_write *write, bool dsync);
+int kbr_writer_sync(struct kbr_open *open);
+s64 kbr_writer_end(struct kbr_open *open, unsigned int index);
+
+/* lines.c, record.c, batch.c: under the reader's or the writer's lock */
+ssize_t kbr_lines_read(struct kbr_open *open, struct iov_iter *to);
+ssize_t kbr_lines_write(struct kbr_open *open, struct iov_iter *from, struct kbr_write *write);
+int kbr_lines_finish(struct kbr_open *open, struct kbr_write *write);
+void kbr_lines_forget_killed(struct kbr_writer *writer);
+ssize_t kbr_record_read(struct kbr_open *open, struct iov_iter *to);
+ssize_t kbr_record_write(struct kbr_open *open, struct iov_iter *from, struct kbr_write *write);
+int kbr_record_user_size(const struct kbr_record *rec, size_t *size, u32 *headers_len);
+ssize_t kbr_batch_read(struct kbr_open *open, struct iov_iter *to);
+ssize_t kbr_batch_write(struct kbr_open *open, struct iov_iter *from, struct kbr_write *write);
+int kbr_batch_next(struct kbr_open *open, struct kbroker_next *next);
+
+/* ioctl.c */
+long kbr_open_ioctl(struct file *file, unsigned int cmd, unsigned long arg);
+
+#endif /* _KBR_CHARDEV_OPEN_H */

@@ -1,0 +1,431 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The reading side of an open: positions, retention that overtakes them, and
+ * for lines and records the batch that is being read: loaded whole, its CRC
+ * verified, unpacked if need be, then walked.
+ *
+ * Does not wait, and knows no format's bytes: chardev.c waits, lines.c,
+ * record.c and batch.c hand out.
+ */
+#include <linux/mm.h>
+#include <linux/slab.h>
+
+#include "broker/broker.h"
+#include "chardev/open.h"
+
+/* A reader at the end gets a record or two at a time; one behind gets more. */
+#define KBR_READER_BUF_MIN	4096u
+#define KBR_READER_BUF_BULK	(64u << 10)
+
+static struct kbr_cursors *kbr_cursors_alloc(unsigned int count)
+{
+	struct kbr_cursors *cursors;
+	unsigned int i;
+
+	/* Entries and positions in one piece; count is at most KBR_TOPIC_PARTITIONS_MAX. */
+	cursors = kvzalloc(struct_size(cursors, pos, count) + count * sizeof(s64),
+			   GFP_KERNEL_ACCOUNT);
+	if (!cursors)
+		return NULL;
+	cursors->count = count;
+	cursors->positions = (s64 *)&cursors->pos[count];
+	for (i = 0; i < count; i++)
+		cursors->positions[i] = -1;
+	return cursors;
+}
+
+/**
+ * kbr_reader_init() - prepare the reading side of a new open
+ * @open: not shown to anybody yet; its handle's topic is not set
+ *
+ * For "all" the cursors come with the first use.
+ * Return: 0 or -ENOMEM.
+ */
+int kbr_reader_init(struct kbr_open *open)
+{
+	struct kbr_cursors *cursors;
+
+	mutex_init(&open->reader.lock);
+	if (!open->part)
+		return 0;
+	cursors = kbr_cursors_alloc(1);
+	if (!cursors)
+		return -ENOMEM;
+	RCU_INIT_POINTER(open->reader.cursors, cursors);
+	open->handle.positions = cursors->positions;
+	open->handle.positions_count = 1;
+	return 0;
+}
+
+/** kbr_reader_destroy() - free what the reading side has; nobody uses the open any more */
+void kbr_reader_destroy(struct kbr_open *open)
+{
+	struct kbr_reader *reader = &open->reader;
+
+	if (reader->walking)
+		kbr_unpacked_release(&reader->unpacked);
+	kvfree(reader->buf);
+	kvfree(rcu_dereference_protected(reader->cursors, 1));
+	mutex_destroy(&reader->lock);
+}
+
+/**
+ * kbr_reader_grow() - have a cursor for each partition there is now
+ * @open: the open
+ *
+ * Context: reader lock held; waits for RCU when the topic has grown.
+ * Return: 0 or -ENOMEM (the old cursors stay).
+ */
+int kbr_reader_grow(struct kbr_open *open)
+{
+	struct kbr_cursors *old = kbr_reader_cursors(open);
+	struct kbr_topic *topic = kbr_open_topic(open);
+	struct kbr_cursors *cursors;
+	unsigned int count;
+
+	if (open->part)
+		return 0;
+	count = kbr_topic_partitions(topic);
+	if (old && old->count >= count)
+		return 0;
+	cursors = kbr_cursors_alloc(count);
+	if (!cursors)
+		return -ENOMEM;
+	if (old) {
+		memcpy(cursors->pos, old->pos, old->count * sizeof(old->pos[0]));
+		memcpy(cursors->positions, old->positions,
+		       old->count * sizeof(old->positions[0]));
+	}
+	spin_lock(&topic->handles_lock);
+	open->handle.positions = cursors->positions;
+	open->handle.positions_count = count;
+	spin_unlock(&topic->handles_lock);
+	rcu_assign_pointer(open->reader.cursors, cursors);
+	if (old) {
+		synchronize_rcu();	/* kbr_reader_ready() may look at the old ones */
+		kvfree(old);
+	}
+	return 0;
+}
+
+static void kbr_reader_set_position(struct kbr_open *open, unsigned int index, s64 offset)
+{
+	WRITE_ONCE(kbr_reader_cursors(open)->positions[index], offset);
+}
+
+/** kbr_reader_position() - offset of the next record of partition @index; reader lock held */
+s64 kbr_reader_position(struct kbr_open *open, unsigned int index)
+{
+	s64 position = kbr_reader_cursors(open)->positions[index];
+
+	if (position < 0)
+		position = kbr_log_start(&kbr_open_partition(open, index)->log);
+	return position;
+}
+
+static void kbr_reader_end_batch(struct kbr_reader *reader)
+{
+	if (reader->walking)
+		kbr_unpacked_release(&reader->unpacked);
+	reader->walking = false;
+	reader->have = false;
+	reader->done = 0;
+}
+
+/**
+ * kbr_reader_drop() - forget what was loaded; the next load begins at the position
+ * @open: the open
+ *
+ * A record read in part is then read again. Context: reader lock held.
+ */
+void kbr_reader_drop(struct kbr_open *open)
+{
+	struct kbr_cursors *cursors = kbr_reader_cursors(open);
+	struct kbr_reader *reader = &open->reader;
+	bool loaded = reader->walking || reader->pos < reader->len;
+
+	kbr_reader_end_batch(reader);
+	reader->len = 0;
+	reader->pos = 0;
+	if (loaded && cursors)
+		cursors->pos[reader->current_index] = (struct kbr_log_pos) {
+			.offset = kbr_reader_position(open, reader->current_index),
+		};
+	if (reader->size > KBR_OPEN_KEEP_BYTES) {
+		kvfree(reader->buf);
+		reader->buf = NULL;
+		reader->size = 0;
+	}
+}
+
+/**
+ * kbr_reader_seek() - go to @offset of partition @index
+ * @open: the open
+ * @index: entry of the cursors
+ * @offset: between the log start and the high watermark
+ *
+ * Context: reader lock held.
+ */
+void kbr_reader_seek(struct kbr_open *open, unsigned int index, s64 offset)
+{
+	struct kbr_reader *reader = &open->reader;
+
+	reader->overtaken = false;
+	if (reader->current_index == index)
+		kbr_reader_drop(open);
+	kbr_reader_set_position(open, index, offset);
+	kbr_reader_cursors(open)->pos[index] = (struct kbr_log_pos) { .offset = offset };
+}
+
+/**
+ * kbr_reader_check_start() - begin, or go on, at the log start if need be
+ * @open: the open
+ * @index: entry of the cursors
+ *
+ * What retention took is counted. Context: reader lock held.
+ * Return: 0; -EPIPE the reader was overtaken and its format says so (once: it
+ * now stands at the log start).
+ */
+int kbr_reader_check_start(struct kbr_open *open, unsigned int index)
+{
+	s64 position = kbr_reader_cursors(open)->positions[index];
+	s64 start = kbr_log_start(&kbr_open_partition(open, index)->log);
+
+	if (likely(position >= start))
+		return 0;
+	kbr_reader_seek(open, index, start);
+	if (position < 0)
+		return 0;
+	WRITE_ONCE(open->handle.lost, open->handle.lost + (start - position));
+	if (!open->handle.read_any || open->handle.format == KBROKER_FORMAT_LINES)
+		return 0;
+	return -EPIPE;
+}
+
+static int kbr_reader_reserve(struct kbr_reader *reader, size_t size)
+{
+	void *buf;
+
+	if (reader->size >= size)
+		return 0;
+	if (size > KBR_BATCH_BYTES_MAX)
+		return -EBADMSG;
+	/* Nothing in the old one is needed: loads come when all was read. */
+	kvfree(reader->buf);
+	reader->buf = NULL;
+	reader->size = 0;
+	buf = kvmalloc(size, GFP_KERNEL_ACCOUNT);
+	if (!buf)
+		return -ENOMEM;
+	reader->buf = buf;
+	reader->size = size;
+	return 0;
+}
+
+/* Batches of one partition from its position on. 1, 0 nothing there, or -errno. */
+static int kbr_reader_load_from(struct kbr_open *open, unsigned int index)
+{
+	struct kbr_partition *part = kbr_open_partition(open, index);
+	struct kbr_log_pos *pos = &kbr_reader_cursors(open)->pos[index];
+	struct kbr_reader *reader = &open->reader;
+	size_t want = reader->size ?: KBR_READER_BUF_MIN;
+	struct iov_iter to;
+	struct kvec vec;
+	ssize_t ret;
+	int err;
+
+	for (;;) {
+		err = kbr_reader_check_start(open, index);
+		if (err)
+			return err;
+		if (pos->offset >= kbr_partition_hw(part))
+			return 0;
+		err = kbr_reader_reserve(reader, want);
+		if (err)
+			return err;
+		vec.iov_base = reader->buf;
+		vec.iov_len = reader->size;
+		iov_iter_kvec(&to, ITER_DEST, &vec, 1, reader->size);
+		ret = kbr_partition_read(part, pos, &to, &want);
+		if (ret == -EMSGSIZE && want > reader->size)
+			continue;
+		/* Retention moved on in between, or the log was cut: look again. */
+		if (ret == -ERANGE && pos->offset < kbr_log_start(&part->log)) {
+			want = reader->size;
+			continue;
+		}
+		if (ret == -ERANGE) {
+			kbr_reader_seek(open, index, kbr_partition_hw(part));
+			return 0;
+		}
+		break;
+	}
+	if (ret <= 0)
+		return ret;
+	reader->len = ret;
+	reader->pos = 0;
+	reader->current_index = index;
+	return 1;
+}
+
+/* The partitions in turn, one load each. */
+static int kbr_reader_load(struct kbr_open *open)
+{
+	struct kbr_reader *reader = &open->reader;
+	unsigned int tried, count, index;
+	int ret;
+
+	/* It was read through; did the last load fill it well? */
+	if (reader->len > reader->size / 2 && reader->size < KBR_READER_BUF_BULK)
+		kbr_reader_reserve(reader, KBR_READER_BUF_BULK);
+	reader->len = 0;
+	reader->pos = 0;
+	ret = kbr_reader_grow(open);
+	if (ret)
+		return ret;
+	count = kbr_reader_cursors(open)->count;
+	for (tried = 0; tried < count; tried++) {
+		index = reader->turn < count ? reader->turn : 0;
+		reader->turn = index + 1;
+		ret = kbr_reader_load_from(open, index);
+		if (ret)
+			return ret;
+	}
+	return 0;
+}
+
+/* Start on the next loaded batch. */
+static int kbr_reader_open_batch(struct kbr_reader *reader)
+{
+	const u8 *start = reader->buf + reader->pos;
+	size_t left = reader->len - reader->pos;
+	struct kbr_batch batch;
+	int err;
+
+	if (kbr_batch_decode(&batch, start, left) || batch.size > left ||
+	    kbr_batch_check_crc(start, batch.size))
+		return -EBADMSG;
+	reader->batch_last = kbr_batch_last_offset(&batch);
+	if (batch.attributes & KBR_BATCH_CONTROL) {
+		reader->unpacked = (struct kbr_unpacked) { };
+		batch.records_count = 0;
+	} else {
+		err = kbr_unpack(&batch, start, KBR_UNPACKED_BYTES_MAX, &reader->unpacked);
+		if (err)
+			return err;
+	}
+	kbr_record_iter_init(&reader->it, &batch, reader->unpacked.data, reader->unpacked.len);
+	reader->pos += batch.size;
+	reader->walking = true;
+	return 0;
+}
+
+/* The walk's next record at or after the position. 1, 0 the batch ended, or -EBADMSG. */
+static int kbr_reader_step(struct kbr_open *open)
+{
+	struct kbr_reader *reader = &open->reader;
+	s64 position = kbr_reader_position(open, reader->current_index);
+	int ret;
+
+	do {
+		ret = kbr_record_next(&reader->it, &reader->rec);
+	} while (ret == 1 && reader->rec.offset < position);
+	if (ret)
+		return ret;
+	/* Control batches and compaction leave offsets without a record. */
+	if (reader->batch_last >= position)
+		kbr_reader_set_position(open, reader->current_index, reader->batch_last + 1);
+	return 0;
+}
+
+/**
+ * kbr_reader_next() - have reader.rec be the next record
+ * @open: the open
+ *
+ * Context: reader lock held; may read from disk.
+ * Return: 1 it is; 0 nothing to read now; -EPIPE overtaken; -EBADMSG, -EFBIG,
+ * -EOPNOTSUPP the batch at the position cannot be read; -ENODATA gone; -EIO;
+ * -ENOMEM; -EINTR.
+ */
+int kbr_reader_next(struct kbr_open *open)
+{
+	struct kbr_reader *reader = &open->reader;
+	int ret;
+
+	if (reader->done)
+		return 1;	/* finish that line, come what may */
+	for (;;) {
+		if (reader->have || reader->walking || reader->pos < reader->len) {
+			ret = kbr_reader_check_start(open, reader->current_index);
+			if (ret)
+				return ret;
+		}
+		if (reader->have)
+			return 1;
+		if (reader->walking) {
+			ret = kbr_reader_step(open);
+			if (ret < 0)
+				break;
+			if (ret)
+				reader->have = true;
+			else
+				kbr_reader_end_batch(reader);
+		} else if (reader->pos < reader->len) {
+			ret = kbr_reader_open_batch(reader);
+			if (ret)
+				break;
+		} else {
+			ret = kbr_reader_load(open);
+			if (ret <= 0)
+				return ret;
+		}
+	}
+	kbr_reader_drop(open);
+	return ret;
+}
+
+/** kbr_reader_consume() - reader.rec was handed out; reader lock held */
+void kbr_reader_consume(struct kbr_open *open)
+{
+	struct kbr_reader *reader = &open->reader;
+
+	kbr_reader_set_position(open, reader->current_index, reader->rec.offset + 1);
+	reader->have = false;
+	reader->done = 0;
+	open->handle.read_any = true;
+}
+
+/**
+ * kbr_reader_ready() - would a read return something, be it the end of file?
+ * @open: the open
+ *
+ * Context: any; takes no lock. A batch without records for its format makes it
+ * say yes once.
+ */
+bool kbr_reader_ready(struct kbr_open *open)
+{
+	unsigned int index, count, known = 0;
+	struct kbr_cursors *cursors;
+	struct kbr_partition *part;
+	bool ready = false;
+	s64 position;
+
+	if (kbr_topic_gone(kbr_open_topic(open)))
+		return true;
+	rcu_read_lock();
+	cursors = rcu_dereference(open->reader.cursors);
+	if (cursors)
+		known = cursors->count;
+	count = open->part ? 1 : kbr_topic_partitions(kbr_open_topic(open));
+	for (index = 0; index < count && !ready; index++) {
+		part = kbr_open_partition(open, index);
+		if (!part)
+			break;
+		position = index < known ? READ_ONCE(cursors->positions[index]) : -1;
+		if (position < 0)
+			position = kbr_log_start(&part->log);
+		ready = kbr_partition_hw(part) > position;
+	}
+	rcu_read_unlock();
+	return ready;
+}

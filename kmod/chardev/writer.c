@@ -1,0 +1,349 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The writing side of an open: its buffers, the append, what it still owes
+ * (acks, failures of writes that did not wait), fsync.
+ *
+ * Knows no format's bytes: lines.c, record.c and batch.c make the batches.
+ */
+#include <linux/log2.h>
+#include <linux/mm.h>
+#include <linux/slab.h>
+
+#include "broker/broker.h"
+#include "chardev/open.h"
+
+/**
+ * kbr_writer_init() - prepare the writing side of a new open
+ * @open: the open
+ *
+ * Return: 0 or -ENOMEM.
+ */
+int kbr_writer_init(struct kbr_open *open)
+{
+	struct kbr_writer *writer = &open->writer;
+
+	mutex_init(&writer->lock);
+	writer->acks = KBR_ACKS_ALL;
+	writer->target = -1;
+	writer->last.partition = -1;
+	writer->last.base_offset = -1;
+	writer->last.log_append_time = -1;
+	return 0;
+}
+
+/** kbr_writer_destroy() - free what the writing side has; nobody uses the open any more */
+void kbr_writer_destroy(struct kbr_open *open)
+{
+	struct kbr_writer *writer = &open->writer;
+
+	kvfree(writer->buf);
+	kvfree(writer->stage);
+	kvfree(writer->written);
+	mutex_destroy(&writer->lock);
+}
+
+static int kbr_writer_grow(u8 **buf, size_t *size, size_t want, size_t keep)
+{
+	u8 *new;
+
+	if (*size >= want)
+		return 0;
+	/* kmalloc would round it up anyway; grown in steps, large ones pay off. */
+	want = want <= PAGE_SIZE ? roundup_pow_of_two(max_t(size_t, want, 256)) :
+				   PAGE_ALIGN(want);
+	new = kvmalloc(want, GFP_KERNEL_ACCOUNT);
+	if (!new)
+		return -ENOMEM;
+	if (keep)
+		memcpy(new, *buf, keep);
+	kvfree(*buf);
+	*buf = new;
+	*size = want;
+	return 0;
+}
+
+/**
+ * kbr_writer_reserve() - have @size bytes in writer.buf
+ * @writer: the writing side
+ * @size: at most a batch or a batch-format write, which the caller bounds
+ * @keep: bytes of it that are needed still
+ *
+ * Context: writer lock held. Return: 0 or -ENOMEM (the buffer stays).
+ */
+int kbr_writer_reserve(struct kbr_writer *writer, size_t size, size_t keep)
+{
+	return kbr_writer_grow(&writer->buf, &writer->size, size, keep);
+}
+
+/** kbr_writer_reserve_stage() - the same for writer.stage */
+int kbr_writer_reserve_stage(struct kbr_writer *writer, size_t size, size_t keep)
+{
+	return kbr_writer_grow(&writer->stage, &writer->stage_size, size, keep);
+}
+
+/** kbr_writer_trim() - give back what only a huge write needed; writer lock held */
+void kbr_writer_trim(struct kbr_writer *writer)
+{
+	if (writer->size > KBR_OPEN_KEEP_BYTES) {
+		kvfree(writer->buf);
+		writer->buf = NULL;
+		writer->size = 0;
+	}
+	if (writer->stage_size > KBR_OPEN_KEEP_BYTES && !writer->pending) {
+		kvfree(writer->stage);
+		writer->stage = NULL;
+		writer->stage_size = 0;
+	}
+}
+
+/** kbr_writer_batch_max() - most bytes of one batch; any context */
+size_t kbr_writer_batch_max(const struct kbr_open *open)
+{
+	const struct kbr_log_config *config = &kbr_open_topic(open)->config.log;
+
+	return min3(READ_ONCE(config->batch_bytes_max), READ_ONCE(config->segment_bytes),
+		    KBR_BATCH_BYTES_MAX);
+}
+
+/** kbr_writer_pick() - partition that the next batch goes to, or NULL; writer lock held */
+struct kbr_partition *kbr_writer_pick(struct kbr_open *open)
+{
+	struct kbr_writer *writer = &open->writer;
+
+	if (open->part)
+		return open->part;
+	if (writer->target >= 0)
+		return kbr_topic_partition(kbr_open_topic(open), writer->target);
+	return kbr_topic_pick(kbr_open_topic(open));
+}
+
+/* Room to note what is written to @part; done before the append, which is final. */
+static struct kbr_written *kbr_writer_note(struct kbr_open *open, struct kbr_partition *part)
+{
+	struct kbr_writer *writer = &open->writer;
+	unsigned int index = open->part ? 0 : part->index;
+	struct kbr_written *written;
+	unsigned int count;
+
+	if (likely(index < writer->written_count))
+		return &writer->written[index];
+	count = open->part ? 1 : max(index + 1, kbr_topic_partitions(kbr_open_topic(open)));
+	written = kvcalloc(count, sizeof(*written), GFP_KERNEL_ACCOUNT);
+	if (!written)
+		return NULL;
+	if (writer->written_count)
+		memcpy(written, writer->written, writer->written_count * sizeof(*written));
+	kvfree(writer->written);
+	writer->written = written;
+	writer->written_count = count;
+	return &written[index];
+}
+
+/**
+ * kbr_writer_append() - append what @produce holds to @part
+ * @open: the open
+ * @part: where to
+ * @produce: buf, len and, for our own batches, trusted and verdict are set
+ * @write: how; on success, where it went
+ *
+ * Context: writer lock held. Waits for no acks.
+ * Return: 0; -ERESTARTSYS a signal came first; else kbr_partition_produce()'s
+ * errors; nothing was appended then.
+ */
+int kbr_writer_append(struct kbr_open *open, struct kbr_partition *part,
+		      struct kbr_produce *produce, struct kbr_write *write)
+{
+	struct kbr_writer *writer = &open->writer;
+	struct kbr_written *written;
+	int err;
+
+	written = kbr_writer_note(open, part);
+	if (!written)
+		return -ENOMEM;
+	produce->acks = writer->acks;
+	produce->nowait = write->nonblock;
+	produce->final = write->final;
+	err = kbr_partition_produce(part, produce);
+	if (err)
+		return err == -EINTR ? -ERESTARTSYS : err;
+	write->part = part;
+	write->last = produce->last_offset;
+	write->failures = produce->failures;
+	written->end = produce->last_offset + 1;
+	if (!written->unsettled)
+		written->failures = produce->failures;
+	if (write->nonblock || writer->acks != KBR_ACKS_ALL) {
+		written->unsettled = true;
+		writer->unsettled = true;
+	}
+	writer->last = (struct kbroker_result) {
+		.partition = part->index,
+		.records = produce->records,
+		.base_offset = produce->base_offset,
+		.log_append_time = produce->log_append_time,
+	};
+	return 0;
+}
+
+/**
+ * kbr_writer_append_built() - finish the batch in @bld and append it where it is its turn
+ * @open: the open
+ * @write: how; where it went
+ * @bld: records with null keys, made by lines.c
+ *
+ * Context and return: as kbr_writer_append().
+ */
+int kbr_writer_append_built(struct kbr_open *open, struct kbr_batch_builder *bld,
+			    struct kbr_write *write)
+{
+	struct kbr_partition *part = kbr_writer_pick(open);
+	struct kbr_produce produce = {
+		.buf = bld->buf,
+		.trusted = true,
+	};
+
+	if (!part)
+		return -ENODEV;
+	produce.len = kbr_batch_builder_finish(bld);
+	produce.verdict = (struct kbr_batch_verdict) {
+		.batch = {
+			.size = produce.len,
+			.leader_epoch = -1,
+			.last_offset_delta = bld->count - 1,
+			.base_timestamp = bld->base_timestamp,
+			.max_timestamp = bld->max_timestamp,
+			.producer_id = -1,
+			.producer_epoch = -1,
+			.base_sequence = -1,
+			.records_count = bld->count,
+		},
+		.record = -1,
+		.max_timestamp = bld->max_timestamp,
+	};
+	return kbr_writer_append(open, part, &produce, write);
+}
+
+/*
+ * Did records that a write did not wait for get lost? Told once: the entry
+ * then has nothing to wait for any more.
+ */
+static int kbr_written_check(struct kbr_written *written, struct kbr_partition *part)
+{
+	int err = 0;
+
+	if (!written->unsettled)
+		return 0;
+	if (kbr_partition_lost(part, written->end - 1, written->failures)) {
+		written->end = 0;
+		err = -EIO;
+	} else if (kbr_partition_hw(part) < written->end) {
+		return 0;
+	}
+	written->unsettled = false;
+	return err;
+}
+
+/**
+ * kbr_writer_check() - report the loss of earlier writes that did not wait
+ * @open: the open
+ *
+ * Context: writer lock held. Return: 0 or -EIO, once.
+ */
+int kbr_writer_check(struct kbr_open *open)
+{
+	struct kbr_writer *writer = &open->writer;
+	bool unsettled = false;
+	unsigned int i;
+	int err = 0;
+
+	if (likely(!writer->unsettled))
+		return 0;
+	for (i = 0; i < writer->written_count; i++) {
+		err = kbr_written_check(&writer->written[i], kbr_open_partition(open, i)) ?: err;
+		unsettled |= writer->written[i].unsettled;
+	}
+	writer->unsettled = unsettled;
+	return err;
+}
+
+/**
+ * kbr_writer_settle() - wait for what a write asked for
+ * @open: the open
+ * @write: how; where it went
+ * @dsync: it is to be on stable storage
+ *
+ * Context: no lock held; only a fatal signal ends the wait.
+ * Return: 0; -ETIMEDOUT, -EIO, -ENODEV, -EINTR (fatal).
+ */
+int kbr_writer_settle(struct kbr_open *open, struct kbr_write *write, bool dsync)
+{
+	const struct kbr_topic_config *config = &kbr_open_topic(open)->config;
+	int err = 0;
+
+	if (!write->part || write->nonblock)
+		return 0;
+	if (READ_ONCE(open->writer.acks) == KBR_ACKS_ALL)
+		err = kbr_partition_wait_acks(write->part, write->last, write->failures,
+					      READ_ONCE(config->delivery_timeout_ms));
+	if (!err && dsync)
+		err = kbr_partition_sync(write->part, write->last + 1, write->failures);
+	return err;
+}
+
+/* One partition of fsync. The lock is not held over the wait. */
+static int kbr_writer_sync_one(struct kbr_open *open, unsigned int index)
+{
+	struct kbr_partition *part = kbr_open_partition(open, index);
+	struct kbr_writer *writer = &open->writer;
+	struct kbr_written *written;
+	u32 failures;
+	s64 end;
+	int err;
+
+	if (mutex_lock_interruptible(&writer->lock))
+		return -ERESTARTSYS;
+	written = &writer->written[index];
+	end = written->end;
+	failures = written->failures;
+	err = kbr_written_check(written, part);
+	mutex_unlock(&writer->lock);
+	if (err || !end)
+		return err;
+	err = kbr_partition_sync(part, end, failures);
+	if (err == -EIO && !mutex_lock_killable(&writer->lock)) {
+		/* Told once: there is nothing left to wait for. */
+		written = &writer->written[index];
+		if (written->end == end) {
+			written->end = 0;
+			written->unsettled = false;
+		}
+		mutex_unlock(&writer->lock);
+	}
+	return err;
+}
+
+/**
+ * kbr_writer_sync() - wait until everything written through the open is on stable storage
+ * @open: the open
+ *
+ * Context: no lock held. Return: 0, or the first error of any partition.
+ */
+int kbr_writer_sync(struct kbr_open *open)
+{
+	unsigned int i, count = READ_ONCE(open->writer.written_count);
+	int err = 0;
+
+	for (i = 0; i < count; i++)
+		err = kbr_writer_sync_one(open, i) ?: err;
+	return err;
+}
+
+/** kbr_writer_end() - one past the last record written to partition @index, or -1; writer lock held */
+s64 kbr_writer_end(struct kbr_open *open, unsigned int index)
+{
+	const struct kbr_writer *writer = &open->writer;
+
+	if (index >= writer->written_count || !writer->written[index].end)
+		return -1;
+	return writer->written[index].end;
+}
