@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Netlink: the broker layer's events as multicast messages, numbered without
+ * gaps in each network namespace. A message that can't be made or delivered
+ * shows as ENOBUFS on the listeners' sockets, and as a gap in the numbers.
+ */
+#include "netlink/nl.h"
+
+/**
+ * struct kbr_nl_event_form - what an event looks like
+ * @cmd: command
+ * @seq: attribute of its number
+ * @reason: attribute of its reason
+ */
+struct kbr_nl_event_form {
+	u8 cmd;
+	int seq;
+	int reason;
+};
+
+static const struct kbr_nl_event_form kbr_nl_event_broker = {
+	KBROKER_CMD_BROKER_NTF, KBROKER_A_BROKER_EVENT_SEQ, KBROKER_A_BROKER_EVENT_REASON,
+};
+
+static const struct kbr_nl_event_form kbr_nl_event_topic = {
+	KBROKER_CMD_TOPIC_NTF, KBROKER_A_TOPIC_EVENT_SEQ, KBROKER_A_TOPIC_EVENT_REASON,
+};
+
+static const struct kbr_nl_event_form kbr_nl_event_partition = {
+	KBROKER_CMD_PARTITION_NTF, KBROKER_A_PARTITION_EVENT_SEQ, KBROKER_A_PARTITION_EVENT_REASON,
+};
+
+static const struct kbr_nl_event_form kbr_nl_event_op = {
+	KBROKER_CMD_OP_NTF, KBROKER_A_OP_EVENT_SEQ, KBROKER_A_OP_EVENT_REASON,
+};
+
+static const struct kbr_nl_event_form *kbr_nl_event_form(const struct kbr_event *event, u8 *reason)
+{
+	switch (event->kind) {
+	case KBR_EVENT_BROKER:
+		*reason = KBROKER_REASON_STATE;
+		return &kbr_nl_event_broker;
+	case KBR_EVENT_TOPIC_NEW:
+		*reason = KBROKER_REASON_CREATED;
+		return &kbr_nl_event_topic;
+	case KBR_EVENT_TOPIC_SET:
+		*reason = KBROKER_REASON_CHANGED;
+		return &kbr_nl_event_topic;
+	case KBR_EVENT_TOPIC_DEL:
+		*reason = KBROKER_REASON_DELETED;
+		return &kbr_nl_event_topic;
+	case KBR_EVENT_PARTITION:
+		*reason = KBROKER_REASON_STATE;
+		return &kbr_nl_event_partition;
+	case KBR_EVENT_OP:
+		*reason = KBROKER_REASON_STATE;
+		if (READ_ONCE(event->op->state) == KBR_OP_PENDING)
+			*reason = KBROKER_REASON_CREATED;
+		return &kbr_nl_event_op;
+	}
+	return NULL;
+}
+
+static int kbr_nl_event_fill(struct sk_buff *skb, const struct kbr_event *event)
+{
+	switch (event->kind) {
+	case KBR_EVENT_BROKER:
+		return kbr_nl_broker_fill(skb, event->broker);
+	case KBR_EVENT_TOPIC_NEW:
+	case KBR_EVENT_TOPIC_SET:
+	case KBR_EVENT_TOPIC_DEL:
+		return kbr_nl_topic_fill(skb, event->topic);
+	case KBR_EVENT_PARTITION:
+		return kbr_nl_partition_fill_state(skb, event->part);
+	case KBR_EVENT_OP:
+		return kbr_nl_op_fill(skb, event->op);
+	}
+	return -EINVAL;
+}
+
+/**
+ * kbr_nl_event() - the broker layer's event listener
+ * @event: what changed
+ *
+ * Context: as kbr_event_listener; the network namespace stays during the call.
+ */
+void kbr_nl_event(const struct kbr_event *event)
+{
+	const struct kbr_nl_event_form *form;
+	struct net *net = event->knet->net;
+	size_t size;
+	u8 reason;
+
+	form = kbr_nl_event_form(event, &reason);
+	if (!form || !genl_has_listeners(&kbr_nl_family, net, KBROKER_NLGRP_EVENTS))
+		return;
+	for (size = NLMSG_GOODSIZE; size <= 16 * NLMSG_GOODSIZE; size *= 4) {
+		struct sk_buff *skb = nlmsg_new(size, GFP_KERNEL);
+		void *hdr;
+
+		if (!skb)
+			break;
+		hdr = genlmsg_put(skb, 0, 0, &kbr_nl_family, 0, form->cmd);
+		if (hdr && !kbr_nl_put_u64(skb, form->seq, event->seq) &&
+		    !nla_put_u8(skb, form->reason, reason) && !kbr_nl_event_fill(skb, event)) {
+			genlmsg_end(skb, hdr);
+			genlmsg_multicast_netns(&kbr_nl_family, net, skb, 0, KBROKER_NLGRP_EVENTS,
+						GFP_KERNEL);
+			return;
+		}
+		nlmsg_free(skb);
+	}
+	genl_set_err(&kbr_nl_family, net, 0, KBROKER_NLGRP_EVENTS, -ENOBUFS);
+}

@@ -1,0 +1,265 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Netlink: partitions: show them, and delete records.
+ */
+#include <linux/srcu.h>
+
+#include "broker/handle.h"
+#include "netlink/nl.h"
+
+static_assert((int)KBR_PARTITION_OFFLINE == (int)KBROKER_PARTITION_STATE_OFFLINE);
+static_assert((int)KBR_PARTITION_LEADER == (int)KBROKER_PARTITION_STATE_LEADER);
+static_assert((int)KBR_PARTITION_REPAIRING == (int)KBROKER_PARTITION_STATE_REPAIRING);
+static_assert((int)KBR_PARTITION_FAILED == (int)KBROKER_PARTITION_STATE_FAILED);
+static_assert((int)KBR_PARTITION_DELETED == (int)KBROKER_PARTITION_STATE_DELETED);
+
+/* What its log says; nothing while that is not open. */
+static int kbr_nl_partition_fill_log(struct sk_buff *skb, struct kbr_partition *part, bool stats)
+{
+	struct kbr_log *log = &part->log;
+	struct kbr_log_stats st;
+	int idx, err = 0;
+
+	/* A log is closed after the last I/O section that may have seen it open. */
+	idx = srcu_read_lock(&part->topic->broker->io);
+	if (kbr_topic_gone(part->topic) || !READ_ONCE(part->opened))
+		goto out;
+	err = kbr_nl_put_u64(skb, KBROKER_A_PARTITION_LOG_START, kbr_log_start(log)) ||
+	      kbr_nl_put_u64(skb, KBROKER_A_PARTITION_HIGH_WATERMARK, kbr_partition_hw(part)) ||
+	      kbr_nl_put_u64(skb, KBROKER_A_PARTITION_LOG_END, kbr_log_end(log)) ||
+	      kbr_nl_put_u64(skb, KBROKER_A_PARTITION_SYNCED_END, kbr_log_synced(log)) ||
+	      kbr_nl_put_u32(skb, KBROKER_A_PARTITION_LEADER_EPOCH, READ_ONCE(log->epoch));
+	if (err || !stats)
+		goto out;
+	kbr_log_get_stats(log, &st);
+	err = kbr_nl_put_u32(skb, KBROKER_A_PARTITION_SEGMENTS, st.segments) ||
+	      kbr_nl_put_u64(skb, KBROKER_A_PARTITION_BYTES, st.bytes) ||
+	      kbr_nl_put_u64(skb, KBROKER_A_PARTITION_UNSYNCED_BYTES, st.unsynced_bytes);
+out:
+	srcu_read_unlock(&part->topic->broker->io, idx);
+	return err ? -EMSGSIZE : 0;
+}
+
+/* Who it is and how it is, without a look into its log's locks. */
+static int kbr_nl_partition_fill_head(struct sk_buff *skb, struct kbr_partition *part)
+{
+	struct kbr_topic *topic = part->topic;
+	u8 state = READ_ONCE(part->state);
+	s64 damaged = READ_ONCE(part->damaged);
+	int error = READ_ONCE(part->error);
+	s32 id = READ_ONCE(topic->broker->id);
+
+	if (nla_put_string(skb, KBROKER_A_PARTITION_BROKER, topic->broker->name) ||
+	    nla_put_string(skb, KBROKER_A_PARTITION_TOPIC, topic->name) ||
+	    kbr_nl_put_u32(skb, KBROKER_A_PARTITION_INDEX, part->index) ||
+	    nla_put_u8(skb, KBROKER_A_PARTITION_STATE, state) ||
+	    kbr_nl_put_u32(skb, KBROKER_A_PARTITION_LEADER, state == KBR_PARTITION_LEADER ? id : -1))
+		return -EMSGSIZE;
+	if (error && state != KBR_PARTITION_LEADER &&
+	    kbr_nl_put_u32(skb, KBROKER_A_PARTITION_ERROR, abs(error)))
+		return -EMSGSIZE;
+	if (damaged >= 0 && kbr_nl_put_u64(skb, KBROKER_A_PARTITION_DAMAGED_OFFSET, damaged))
+		return -EMSGSIZE;
+	return 0;
+}
+
+/**
+ * kbr_nl_partition_fill_state() - what an event says of a partition
+ * @skb: message
+ * @part: partition
+ *
+ * Takes no lock of the log, so that an event may come from any place.
+ * Return: 0; -EMSGSIZE.
+ */
+int kbr_nl_partition_fill_state(struct sk_buff *skb, struct kbr_partition *part)
+{
+	return kbr_nl_partition_fill_head(skb, part) ?: kbr_nl_partition_fill_log(skb, part, false);
+}
+
+static void kbr_nl_partition_count(struct kbr_partition *part, unsigned int *readers,
+				   unsigned int *writers)
+{
+	struct kbr_topic *topic = part->topic;
+	struct kbr_handle *handle;
+
+	*readers = 0;
+	*writers = 0;
+	spin_lock(&topic->handles_lock);
+	list_for_each_entry(handle, &topic->handles, node) {
+		if (handle->partition >= 0 && handle->partition != (s32)part->index)
+			continue;
+		*readers += !!(handle->mode & FMODE_READ);
+		*writers += !!(handle->mode & FMODE_WRITE);
+	}
+	spin_unlock(&topic->handles_lock);
+}
+
+/** kbr_nl_partition_fill() - attributes of a struct kbr_partition */
+int kbr_nl_partition_fill(struct sk_buff *skb, void *obj)
+{
+	struct kbr_partition *part = obj;
+	unsigned int readers, writers;
+	s32 id = READ_ONCE(part->topic->broker->id);
+
+	kbr_nl_partition_count(part, &readers, &writers);
+	if (kbr_nl_partition_fill_head(skb, part) || kbr_nl_partition_fill_log(skb, part, true) ||
+	    kbr_nl_put_u32(skb, KBROKER_A_PARTITION_REPLICA, id) ||
+	    (READ_ONCE(part->state) == KBR_PARTITION_LEADER &&
+	     kbr_nl_put_u32(skb, KBROKER_A_PARTITION_ISR, id)) ||
+	    kbr_nl_put_u32(skb, KBROKER_A_PARTITION_READERS, readers) ||
+	    kbr_nl_put_u32(skb, KBROKER_A_PARTITION_WRITERS, writers) ||
+	    kbr_nl_put_u32(skb, KBROKER_A_PARTITION_MINOR, part->minor))
+		return -EMSGSIZE;
+	return 0;
+}
+
+/* The partition that a request names, of @topic. */
+static struct kbr_partition *kbr_nl_partition_find(struct genl_info *info, struct kbr_topic *topic)
+{
+	struct kbr_partition *part;
+	struct nlattr *attr;
+	int err;
+
+	err = kbr_nl_require(info, KBROKER_A_PARTITION_INDEX,
+			     "the request needs the number of a partition (index)");
+	if (err)
+		return ERR_PTR(err);
+	attr = info->attrs[KBROKER_A_PARTITION_INDEX];
+	part = kbr_topic_partition(topic, be32_to_cpu(nla_get_be32(attr)));
+	if (!part) {
+		NL_SET_ERR_MSG_ATTR(info->extack, attr, "the topic has fewer partitions");
+		return ERR_PTR(-ENOENT);
+	}
+	return part;
+}
+
+/** kbroker_nl_partition_get_doit() - show one partition */
+int kbroker_nl_partition_get_doit(struct sk_buff *skb, struct genl_info *info)
+{
+	struct kbr_partition *part;
+	struct kbr_broker *broker;
+	struct kbr_topic *topic;
+	int err;
+
+	err = kbr_nl_begin(info, 0, KBROKER_A_PARTITION_BROKER, NULL, &broker);
+	if (err)
+		return err;
+	topic = kbr_nl_topic_lookup(info, broker, KBROKER_A_PARTITION_TOPIC);
+	if (IS_ERR(topic)) {
+		err = PTR_ERR(topic);
+		goto put_broker;
+	}
+	part = kbr_nl_partition_find(info, topic);
+	if (IS_ERR(part))
+		err = PTR_ERR(part);
+	else
+		err = kbr_nl_reply(info, KBROKER_CMD_PARTITION_GET, kbr_nl_partition_fill, part);
+	kbr_topic_put(topic);
+put_broker:
+	kbr_broker_put(broker);
+	return err;
+}
+
+/* Answer to delete-records. */
+static int kbr_nl_partition_answer(struct sk_buff *skb, struct genl_info *info, void *hdr,
+				   struct kbr_partition *part, u32 op_id)
+{
+	if (nla_put_string(skb, KBROKER_A_PARTITION_TOPIC, part->topic->name) ||
+	    kbr_nl_put_u32(skb, KBROKER_A_PARTITION_INDEX, part->index) ||
+	    kbr_nl_put_u32(skb, KBROKER_A_PARTITION_OP_ID, op_id)) {
+		nlmsg_free(skb);
+		return -EMSGSIZE;
+	}
+	genlmsg_end(skb, hdr);
+	return genlmsg_reply(skb, info);
+}
+
+static int kbr_nl_delete_records(struct genl_info *info, struct kbr_broker *broker,
+				 struct kbr_topic *topic)
+{
+	struct kbr_refusal why = {};
+	struct kbr_partition *part;
+	struct nlattr *attr;
+	struct sk_buff *msg;
+	s64 offset;
+	void *hdr;
+	u32 op_id;
+	int err;
+
+	part = kbr_nl_partition_find(info, topic);
+	if (IS_ERR(part))
+		return PTR_ERR(part);
+	err = kbr_nl_require(info, KBROKER_A_PARTITION_LOG_START,
+			     "the request needs the new log start (log-start)");
+	if (err)
+		return err;
+	attr = info->attrs[KBROKER_A_PARTITION_LOG_START];
+	offset = be64_to_cpu(nla_get_be64(attr));
+	if (offset < -1)
+		return kbr_nl_refuse(info->extack, attr, -EINVAL,
+				     "an offset is 0 or more, or -1 for the high watermark");
+	msg = kbr_nl_answer_new(info, KBROKER_CMD_PARTITION_SET, &hdr);
+	if (!msg)
+		return -ENOMEM;
+	err = kbr_topic_delete_records(broker, topic->name, part->index, offset, &op_id, &why);
+	if (err) {
+		nlmsg_free(msg);
+		return kbr_nl_refused(info, err, &why, attr, 0);
+	}
+	return kbr_nl_partition_answer(msg, info, hdr, part, op_id);
+}
+
+/** kbroker_nl_partition_set_doit() - delete records below an offset */
+int kbroker_nl_partition_set_doit(struct sk_buff *skb, struct genl_info *info)
+{
+	struct kbr_broker *broker;
+	struct kbr_topic *topic;
+	int err;
+
+	err = kbr_nl_begin(info, 0, KBROKER_A_PARTITION_BROKER, NULL, &broker);
+	if (err)
+		return err;
+	topic = kbr_nl_topic_lookup(info, broker, KBROKER_A_PARTITION_TOPIC);
+	if (IS_ERR(topic)) {
+		err = PTR_ERR(topic);
+	} else {
+		err = kbr_nl_delete_records(info, broker, topic);
+		kbr_topic_put(topic);
+	}
+	kbr_broker_put(broker);
+	return err;
+}
+
+/** kbroker_nl_partition_dump_start() - begin a dump of partitions */
+int kbroker_nl_partition_dump_start(struct netlink_callback *cb)
+{
+	return kbr_nl_dump_start(cb, KBROKER_A_PARTITION_BROKER, KBROKER_A_PARTITION_TOPIC,
+				 KBROKER_A_PARTITION_INDEX);
+}
+
+/** kbroker_nl_partition_get_dumpit() - partitions, topic by topic; goes on in the middle of one */
+int kbroker_nl_partition_get_dumpit(struct sk_buff *skb, struct netlink_callback *cb)
+{
+	struct kbr_nl_dump *dump = kbr_nl_dump_of(cb);
+	struct kbr_partition *part;
+	struct kbr_topic *topic;
+	int err = 0;
+
+	kbr_nl_dump_seq(cb, dump);
+	while (!err && (topic = kbr_nl_dump_topic(dump))) {
+		while (!err && (part = kbr_topic_partition(topic, dump->partition))) {
+			err = kbr_nl_dump_put(skb, cb, KBROKER_CMD_PARTITION_GET,
+					      kbr_nl_partition_fill, part);
+			if (err)
+				break;
+			dump->partition++;
+			if (dump->one_partition >= 0)
+				break;
+		}
+		if (!err)
+			kbr_nl_dump_topic_done(dump);
+		kbr_topic_put(topic);
+		cond_resched();
+	}
+	return skb->len ?: err;
+}
