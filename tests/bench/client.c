@@ -1,0 +1,318 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * What is measured in the virtual machine: clients of kbroker and of what it is
+ * compared with, each bracketed by markers of the instruction counter.
+ *
+ *	client produce TOPIC RECORDS ROUNDS	through libkbroker
+ *	client consume TOPIC RECORDS ROUNDS
+ *	client append PATH RECORDS ROUNDS	one write() a record (device or file)
+ *	client wake PATH|- TIMES		write() to a blocked reader's return;
+ *						- is a pipe
+ *	client sync PATH TIMES			write(), and fdatasync() unless PATH
+ *						is a device
+ *	client batches TOPIC PARTITIONS THREADS BATCHES
+ *						acknowledged batches and the disk's
+ *						flushes meanwhile
+ *
+ * Markers: 1 and 2 around each round, 3 before the write() that wakes, 4 after
+ * the read() it woke. Prints JSON. tests/bench/run makes sense of it.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <pthread.h>
+#include <semaphore.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <kbroker/kbroker.h>
+
+#include "icount.h"
+
+#define RECORD_BYTES	100
+#define BATCH_BYTES	1024
+
+static void die(const char *what, int error)
+{
+	fprintf(stderr, "client: %s: %s\n", what, strerror(error));
+	exit(1);
+}
+
+static int64_t now_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ts.tv_sec * 1000000000ll + ts.tv_nsec;
+}
+
+static int by_value(const void *a, const void *b)
+{
+	int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+
+	return (x > y) - (x < y);
+}
+
+static void print_times(int64_t *ns, long n)
+{
+	qsort(ns, n, sizeof(*ns), by_value);
+	printf("{\"n\": %ld, \"p50_ns\": %" PRId64 ", \"p99_ns\": %" PRId64 ", \"p999_ns\": %" PRId64 "}\n",
+	       n, ns[n / 2], ns[n * 99 / 100], ns[n * 999 / 1000]);
+}
+
+static int produce(const char *topic, long records, int rounds)
+{
+	struct kbroker_producer_config config = KBROKER_PRODUCER_CONFIG_INIT;
+	struct kbroker_message message = KBROKER_MESSAGE_INIT;
+	struct kbroker_producer *producer;
+	char value[RECORD_BYTES];
+	int err, round;
+	long i;
+
+	memset(value, 'x', sizeof(value));
+	config.batch_bytes = 64 * 1024;
+	config.linger_ms = 100;
+	err = kbroker_producer_open(&producer, topic, &config);
+	if (err)
+		die(topic, -err);
+	message.value = value;
+	message.value_len = sizeof(value);
+	message.partition = 0;
+	for (round = 0; round < rounds; round++) {
+		icount_mark(1);
+		for (i = 0; i < records; i++) {
+			err = kbroker_producer_send(producer, &message, NULL);
+			if (err)
+				die("send", -err);
+		}
+		err = kbroker_producer_flush(producer, -1);
+		icount_mark(2);
+		if (err)
+			die("flush", -err);
+	}
+	err = kbroker_producer_close(producer);
+	return err ? 1 : 0;
+}
+
+static int consume(const char *topic, long records, int rounds)
+{
+	struct kbroker_consumer *consumer;
+	struct kbroker_message message;
+	unsigned long sum = 0;
+	int err, round;
+	long i;
+
+	err = kbroker_consumer_open(&consumer, topic, NULL);
+	if (err)
+		die(topic, -err);
+	err = kbroker_consumer_assign(consumer, 0, KBROKER_OFFSET_BEGIN);
+	if (err)
+		die("assign", -err);
+	for (round = 0; round < rounds; round++) {
+		icount_mark(1);
+		for (i = 0; i < records; i++) {
+			err = kbroker_consumer_poll(consumer, &message, 5000);
+			if (err != 1)
+				die("poll", err ? -err : ETIMEDOUT);
+			sum += message.value_len;
+		}
+		icount_mark(2);
+	}
+	kbroker_consumer_close(consumer);
+	return sum == (unsigned long)records * rounds * RECORD_BYTES ? 0 : 1;
+}
+
+static int append(const char *path, long records, int rounds)
+{
+	char line[RECORD_BYTES + 1];
+	int fd, round;
+	long i;
+
+	memset(line, 'x', RECORD_BYTES);
+	line[RECORD_BYTES] = '\n';
+	/* O_CREAT is for plain files; a device is not created by a typo */
+	fd = open(path, O_WRONLY | O_APPEND | (strncmp(path, "/dev/", 5) ? O_CREAT : 0), 0644);
+	if (fd < 0)
+		die(path, errno);
+	for (round = 0; round < rounds; round++) {
+		icount_mark(1);
+		for (i = 0; i < records; i++)
+			if (write(fd, line, sizeof(line)) != sizeof(line))
+				die("write", errno);
+		icount_mark(2);
+	}
+	close(fd);
+	return 0;
+}
+
+struct wake {
+	int fd;
+	long times;
+	int64_t *ns;
+	int64_t sent;
+	sem_t read;
+};
+
+static void *wake_reader(void *arg)
+{
+	struct wake *wake = arg;
+	char line[RECORD_BYTES + 1];
+	long i;
+
+	for (i = 0; i < wake->times; i++) {
+		if (read(wake->fd, line, sizeof(line)) != sizeof(line))
+			die("read", errno);
+		icount_mark(4);
+		wake->ns[i] = now_ns() - __atomic_load_n(&wake->sent, __ATOMIC_ACQUIRE);
+		sem_post(&wake->read);
+	}
+	return NULL;
+}
+
+static int wake(const char *path, long times)
+{
+	struct wake wake = { .times = times };
+	char line[RECORD_BYTES + 1];
+	int fds[2], fd;
+	pthread_t thread;
+	long i;
+
+	memset(line, 'x', RECORD_BYTES);
+	line[RECORD_BYTES] = '\n';
+	if (!strcmp(path, "-")) {
+		if (pipe(fds))
+			die("pipe", errno);
+		wake.fd = fds[0];
+		fd = fds[1];
+	} else {
+		wake.fd = open(path, O_RDONLY);
+		fd = open(path, O_WRONLY);
+		if (wake.fd < 0 || fd < 0)
+			die(path, errno);
+	}
+	wake.ns = calloc(times, sizeof(*wake.ns));
+	sem_init(&wake.read, 0, 0);
+	if (!wake.ns || pthread_create(&thread, NULL, wake_reader, &wake))
+		die("thread", errno);
+	for (i = 0; i < times; i++) {
+		/* until the reader sleeps: it is the one that sleeps soonest */
+		usleep(300);
+		__atomic_store_n(&wake.sent, now_ns(), __ATOMIC_RELEASE);
+		icount_mark(3);
+		if (write(fd, line, sizeof(line)) != sizeof(line))
+			die("write", errno);
+		sem_wait(&wake.read);
+	}
+	pthread_join(thread, NULL);
+	print_times(wake.ns, times);
+	return 0;
+}
+
+static int synced(const char *path, long times)
+{
+	int device = !strncmp(path, "/dev/", 5);
+	char line[RECORD_BYTES + 1];
+	int64_t *ns = calloc(times, sizeof(*ns)), start;
+	long i;
+	int fd;
+
+	memset(line, 'x', RECORD_BYTES);
+	line[RECORD_BYTES] = '\n';
+	fd = open(path, O_WRONLY | O_APPEND | (device ? 0 : O_CREAT), 0644);
+	if (fd < 0 || !ns)
+		die(path, errno);
+	for (i = 0; i < times; i++) {
+		start = now_ns();
+		if (write(fd, line, sizeof(line)) != sizeof(line) || (!device && fdatasync(fd)))
+			die("write", errno);
+		ns[i] = now_ns() - start;
+	}
+	print_times(ns, times);
+	return 0;
+}
+
+/* Flushes completed by the disk: field 16 of its statistics. */
+static long disk_flushes(void)
+{
+	long field[17] = { 0 };
+	FILE *stat = fopen("/sys/block/vda/stat", "r");
+	int i;
+
+	if (!stat)
+		die("/sys/block/vda/stat", errno);
+	for (i = 0; i < 17; i++)
+		if (fscanf(stat, "%ld", &field[i]) != 1)
+			die("/sys/block/vda/stat", EINVAL);
+	fclose(stat);
+	return field[15];
+}
+
+struct writer {
+	char path[128];
+	long batches;
+};
+
+static void *write_batches(void *arg)
+{
+	struct writer *writer = arg;
+	char line[BATCH_BYTES];
+	int fd = open(writer->path, O_WRONLY);
+	long i;
+
+	memset(line, 'x', sizeof(line) - 1);
+	line[sizeof(line) - 1] = '\n';
+	if (fd < 0)
+		die(writer->path, errno);
+	for (i = 0; i < writer->batches; i++)
+		if (write(fd, line, sizeof(line)) != sizeof(line))
+			die("write", errno);
+	close(fd);
+	return NULL;
+}
+
+static int batches(const char *topic, int partitions, int threads, long total)
+{
+	struct writer *writer = calloc(threads, sizeof(*writer));
+	pthread_t *thread = calloc(threads, sizeof(*thread));
+	int64_t start = now_ns();
+	long before;
+	int i;
+
+	if (!writer || !thread)
+		die("memory", ENOMEM);
+	sync();
+	before = disk_flushes();
+	for (i = 0; i < threads; i++) {
+		snprintf(writer[i].path, sizeof(writer[i].path), "/dev/kbroker/%s/%d", topic, i % partitions);
+		writer[i].batches = total / threads;
+		if (pthread_create(&thread[i], NULL, write_batches, &writer[i]))
+			die("thread", errno);
+	}
+	for (i = 0; i < threads; i++)
+		pthread_join(thread[i], NULL);
+	printf("{\"batches\": %ld, \"flushes\": %ld, \"seconds\": %.3f}\n", total / threads * threads,
+	       disk_flushes() - before, (now_ns() - start) / 1e9);
+	return 0;
+}
+
+int main(int argc, char **argv)
+{
+	setvbuf(stdout, NULL, _IOLBF, 0);
+	if (argc == 5 && !strcmp(argv[1], "produce"))
+		return produce(argv[2], atol(argv[3]), atoi(argv[4]));
+	if (argc == 5 && !strcmp(argv[1], "consume"))
+		return consume(argv[2], atol(argv[3]), atoi(argv[4]));
+	if (argc == 5 && !strcmp(argv[1], "append"))
+		return append(argv[2], atol(argv[3]), atoi(argv[4]));
+	if (argc == 4 && !strcmp(argv[1], "wake"))
+		return wake(argv[2], atol(argv[3]));
+	if (argc == 4 && !strcmp(argv[1], "sync"))
+		return synced(argv[2], atol(argv[3]));
+	if (argc == 6 && !strcmp(argv[1], "batches"))
+		return batches(argv[2], atoi(argv[3]), atoi(argv[4]), atol(argv[5]));
+	fprintf(stderr, "usage: client produce|consume|append|wake|sync|batches ...\n");
+	return 2;
+}
