@@ -8,6 +8,7 @@
  */
 #include <linux/delay.h>
 #include <linux/mutex.h>
+#include <linux/sizes.h>
 #include <linux/slab.h>
 #include <linux/string.h>
 #include <linux/uio.h>
@@ -16,7 +17,7 @@
 #include "tests/file_ram_inode.h"
 
 #define KBR_RAM_FAULTS		8
-#define KBR_RAM_SPACE		(1ull << 30)
+#define KBR_RAM_SPACE		((u64)SZ_1G)
 #define KBR_RAM_NAME_MAX	255
 
 /**
@@ -364,18 +365,18 @@ static int kbr_ram_truncate(struct kbr_file *f, loff_t size)
 static u64 kbr_ram_flush_begin(struct kbr_ram_disk *disk)
 {
 	unsigned int usecs;
-	u64 upto;
+	u64 until;
 
 	mutex_lock(&disk->lock);
-	upto = disk->seq;
+	until = disk->seq;
 	usecs = disk->sync_usecs;
 	mutex_unlock(&disk->lock);
 	if (usecs)
 		usleep_range(usecs, usecs + 1);
-	return upto;
+	return until;
 }
 
-static int kbr_ram_sync_one(struct kbr_ram_disk *disk, struct kbr_file *f, u64 upto, int err)
+static int kbr_ram_sync_one(struct kbr_ram_disk *disk, struct kbr_file *f, u64 until, int err)
 {
 	struct kbr_ram_file *file = kbr_ram_file(f);
 	int lerr;
@@ -383,22 +384,22 @@ static int kbr_ram_sync_one(struct kbr_ram_disk *disk, struct kbr_file *f, u64 u
 	disk->stats.syncs++;
 	err = kbr_ram_check(disk, KBR_RAM_SYNC, file->path) ?: err;
 	if (!err) {
-		kbr_ram_inode_sync(file->inode, upto);
+		kbr_ram_inode_sync(file->inode, until);
 		return 0;
 	}
-	lerr = kbr_ram_inode_lose(file->inode, upto, &disk->rand);
+	lerr = kbr_ram_inode_lose(file->inode, until, &disk->rand);
 	return lerr ?: err;
 }
 
 static int kbr_ram_sync(struct kbr_file *f)
 {
 	struct kbr_ram_disk *disk = kbr_ram_disk(f->dir);
-	u64 upto = kbr_ram_flush_begin(disk);
+	u64 until = kbr_ram_flush_begin(disk);
 	int err;
 
 	mutex_lock(&disk->lock);
 	disk->stats.flushes++;
-	err = kbr_ram_sync_one(disk, f, upto, 0);
+	err = kbr_ram_sync_one(disk, f, until, 0);
 	mutex_unlock(&disk->lock);
 	return err;
 }
@@ -407,7 +408,7 @@ static int kbr_ram_sync_many(struct kbr_dir *dir, struct kbr_file **files, int *
 			     unsigned int n)
 {
 	struct kbr_ram_disk *disk = kbr_ram_disk(dir);
-	u64 upto = kbr_ram_flush_begin(disk);
+	u64 until = kbr_ram_flush_begin(disk);
 	unsigned int i;
 	int all, ret = 0;
 
@@ -415,7 +416,7 @@ static int kbr_ram_sync_many(struct kbr_dir *dir, struct kbr_file **files, int *
 	disk->stats.flushes++;
 	all = kbr_ram_check(disk, KBR_RAM_SYNC_MANY, "");
 	for (i = 0; i < n; i++) {
-		errs[i] = kbr_ram_sync_one(disk, files[i], upto, all);
+		errs[i] = kbr_ram_sync_one(disk, files[i], until, all);
 		ret = ret ?: errs[i];
 	}
 	mutex_unlock(&disk->lock);
@@ -578,7 +579,7 @@ static int kbr_ram_list(struct kbr_dir *dir, const char *path, kbr_dir_actor act
 static int kbr_ram_sync_dir(struct kbr_dir *dir, const char *path)
 {
 	struct kbr_ram_disk *disk = kbr_ram_disk(dir);
-	u64 upto = kbr_ram_flush_begin(disk);
+	u64 until = kbr_ram_flush_begin(disk);
 	struct kbr_ram_inode *parent, *inode;
 	int err;
 
@@ -590,7 +591,7 @@ static int kbr_ram_sync_dir(struct kbr_dir *dir, const char *path)
 	if (!err && !inode->is_dir)
 		err = -ENOTDIR;
 	if (!err)
-		kbr_ram_dir_sync(inode, upto);
+		kbr_ram_dir_sync(inode, until);
 	mutex_unlock(&disk->lock);
 	return err;
 }

@@ -91,7 +91,12 @@ struct kbr_dir *kbr_ram_crash(struct kbr_dir *dir, u64 seed);
 bool kbr_ram_fail(struct kbr_dir *dir, u32 ops, u64 after, u64 times, int err, const char *match);
 /** kbr_ram_heal() - drop all faults; what they did to the disk stays */
 void kbr_ram_heal(struct kbr_dir *dir);
-/** kbr_ram_set_space() - size of the disk in bytes of file content; default 1 GiB. A write that does not fit is cut short and fails with -ENOSPC */
+/**
+ * kbr_ram_set_space() - size of the disk
+ * @bytes: of file content; default 1 GiB
+ *
+ * A write that does not fit is cut short and fails with -ENOSPC.
+ */
 void kbr_ram_set_space(struct kbr_dir *dir, u64 bytes);
 /** kbr_ram_set_sync_delay() - every flush takes so long; what is written meanwhile is not part of it */
 void kbr_ram_set_sync_delay(struct kbr_dir *dir, unsigned int usecs);

@@ -322,7 +322,7 @@ static void kbr_ram_names_sync(struct kbr_ram_inode *dir, const struct kbr_ram_o
 }
 
 /* Make the name of @inode durable, and those of the directories above. */
-static void kbr_ram_inode_sync_name(struct kbr_ram_inode *inode, u64 upto)
+static void kbr_ram_inode_sync_name(struct kbr_ram_inode *inode, u64 until)
 {
 	struct kbr_ram_inode *dir;
 
@@ -330,7 +330,7 @@ static void kbr_ram_inode_sync_name(struct kbr_ram_inode *inode, u64 upto)
 		struct kbr_ram_op *op, *last = NULL;
 
 		list_for_each_entry(op, &dir->ops, node)
-			if (op->seq <= upto && op->add && op->add->inode == inode)
+			if (op->seq <= until && op->add && op->add->inode == inode)
 				last = op;
 		if (last)
 			kbr_ram_names_sync(dir, last);
@@ -340,34 +340,34 @@ static void kbr_ram_inode_sync_name(struct kbr_ram_inode *inode, u64 upto)
 /**
  * kbr_ram_inode_sync() - make a file durable, and its name
  * @inode: the file
- * @upto: number of the last change that is covered
+ * @until: number of the last change that is covered
  */
-void kbr_ram_inode_sync(struct kbr_ram_inode *inode, u64 upto)
+void kbr_ram_inode_sync(struct kbr_ram_inode *inode, u64 until)
 {
 	struct kbr_ram_op *op, *tmp;
 
 	list_for_each_entry_safe(op, tmp, &inode->ops, node) {
-		if (op->seq > upto)
+		if (op->seq > until)
 			break;
 		kbr_ram_image_apply(&inode->dur, op);
 		kbr_ram_op_free(op);
 	}
-	kbr_ram_inode_sync_name(inode, upto);
+	kbr_ram_inode_sync_name(inode, until);
 }
 
 /**
  * kbr_ram_inode_lose() - a sync fails: its data is clean from now on, but not on disk
  * @inode: the file
- * @upto: number of the last change that is covered
+ * @until: number of the last change that is covered
  * @rand: state of the random numbers that choose what did reach the disk
  *
  * The size is kept as a pending change, since metadata has another way to the
  * disk than data.
  * Return: 0 or -ENOMEM, then nothing is lost.
  */
-int kbr_ram_inode_lose(struct kbr_ram_inode *inode, u64 upto, u64 *rand)
+int kbr_ram_inode_lose(struct kbr_ram_inode *inode, u64 until, u64 *rand)
 {
-	struct kbr_ram_op *size_op = kbr_ram_op_alloc(KBR_RAM_OP_SIZE, upto);
+	struct kbr_ram_op *size_op = kbr_ram_op_alloc(KBR_RAM_OP_SIZE, until);
 	struct kbr_ram_op *op, *tmp;
 	struct kbr_ram_image cur = {};
 	size_t at, from, to;
@@ -377,7 +377,7 @@ int kbr_ram_inode_lose(struct kbr_ram_inode *inode, u64 upto, u64 *rand)
 		return -ENOMEM;
 	}
 	list_for_each_entry_safe(op, tmp, &inode->ops, node) {
-		if (op->seq > upto)
+		if (op->seq > until)
 			break;
 		kbr_ram_image_apply(&cur, op);
 		if (op->type == KBR_RAM_OP_SIZE)
@@ -495,28 +495,30 @@ err_free:
 /**
  * kbr_ram_dir_sync() - make the entries of a directory durable, and its own name
  * @dir: directory
- * @upto: number of the last change that is covered
+ * @until: number of the last change that is covered
  */
-void kbr_ram_dir_sync(struct kbr_ram_inode *dir, u64 upto)
+void kbr_ram_dir_sync(struct kbr_ram_inode *dir, u64 until)
 {
 	struct kbr_ram_op *op, *last = NULL;
 
 	list_for_each_entry(op, &dir->ops, node)
-		if (op->seq <= upto)
+		if (op->seq <= until)
 			last = op;
 	if (last)
 		kbr_ram_names_sync(dir, last);
-	kbr_ram_inode_sync_name(dir, upto);
+	kbr_ram_inode_sync_name(dir, until);
 }
 
 /**
  * struct kbr_ram_cut - how a crash treats one file or directory
  * @first: so many of the unsynced changes were applied for sure
- * @in_order: and nothing after them but a part of the next one
+ * @torn: and a part of the next one
+ * @in_order: and nothing after that
  * @keep: otherwise a later sector survives with a chance of @keep in 8
  */
 struct kbr_ram_cut {
 	size_t first;
+	bool torn;
 	bool in_order;
 	unsigned int keep;
 };
@@ -541,9 +543,11 @@ static struct kbr_ram_cut kbr_ram_cut_choose(struct kbr_ram_inode *inode, u64 se
 	case 2:
 	case 3:
 		cut.first = kbr_ram_rand_below(rand, n + 1);
+		cut.torn = kbr_ram_rand(rand) & 1;
 		break;
 	default:
 		cut.first = kbr_ram_rand_below(rand, n + 1);
+		cut.torn = kbr_ram_rand(rand) & 1;
 		cut.in_order = false;
 		cut.keep = chances[kbr_ram_rand_below(rand, ARRAY_SIZE(chances))];
 	}
@@ -565,8 +569,8 @@ static void kbr_ram_crash_write(struct kbr_ram_image *res, const struct kbr_ram_
 	if (i > cut->first && cut->in_order)
 		return;
 	if (i == cut->first)
-		torn = op->pos + kbr_ram_rand_below(rand, op->len + 1);
-	if (i <= cut->first)
+		torn = op->pos + (cut->torn ? kbr_ram_rand_below(rand, op->len + 1) : 0);
+	if (i <= cut->first && torn > op->pos)
 		res->size = max(res->size, torn);
 	for (at = op->pos; at < end; at = to) {
 		bool keep = at < torn;

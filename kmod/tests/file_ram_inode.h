@@ -65,14 +65,14 @@ void kbr_ram_inode_put(struct kbr_ram_inode *inode);
 int kbr_ram_inode_write(struct kbr_ram_inode *inode, const void *buf, size_t len, size_t pos,
 			u64 seq);
 int kbr_ram_inode_resize(struct kbr_ram_inode *inode, size_t size, u64 seq);
-void kbr_ram_inode_sync(struct kbr_ram_inode *inode, u64 upto);
-int kbr_ram_inode_lose(struct kbr_ram_inode *inode, u64 upto, u64 *rand);
+void kbr_ram_inode_sync(struct kbr_ram_inode *inode, u64 until);
+int kbr_ram_inode_lose(struct kbr_ram_inode *inode, u64 until, u64 *rand);
 int kbr_ram_inode_invalidate(struct kbr_ram_inode *inode, size_t from, u64 seq);
 
 struct kbr_ram_ent *kbr_ram_dir_find(struct kbr_ram_inode *dir, const char *name, size_t len);
 int kbr_ram_dir_change(struct kbr_ram_inode *dir, const char *del, const char *add,
 		       struct kbr_ram_inode *inode, u64 seq);
-void kbr_ram_dir_sync(struct kbr_ram_inode *dir, u64 upto);
+void kbr_ram_dir_sync(struct kbr_ram_inode *dir, u64 until);
 
 struct kbr_ram_inode *kbr_ram_inode_crash(struct kbr_ram_inode *old, u64 seed, u64 *used);
 
