@@ -25,7 +25,10 @@ struct kbr_offset_entry {
 	s64 offset;
 };
 
-/** kbr_checkpoint_write_offsets() - write Kafka's text format (version 0) from a callback; @next returns 1, or 0 at the end */
+/**
+ * kbr_checkpoint_write_offsets() - write Kafka's text format (version 0) from a callback
+ * @next: fills an entry and returns 1; 0 at the end; an error ends it, nothing is replaced
+ */
 int kbr_checkpoint_write_offsets(struct kbr_dir *dir, const char *path,
 				 int (*next)(void *arg, struct kbr_offset_entry *ent), void *arg);
 /** kbr_checkpoint_read_offsets() - parse one; a damaged file is -EBADMSG, a newer version -EPROTONOSUPPORT */

@@ -81,7 +81,12 @@ struct kbr_syncer *kbr_syncer_create(struct kbr_dir *dir, const char *name);
 void kbr_syncer_destroy(struct kbr_syncer *syncer);
 
 void kbr_sync_target_init(struct kbr_sync_target *target, const struct kbr_sync_ops *ops);
-/** kbr_syncer_request() - have @target synced soon; @waiters is how many more writers will wait for it (0: nobody, no hurry). Any context that may take a spinlock. */
+/**
+ * kbr_syncer_request() - have @target synced soon
+ * @waiters: how many more writers will wait for it; 0: nobody, no hurry
+ *
+ * Context: any that may take a spinlock.
+ */
 void kbr_syncer_request(struct kbr_syncer *syncer, struct kbr_sync_target *target, unsigned int waiters);
 /** kbr_syncer_flush() - sync @target now if it is queued and wait until no round touches it */
 void kbr_syncer_flush(struct kbr_syncer *syncer, struct kbr_sync_target *target);
