@@ -56,7 +56,7 @@ install:
 	$(MAKE) --no-print-directory -C tools BUILD=$(KBROKER_BUILD)/tools install
 
 docs: setup-docs
-	@Documentation/build $(KBROKER_BUILD)/docs
+	@sphinx-build -q -W --keep-going -b html -d $(KBROKER_BUILD)/docs/.trees Documentation $(KBROKER_BUILD)/docs
 
 clean:
 	rm -rf $(BUILD)

@@ -33,7 +33,7 @@ packages_for()
 	fuzz)       echo clang libclang-rt-14-dev llvm make ;;
 	checks)     echo sparse perl shellcheck python3 python3-yaml python3-jsonschema linux-source-6.12 xz-utils ;;
 	selftests)  echo dmsetup python3 util-linux strace ;;
-	docs)       echo python3-docutils man-db ;;
+	docs)       echo python3-sphinx python3-docutils man-db ;;
 	bench)      echo redis-server redis-tools gcc libc6-dev python3 ;;
 	coverage)   echo lcov ;;
 	*)          return 1 ;;
