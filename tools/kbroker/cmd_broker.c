@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* "kbroker broker": start, stop, show and change the broker of this network namespace. */
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <limits.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -12,6 +14,7 @@
 #include "kbroker.h"
 #include "mounts.h"
 #include "objects.h"
+#include "pins.h"
 
 static const struct kb_opt start_opts[] = {
 	{ "dir", 'd', "DIR", "directory of its logs (needed)" },
@@ -27,7 +30,13 @@ static const struct kb_opt start_opts[] = {
 	{ 0 }
 };
 
+static const struct kb_opt list_opts[] = {
+	{ "all", 'a', NULL, "the brokers of all network namespaces" },
+	{ 0 }
+};
+
 static const struct kb_opt stop_opts[] = {
+	{ "all", 'a', NULL, "stop the brokers of all network namespaces" },
 	KB_OPT_NO_WAIT,
 	{ 0 }
 };
@@ -196,7 +205,8 @@ static int running_name(struct kb_nl *nl, char name[KBROKER_BROKER_NAME_MAX + 1]
 	return kb_nl_call(nl, kb_nl_request(nl, KBROKER_CMD_BROKER_GET, NLM_F_DUMP), take_name, name);
 }
 
-static int cmd_stop(int argc, char **argv)
+/* stop the broker of the namespace that this process is in */
+static int stop_one(void)
 {
 	char name[KBROKER_BROKER_NAME_MAX + 1];
 	uint32_t op = 0;
@@ -204,8 +214,6 @@ static int cmd_stop(int argc, char **argv)
 	struct kb_nl nl;
 	int ret;
 
-	(void)argc;
-	(void)argv;
 	if (kb_nl_open(&nl))
 		return KB_REFUSED;
 	running_name(&nl, name);
@@ -225,6 +233,48 @@ static int cmd_stop(int argc, char **argv)
 		ret = kb_unmount_all(name);
 	kb_nl_close(&nl);
 	return ret;
+}
+
+static int stop_all(void)
+{
+	struct kb_pins pins;
+	int ret = KB_OK, fd;
+	struct kb_nl nl;
+	size_t i;
+
+	/* nothing is loaded: nothing runs */
+	if (kb_nl_try_open(&nl))
+		return KB_OK;
+	ret = kb_pins_get(&nl, &pins);
+	if (ret)
+		ret = kb_nl_refused(&nl, ret, NULL, "the brokers can't be found");
+	kb_nl_close(&nl);
+	for (i = 0; i < pins.count; i++) {
+		const struct kb_pin *p = &pins.list[i];
+
+		/* one whose namespace has ended stops by itself */
+		if (!p->netns_path)
+			continue;
+		fd = open(p->netns_path, O_RDONLY | O_CLOEXEC);
+		if (fd < 0 || setns(fd, CLONE_NEWNET))
+			ret = kb_fail(errno, NULL, "broker %s: cannot enter its network namespace: %s", p->name,
+				      strerror(errno));
+		else if (stop_one())
+			ret = KB_REFUSED;
+		if (fd >= 0)
+			close(fd);
+	}
+	kb_pins_release(&pins);
+	return ret;
+}
+
+static int cmd_stop(int argc, char **argv)
+{
+	(void)argc;
+	(void)argv;
+	if (kb_opt_has("all") && kb.broker)
+		return kb_usage("--all and --broker exclude each other");
+	return kb_opt_has("all") ? stop_all() : stop_one();
 }
 
 static int broker_row(const struct kb_nl_msg *msg, void *arg)
@@ -265,6 +315,68 @@ static int broker_json(const struct kb_nl_msg *msg, void *arg)
 	return 0;
 }
 
+static int print_pins(const struct kb_pins *pins)
+{
+	static const char *const heads[] = { "BROKER", "STATE", "NETNS", "DIRECTORY", "PINS-DEVICE", ">OPEN" };
+	struct kb_table *tab = kb_table_new(heads, ARRAY_SIZE(heads));
+	size_t i;
+
+	for (i = 0; i < pins->count; i++) {
+		const struct kb_pin *p = &pins->list[i];
+
+		kb_table_cell(tab, "%s", p->name);
+		kb_table_cell(tab, "%s", p->state);
+		kb_table_cell(tab, "%s", p->netns_name ? p->netns_name : p->netns ? "?" : "(ended)");
+		kb_table_cell(tab, "%s", p->dir);
+		kb_table_cell(tab, "%s", p->device[0] ? p->device : "-");
+		kb_table_cell(tab, "%" PRIu32, p->handles);
+	}
+	return kb_table_print(tab);
+}
+
+static int print_pins_json(const struct kb_pins *pins)
+{
+	struct kb_json js;
+	size_t i;
+
+	kb_json_init(&js, stdout, true);
+	kb_json_array(&js, NULL);
+	for (i = 0; i < pins->count; i++) {
+		const struct kb_pin *p = &pins->list[i];
+
+		kb_json_object(&js, NULL);
+		kb_json_string(&js, "broker", p->name);
+		kb_json_string(&js, "state", p->state);
+		kb_json_u64(&js, "netns_inode", p->netns);
+		kb_json_string(&js, "netns", p->netns_name);
+		kb_json_string(&js, "dir", p->dir);
+		kb_json_string(&js, "device", p->device);
+		kb_json_u64(&js, "handles", p->handles);
+		kb_json_object_end(&js);
+	}
+	kb_json_array_end(&js);
+	kb_json_finish(&js);
+	return kb_out_check();
+}
+
+static int list_all(void)
+{
+	struct kb_pins pins;
+	struct kb_nl nl;
+	int ret;
+
+	if (kb_nl_open(&nl))
+		return KB_REFUSED;
+	ret = kb_pins_get(&nl, &pins);
+	if (ret)
+		ret = kb_nl_refused(&nl, ret, NULL, "no brokers");
+	else
+		ret = kb.json ? print_pins_json(&pins) : print_pins(&pins);
+	kb_pins_release(&pins);
+	kb_nl_close(&nl);
+	return ret;
+}
+
 static int cmd_list(int argc, char **argv)
 {
 	static const char *const heads[] = { "BROKER", "STATE", ">ID", "DIRECTORY", "PINS-MOUNT", "DEVICE",
@@ -276,6 +388,8 @@ static int cmd_list(int argc, char **argv)
 
 	(void)argc;
 	(void)argv;
+	if (kb_opt_has("all"))
+		return list_all();
 	if (kb_nl_open(&nl))
 		return KB_REFUSED;
 	if (kb.json) {
@@ -419,7 +533,7 @@ static int cmd_alter(int argc, char **argv)
 const struct kb_cmd kb_cmds_broker[] = {
 	{ "start", NULL, "start a broker, loading the module and mounting its devices", start_opts, cmd_start },
 	{ "stop", NULL, "stop the broker cleanly", stop_opts, cmd_stop },
-	{ "list", NULL, "show the broker of this network namespace and the mount it pins", NULL, cmd_list },
+	{ "list", NULL, "show the broker of this network namespace and the mount it pins", list_opts, cmd_list },
 	{ "describe", NULL, "show everything about the broker", describe_opts, cmd_describe },
 	{ "alter", NULL, "change owner, group, mode and configs", alter_opts, cmd_alter },
 	{ 0 }

@@ -76,7 +76,7 @@ static void offer_argument(const char *kind, const char *topic, const char *brok
 
 		for (obj = kb_objects; obj->name; obj++)
 			offer(obj->name, prefix);
-	} else if (strchr(kind, '|')) {
+	} else if (strchr(kind, '|') || (kind[0] >= 'a' && kind[0] <= 'z')) {
 		offer_choices(kind, prefix);
 	}
 }

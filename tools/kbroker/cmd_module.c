@@ -15,10 +15,11 @@
 #include "json.h"
 #include "kbroker.h"
 #include "mounts.h"
+#include "pins.h"
 
 /**
  * struct user - one that pins the module
- * @kind: "mount" or "device"
+ * @kind: "broker", "mount" or "device"
  * @pid: process, 0 where it is nobody's
  * @command: its name
  * @what: path
@@ -139,12 +140,38 @@ static void take_devices(struct users *us, int pid)
 	closedir(d);
 }
 
+/* the brokers that run, in whatever network namespace */
+static void take_brokers(struct users *us)
+{
+	struct kb_pins pins;
+	struct kb_nl nl;
+	char *what;
+	size_t i;
+
+	if (kb_nl_try_open(&nl))
+		return;
+	if (!kb_pins_get(&nl, &pins)) {
+		for (i = 0; i < pins.count; i++) {
+			const struct kb_pin *p = &pins.list[i];
+
+			what = kb_asprintf("%s%s%s%s%s", p->dir, p->device[0] ? " on " : "", p->device,
+					   p->netns_name ? ", netns " : ", its netns has ended",
+					   p->netns_name ? p->netns_name : "");
+			add_user(us, "broker", 0, what, p->name);
+			free(what);
+		}
+	}
+	kb_pins_release(&pins);
+	kb_nl_close(&nl);
+}
+
 static void find_users(struct users *us)
 {
 	struct dirent *ent;
 	DIR *d;
 
 	us->major = device_major();
+	take_brokers(us);
 	kb_mounts_each(0, take_mount, us);
 	d = opendir("/proc");
 	if (!d)
@@ -205,11 +232,8 @@ static void print_text(const struct users *us, const char *refs, const char *ver
 	if (version[0])
 		kb_field("version", "%s", version);
 	kb_field("references", "%s", refs[0] ? refs : "-");
-	if (!us->count) {
-		if (refs[0] && strcmp(refs, "0"))
-			printf("A running broker holds it: 'kbroker broker list', with --netns for others.\n");
+	if (!us->count)
 		return;
-	}
 	tab = kb_table_new(heads, ARRAY_SIZE(heads));
 	for (i = 0; i < us->count; i++) {
 		const struct user *u = &us->list[i];
@@ -232,8 +256,8 @@ static int cmd_status(int argc, char **argv)
 	char refs[32], version[64];
 	size_t i;
 
-	(void)argc;
-	(void)argv;
+	if (argc && strcmp(argv[0], "status"))
+		return kb_usage("unknown command '%s' (it is 'kbroker module status')", argv[0]);
 	module_value("refcnt", refs, sizeof(refs));
 	module_value("version", version, sizeof(version));
 	if (kb_module_loaded())
@@ -252,6 +276,6 @@ static int cmd_status(int argc, char **argv)
 }
 
 const struct kb_cmd kb_cmds_module[] = {
-	{ "status", NULL, "whether it is loaded, and who keeps it from being unloaded", NULL, cmd_status },
+	{ NULL, "[status]", "whether it is loaded, and who keeps it from being unloaded", NULL, cmd_status },
 	{ 0 }
 };

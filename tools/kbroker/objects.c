@@ -159,6 +159,11 @@ const char *kb_attr_word(const struct kb_attr_def *defs, const struct kb_nl_msg 
 	return def && msg->attrs[type] ? word_of(def, msg->attrs[type]) : "-";
 }
 
+const char *kb_broker_state_name(uint8_t state)
+{
+	return state < ARRAY_SIZE(broker_states) ? broker_states[state] : "unknown";
+}
+
 /**
  * kb_uuid_text() - a UUID as Kafka writes it: 22 characters, base64url
  * @attr: 16 bytes
