@@ -437,6 +437,21 @@ err_free:
 }
 KBR_EXPORT_IF_KUNIT(kbr_dir_open_vfs);
 
+/**
+ * kbr_dir_same() - are these one directory of one file system?
+ *
+ * Whatever paths led there. RAM directories are the same only if they are one
+ * object.
+ */
+bool kbr_dir_same(struct kbr_dir *a, struct kbr_dir *b)
+{
+	if (a == b)
+		return true;
+	if (a->ops != &kbr_vfs_ops || b->ops != &kbr_vfs_ops)
+		return false;
+	return d_inode(kbr_vfs_dir(a)->path.dentry) == d_inode(kbr_vfs_dir(b)->path.dentry);
+}
+
 dev_t kbr_dir_device(struct kbr_dir *d, const char **fstype)
 {
 	struct super_block *sb;
