@@ -53,6 +53,7 @@ long kbr_vfs_err(long err)
 		return err;
 	}
 }
+KBR_EXPORT_IF_KUNIT(kbr_vfs_err);
 
 struct kbr_vfs_detour {
 	struct work_struct work;
