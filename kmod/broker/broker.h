@@ -214,6 +214,12 @@ struct kbr_broker *kbr_broker_lookup(const char *name);
 struct kbr_broker *kbr_broker_next(const char *after);
 void kbr_broker_get(struct kbr_broker *broker);
 void kbr_broker_put(struct kbr_broker *broker);
+/** kbr_broker_unsynced_bytes() - appended and not yet known to be durable, all logs; never negative */
+static inline u64 kbr_broker_unsynced_bytes(const struct kbr_broker *broker)
+{
+	return max_t(s64, atomic64_read(&broker->env.unsynced_bytes), 0);
+}
+
 const char *kbr_broker_state_name(enum kbr_broker_state state);
 /** kbr_broker_net_exit() - the namespace ends: mark dead, hand over to the broker's worker, wait for nothing */
 void kbr_broker_net_exit(struct kbr_net *knet);

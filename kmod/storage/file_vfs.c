@@ -440,6 +440,8 @@ KBR_EXPORT_IF_KUNIT(kbr_dir_open_vfs);
 
 /**
  * kbr_dir_same() - are these one directory of one file system?
+ * @a: one
+ * @b: another
  *
  * Whatever paths led there. RAM directories are the same only if they are one
  * object.
