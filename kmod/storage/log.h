@@ -14,8 +14,10 @@
 #ifndef _KBR_STORAGE_LOG_H
 #define _KBR_STORAGE_LOG_H
 
-#include <linux/kref.h>
+#include <linux/atomic.h>
+#include <linux/list.h>
 #include <linux/mutex.h>
+#include <linux/seqlock.h>
 #include <linux/types.h>
 #include <linux/uio.h>
 
@@ -27,6 +29,9 @@ struct kbr_segment;
 struct kbr_segment_list;
 struct kbr_producer_table;
 struct kbr_epoch_cache;
+struct kbr_file_cache;
+struct kbr_files;
+struct kbr_index_tail;
 struct kbr_log;
 
 /**
@@ -71,16 +76,17 @@ extern const struct kbr_log_config kbr_log_config_default;
  * @syncer: group commit
  * @files: LRU of open segment files (opaque; kbr_log_env_init() makes it)
  * @producer_expiration_ms: producer.id.expiration.ms
- * @log_end_moved: called without locks after every append, and
- * @synced: called from the syncer's worker after the synced end moved (err 0)
- *	or a sync failed (err < 0; the log is then stopped until
- *	kbr_log_repair()); both may be NULL
+ * @unsynced_bytes: appended and not known to be durable, all logs; kept by storage
+ * @synced: called from the syncer's worker, without locks, after the synced end
+ *	moved (err 0) or a sync failed (err < 0; the log is then stopped until
+ *	kbr_log_repair()); may be NULL
  */
 struct kbr_log_env {
 	struct kbr_dir *dir;
 	struct kbr_syncer *syncer;
 	struct kbr_file_cache *files;
 	s64 producer_expiration_ms;
+	atomic64_t unsynced_bytes;
 	void (*synced)(struct kbr_log *log, int err);
 };
 
@@ -89,36 +95,101 @@ void kbr_log_env_exit(struct kbr_log_env *env);
 /** kbr_log_env_trim() - close cached files not used for @idle_ms and with nothing unsynced; periodic upkeep calls it */
 void kbr_log_env_trim(struct kbr_log_env *env, unsigned int idle_ms);
 
+/* Ends of the last appends that are remembered, for readers at the tail */
+#define KBR_LOG_BORDERS		4
+
+/**
+ * struct kbr_log_border - a place between two batches
+ * @offset: offset of the record after it
+ * @pos: file position
+ */
+struct kbr_log_border {
+	s64 offset;
+	u32 pos;
+};
+
 /**
  * struct kbr_log - see the head of this file
  *
  * Fields are storage's own except where an accessor below reads them; the
  * struct is public so that it can be embedded in a partition.
  *
+ * Lock order: @lock, then @tail, then the file cache's lock.
+ *
  * @lock: append, roll, truncate, delete segments ("append lock"; held over
- *	page-cache writes, never over a disk sync or a fault of user memory)
- * @start: log start offset (release/acquire)
- * @end: log end offset (release/acquire)
- * @synced: first offset not known to be durable (release/acquire)
- * @size: bytes of all segments (READ_ONCE)
- * @stopped: 0, or the errno that stopped appends (EIO on a sync, damage)
+ *	page-cache writes, never over a disk sync of appends or a fault of user
+ *	memory)
+ * @tail: short; what appends publish to readers and to the syncer
+ * @start: log start offset (release/acquire; written under @lock)
+ * @end: log end offset (release/acquire; written under @lock and @tail)
+ * @synced: first offset not known to be durable (release/acquire; written
+ *	under @tail)
+ * @checkpoint: recovery point: data and indexes below are durable (READ_ONCE)
+ * @size: bytes of all segments (READ_ONCE; written under @lock)
+ * @stopped: 0, or the errno that stopped appends (-EIO on a sync, damage;
+ *	READ_ONCE)
+ * @epoch: leader epoch that appends carry (@lock)
+ * @generation: counts truncations, so that readers' hints die (READ_ONCE;
+ *	written under @lock)
+ * @borders_at: where the next border goes (@tail)
+ * @borders: ends of the last appends, all in segment @tail_base (@tail)
+ * @tail_base: base offset of the active segment (@tail)
+ * @synced_base: segment of @synced_pos, S64_MIN unknown (@tail)
+ * @synced_pos: file position of @synced (@tail)
+ * @noted_base: segment of @noted_pos (@tail)
+ * @noted: end of the running sync round, -1 none (@tail)
+ * @noted_pos: its file position (@tail)
+ * @round: files that the running sync round was given, -1 none runs (@tail)
+ * @retaining: kbr_log_retain() is under way (@lock)
+ * @meta_dirty: indexes, epochs or snapshots may be newer than on disk (@lock)
+ * @epochs_dirty: leader-epoch-checkpoint is older than @epochs (@lock)
+ * @snapshot: offset of the newest producer snapshot, -1 none (@lock)
+ * @env: the broker's
+ * @config: the topic's; may change under our feet, each field is read once
+ * @name: "<topic>-<n>", owned
+ * @segments: all segments by base offset (RCU; written under @lock)
+ * @producers: idempotent producers, NULL until an id is seen (@lock)
+ * @epochs: leader epochs, immutable once published (RCU; written under @lock)
+ * @index_tail: index entries not yet written, NULL if none (@lock)
+ * @sync: handle for the syncer
+ * @dirty: segments with unsynced bytes, oldest first (@tail)
+ * @doomed: removed segments whose files are still there (@lock)
+ * @unsynced_bytes: appended and not known to be durable (@tail)
  */
 struct kbr_log {
 	struct mutex lock;
+	seqlock_t tail;
+	int stopped;
 	s64 start;
 	s64 end;
 	s64 synced;
+	s64 checkpoint;
 	u64 size;
-	int stopped;
 	s32 epoch;
-	u32 flags;
+	u32 generation;
+	u32 borders_at;
+	u32 synced_pos;
+	struct kbr_log_border borders[KBR_LOG_BORDERS];
+	s64 tail_base;
+	s64 synced_base;
+	s64 noted_base;
+	s64 noted;
+	u32 noted_pos;
+	int round;
+	bool retaining;
+	bool meta_dirty;
+	bool epochs_dirty;
+	s64 snapshot;
 	struct kbr_log_env *env;
 	const struct kbr_log_config *config;
-	char *name;				/* "<topic>-<n>" */
+	char *name;
 	struct kbr_segment_list __rcu *segments;
-	struct kbr_producer_table *producers;	/* NULL until an id is seen */
-	struct kbr_epoch_cache *epochs;
+	struct kbr_producer_table *producers;
+	struct kbr_epoch_cache __rcu *epochs;
+	struct kbr_index_tail *index_tail;
 	struct kbr_sync_target sync;
+	struct list_head dirty;
+	struct list_head doomed;
 	u64 unsynced_bytes;
 };
 
@@ -167,7 +238,13 @@ int kbr_log_open(struct kbr_log *log, struct kbr_log_env *env, const char *name,
 		 const u8 topic_id[16], const struct kbr_log_config *config, bool clean,
 		 s64 recovery_point, s64 start_checkpoint, struct kbr_log_report *report);
 
-/** kbr_log_close() - clean stop: sync, producer snapshot, trim indexes, close files. No user may remain. Returns the first error. */
+/**
+ * kbr_log_close() - clean stop: sync, producer snapshot, indexes, close files
+ *
+ * No user may remain. kbr_log_recovery_point() may be asked afterwards.
+ * Returns the first error; memory and files are released whatever it is, and
+ * the stop then does not count as clean.
+ */
 int kbr_log_close(struct kbr_log *log);
 /** kbr_log_abandon() - release memory and files without touching the disk (failed start, crash tests) */
 void kbr_log_abandon(struct kbr_log *log);
@@ -176,32 +253,59 @@ int kbr_log_delete(struct kbr_log *log);
 /** kbr_log_delete_leftovers() - remove "*-delete" directories that a crash left in the broker directory */
 int kbr_log_delete_leftovers(struct kbr_dir *dir);
 
-/** kbr_log_set_epoch() - appends from now on carry @epoch (>= the last); written to leader-epoch-checkpoint before the first append */
+/**
+ * kbr_log_checkpoint() - make indexes, epochs and snapshots durable as far as the data is
+ *
+ * What recovery-point-offset-checkpoint should say for this log. Cheap when
+ * nothing changed since the last time. Not for several callers at once.
+ * Context: may sync small files; takes @log->lock, but not over a sync.
+ * Return: the recovery point (also when syncing failed: then it did not move).
+ */
+s64 kbr_log_checkpoint(struct kbr_log *log);
+
+/** kbr_log_recovery_point() - what kbr_log_checkpoint() or kbr_log_close() last returned or reached */
+static inline s64 kbr_log_recovery_point(const struct kbr_log *log)
+{
+	return READ_ONCE(log->checkpoint);
+}
+
+/**
+ * kbr_log_set_epoch() - appends from now on carry @epoch
+ *
+ * leader-epoch-checkpoint is written by the next kbr_log_checkpoint() or
+ * kbr_log_close(), before the recovery point passes a record of that epoch;
+ * until then recovery finds the epoch in the batches.
+ *
+ * Return: 0; -ESTALE @epoch is older than the last; -ENOMEM.
+ */
 int kbr_log_set_epoch(struct kbr_log *log, s32 epoch);
+/** kbr_log_last_epoch() - the last leader epoch that the log knows, -1 none */
+s32 kbr_log_last_epoch(struct kbr_log *log);
 /** kbr_log_epoch_end() - Kafka's endOffsetFor(@epoch): fills the epoch found and its end offset (-1/-1 unknown) */
 void kbr_log_epoch_end(struct kbr_log *log, s32 epoch, s32 *found, s64 *end);
 
 static inline s64 kbr_log_start(const struct kbr_log *log)
 {
-	return smp_load_acquire(&log->start);	/* pairs with the release in log_retention.c */
+	return smp_load_acquire(&log->start);	/* pairs with (A) in kbr_log_publish_start() */
 }
 
 static inline s64 kbr_log_end(const struct kbr_log *log)
 {
-	return smp_load_acquire(&log->end);	/* pairs with the release in kbr_log_append() */
+	return smp_load_acquire(&log->end);	/* pairs with (B) in kbr_log_publish_end() */
 }
 
 static inline s64 kbr_log_synced(const struct kbr_log *log)
 {
-	return smp_load_acquire(&log->synced);	/* pairs with the release in kbr_log_sync_done() */
+	return smp_load_acquire(&log->synced);	/* pairs with (C) in kbr_log_publish_synced() */
 }
 
 /**
  * struct kbr_append - one append: in and out
  * @buf: one or more whole batches back to back, in kernel memory; they were
- *	validated (kbr_batch_validate()) and are stamped in place
- * @len: bytes
- * @verdicts: what validation found, one a batch
+ *	validated (kbr_batch_validate()) and are stamped in place: offset,
+ *	epoch, append time, and maxTimestamp where the verdict says otherwise
+ * @len: bytes, all batches together at most KBR_BATCH_BYTES_MAX
+ * @verdicts: what validation found, one a batch (a follower: decoded headers)
  * @batches: number of batches
  * @as_follower: keep the offsets and epochs that are in the batches
  * @now_ms: append time
@@ -209,7 +313,9 @@ static inline s64 kbr_log_synced(const struct kbr_log *log)
  * @last_offset: out: offset of the last record
  * @log_append_time: out: ms or -1
  * @duplicate: out: an idempotent producer's repeat; nothing was appended and
- *	@base_offset is that of the first time
+ *	the offsets (and @log_append_time) are those of the first time. When
+ *	only the first of several batches are repeats, the others are appended
+ *	and this is false.
  */
 struct kbr_append {
 	void *buf;
@@ -234,8 +340,9 @@ struct kbr_append {
  *
  * Context: process; takes @log->lock. Callers must not hold user pages.
  * Return: 0; -ENOSPC; -EIO and @log->stopped; -EILSEQ out of order sequence;
- * -EKEYEXPIRED stale producer epoch; -EINTR if @interruptible and a signal came before the
- * lock was had; -ENODEV closed.
+ * -EKEYEXPIRED stale producer epoch; -EFBIG offsets beyond what a segment can
+ * hold; -ERANGE a follower's batch below the end; -ENOMEM; -EINTR if
+ * @interruptible and a signal came before the lock was had.
  */
 int kbr_log_append(struct kbr_log *log, struct kbr_append *append, bool interruptible);
 
@@ -244,32 +351,38 @@ void kbr_log_request_sync(struct kbr_log *log, unsigned int waiters);
 
 /**
  * struct kbr_log_pos - a reader's place; belongs to one reader, zero it to start
- * @offset: next offset wanted
- * @base: base offset of the segment of @file_pos (a hint)
- * @file_pos: position of the batch that begins at or before @offset (a hint)
- * @hint: @base and @file_pos are set
+ * @offset: next offset wanted; the reader may set it to anything
+ * @base: base offset of the segment of @file_pos
+ * @batch: offset for which @file_pos is right: in the batch there, or the next after it
+ * @file_pos: file position of a batch
+ * @generation: of the log when this was found
+ * @hint: @base, @batch, @file_pos and @generation are set
  *
  * The hint lets a sequential reader go on without the index. It is checked
- * against the segment list and thrown away when stale.
+ * against @offset and the log, and not used when stale.
  */
 struct kbr_log_pos {
 	s64 offset;
 	s64 base;
+	s64 batch;
 	u32 file_pos;
+	u32 generation;
 	bool hint;
 };
 
 /**
  * struct kbr_log_slice - whole batches, contiguous in one segment file
- * @file: the file, with a reference that kbr_log_unmap() drops
+ * @file: the file; open until kbr_log_unmap()
+ * @files: what holds @file open
  * @seg: its segment, with a reference
  * @pos: file position of the first batch
  * @len: bytes, whole batches only
  * @next: offset after the last batch
- * @next_pos: where the batch after it will be
+ * @next_pos: a reader's place after it
  */
 struct kbr_log_slice {
 	struct kbr_file *file;
+	struct kbr_files *files;
 	struct kbr_segment *seg;
 	loff_t pos;
 	size_t len;
@@ -313,10 +426,18 @@ ssize_t kbr_log_read(struct kbr_log *log, struct kbr_log_pos *pos, s64 limit,
  */
 int kbr_log_find_time(struct kbr_log *log, s64 timestamp, s64 limit, s64 *offset, s64 *found);
 
-/** kbr_log_set_start() - delete-records: raise the log start to @offset (<= end); whole segments below go */
+/** kbr_log_set_start() - delete-records: raise the log start to @offset (<= end); whole segments below go with the next kbr_log_retain(). -ERANGE above the end. */
 int kbr_log_set_start(struct kbr_log *log, s64 offset);
 
-/** kbr_log_retain() - apply retention.ms and .bytes and segment.ms, nothing at or above @hw; returns segments removed or an error */
+/**
+ * kbr_log_retain() - upkeep: retention.ms and .bytes, segment.ms, expired producers
+ * @hw: nothing at or above is removed
+ *
+ * Files of removed segments are renamed to "*.deleted" and unlinked by a call
+ * after file.delete.delay.ms.
+ * Context: may sync the directory, not under @log->lock.
+ * Return: segments removed, or a negative errno.
+ */
 int kbr_log_retain(struct kbr_log *log, s64 hw, s64 now_ms);
 
 /** kbr_log_truncate() - cut everything from @offset on (followers; repair) */
@@ -331,10 +452,13 @@ int kbr_log_truncate(struct kbr_log *log, s64 offset);
 int kbr_log_repair(struct kbr_log *log, s64 *lost);
 
 /**
- * kbr_log_scrub() - verify one sealed segment's checksums
- * @base: in/out: base offset of the segment to check next (0 starts); S64_MAX when through
- * @budget: bytes to read at most; continues inside a segment next time
- * @damaged: out: offset of the first bad batch, -1 if none
+ * kbr_log_scrub() - verify checksums of sealed segments, a piece at a time
+ * @pos: in/out: where to go on (zeroed: the beginning); offset is S64_MAX when through
+ * @budget: bytes to read at most (one batch at least)
+ * @damaged: out: offset of the first bad batch, -1 if none; the next call
+ *	goes on with the next segment
+ *
+ * Return: 0, or why nothing could be read.
  */
 int kbr_log_scrub(struct kbr_log *log, struct kbr_log_pos *pos, size_t budget, s64 *damaged);
 
