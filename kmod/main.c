@@ -6,6 +6,7 @@
  */
 #include <linux/init.h>
 #include <linux/module.h>
+#include <net/genetlink.h>
 
 #include "base/version.h"
 #include "broker/broker.h"
