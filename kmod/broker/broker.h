@@ -28,6 +28,7 @@
 #include "storage/log.h"
 
 struct kbr_metadata;
+struct kbr_start;
 struct kbr_topic;
 struct kbr_op;
 
@@ -48,7 +49,13 @@ enum kbr_broker_state {
  * @net_gone: the namespace ended
  * @name: "kbroker", also the directory below /dev and the mount's source
  * @dir_path: directory as given by whoever started it
- * @dir: that directory
+ * @dir: that directory; NULL once it stopped (operations only)
+ * @device: of its file system
+ * @fstype: type of its file system
+ * @inherit_uid: the start did not name an owner: what was kept applies
+ * @inherit_gid: likewise for the group
+ * @inherit_mode: likewise for the mode
+ * @start: what its start works with; NULL otherwise
  * @lock_file: its ".lock", open while it runs
  * @id: node.id
  * @directory_id: directory.id of meta.properties
@@ -98,6 +105,12 @@ struct kbr_broker {
 	char name[KBR_BROKER_NAME_MAX + 1];
 	char *dir_path;
 	struct kbr_dir *dir;
+	dev_t device;
+	char fstype[32];
+	bool inherit_uid;
+	bool inherit_gid;
+	bool inherit_mode;
+	struct kbr_start *start;
 	struct kbr_file *lock_file;
 	s32 id;
 	u8 directory_id[16];
@@ -147,6 +160,10 @@ struct kbr_broker {
  * @uid: owner
  * @gid: group
  * @mode: default mode of topics
+ * @default_uid: nobody named an owner: what the broker kept from before goes
+ *	before @uid
+ * @default_gid: likewise for @gid
+ * @default_mode: likewise for @mode
  * @configs: taken over (zeroed) on success
  */
 struct kbr_broker_params {
@@ -156,6 +173,9 @@ struct kbr_broker_params {
 	kuid_t uid;
 	kgid_t gid;
 	umode_t mode;
+	bool default_uid;
+	bool default_gid;
+	bool default_mode;
 	struct kbr_config_set configs;
 };
 
@@ -194,6 +214,12 @@ struct kbr_broker *kbr_broker_lookup(const char *name);
 struct kbr_broker *kbr_broker_next(const char *after);
 void kbr_broker_get(struct kbr_broker *broker);
 void kbr_broker_put(struct kbr_broker *broker);
+/** kbr_broker_unsynced_bytes() - appended and not yet known to be durable, all logs; never negative */
+static inline u64 kbr_broker_unsynced_bytes(const struct kbr_broker *broker)
+{
+	return max_t(s64, atomic64_read(&broker->env.unsynced_bytes), 0);
+}
+
 const char *kbr_broker_state_name(enum kbr_broker_state state);
 /** kbr_broker_net_exit() - the namespace ends: mark dead, hand over to the broker's worker, wait for nothing */
 void kbr_broker_net_exit(struct kbr_net *knet);
@@ -247,6 +273,12 @@ void kbr_broker_dir_reserve(struct kbr_broker *broker);
 /** kbr_broker_dir_spend_reserve() - the disk is full: give the reserve to whoever asks; true if there was one */
 bool kbr_broker_dir_spend_reserve(struct kbr_broker *broker);
 
+/* Characters of a UUID as Kafka writes it */
+#define KBR_UUID_TEXT_LEN	22
+/** kbr_uuid_print() - base64url without padding */
+void kbr_uuid_print(const u8 id[16], char text[KBR_UUID_TEXT_LEN + 1]);
+
+/* broker_offsets.c */
 /** A partition's offset as checkpointed; 0 if there is none */
 struct kbr_offset_table;
 int kbr_offset_table_read(struct kbr_dir *dir, const char *path, struct kbr_offset_table **table);

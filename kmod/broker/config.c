@@ -404,11 +404,7 @@ int kbr_topic_config_apply(struct kbr_topic_config *config, const struct kbr_bro
 }
 KBR_EXPORT_IF_KUNIT(kbr_topic_config_apply);
 
-/**
- * kbr_topic_config_publish() - put @from into effect at @to, which is in use
- *
- * Field by field, see kbr_config_store().
- */
+/* Field by field, see kbr_config_store(). */
 void kbr_topic_config_publish(struct kbr_topic_config *to, const struct kbr_topic_config *from)
 {
 	unsigned int i;
@@ -418,7 +414,6 @@ void kbr_topic_config_publish(struct kbr_topic_config *to, const struct kbr_topi
 				 kbr_config_load(&kbr_topic_configs[i], from));
 }
 
-/** kbr_broker_config_publish() - the same for a broker's configs */
 void kbr_broker_config_publish(struct kbr_broker_config *to, const struct kbr_broker_config *from)
 {
 	unsigned int i;
@@ -429,13 +424,11 @@ void kbr_broker_config_publish(struct kbr_broker_config *to, const struct kbr_br
 				 kbr_config_load(&kbr_broker_configs[i], from));
 }
 
-/** kbr_topic_config_known() - 0 if a topic has a config @name, else -EINVAL and why */
 int kbr_topic_config_known(const char *name, struct kbr_refusal *why)
 {
 	return kbr_topic_config_find(name) ? 0 : kbr_config_unknown(name, "topic", why);
 }
 
-/** kbr_broker_config_known() - 0 if a broker has a config @name, else -EINVAL and why */
 int kbr_broker_config_known(const char *name, struct kbr_refusal *why)
 {
 	bool of_topics;

@@ -29,7 +29,10 @@ static unsigned int kbr_config_set_find(const struct kbr_config_set *set, const 
 }
 
 /**
- * kbr_config_set_put() - set @name to @value, replacing what was there
+ * kbr_config_set_put() - set a config, replacing what was there
+ * @set: set
+ * @name: copied
+ * @value: copied
  *
  * Return: 0; -EINVAL a name or value that is empty or too long; -E2BIG too
  * many names; -ENOMEM.
@@ -72,7 +75,7 @@ int kbr_config_set_put(struct kbr_config_set *set, const char *name, const char 
 }
 KBR_EXPORT_IF_KUNIT(kbr_config_set_put);
 
-/** kbr_config_set_del() - take @name out; 0, or -ENOENT if it was not set */
+/* kbr_config_set_del() - take @name out; 0, or -ENOENT if it was not set */
 int kbr_config_set_del(struct kbr_config_set *set, const char *name)
 {
 	unsigned int at;
@@ -94,7 +97,7 @@ int kbr_config_set_del(struct kbr_config_set *set, const char *name)
 }
 KBR_EXPORT_IF_KUNIT(kbr_config_set_del);
 
-/** kbr_config_set_get() - the value of @name, owned by @set, or NULL */
+/* kbr_config_set_get() - the value of @name, owned by @set, or NULL */
 const char *kbr_config_set_get(const struct kbr_config_set *set, const char *name)
 {
 	unsigned int at;
@@ -105,7 +108,7 @@ const char *kbr_config_set_get(const struct kbr_config_set *set, const char *nam
 }
 KBR_EXPORT_IF_KUNIT(kbr_config_set_get);
 
-/** kbr_config_set_copy() - make @to (overwritten, not freed) a copy of @from; 0 or -ENOMEM and @to is empty */
+/* kbr_config_set_copy() - make @to (overwritten, not freed) a copy of @from; 0 or -ENOMEM and @to is empty */
 int kbr_config_set_copy(struct kbr_config_set *to, const struct kbr_config_set *from)
 {
 	unsigned int i;
@@ -123,7 +126,7 @@ int kbr_config_set_copy(struct kbr_config_set *to, const struct kbr_config_set *
 }
 KBR_EXPORT_IF_KUNIT(kbr_config_set_copy);
 
-/** kbr_config_set_free() - free what is in @set and leave it empty */
+/* kbr_config_set_free() - free what is in @set and leave it empty */
 void kbr_config_set_free(struct kbr_config_set *set)
 {
 	unsigned int i;

@@ -8,11 +8,11 @@
 #include <linux/kbroker_netlink.h>
 #include <linux/netlink.h>
 #include <linux/string.h>
-#include <linux/unaligned_compat.h>
 
 #include "base/kunit.h"
 #include "broker/metadata_record.h"
 #include "broker/topic.h"
+#include "kbr_unaligned.h"
 
 /* ---- encode ---- */
 

@@ -3,6 +3,7 @@
  * Device numbers: which minor is which partition or "all". The device itself
  * is chardev's, its name the file system's.
  */
+#include <linux/types.h>
 #include <linux/kdev_t.h>
 #include <linux/xarray.h>
 

@@ -90,6 +90,9 @@ void kbr_op_start(struct kbr_op *op)
 
 /**
  * kbr_op_progress() - say how far it is
+ * @op: running operation
+ * @done: so many
+ * @total: of so many
  *
  * Seen by whoever asks; an event tells of each new hundredth at most, so that
  * ten thousand partitions don't make ten thousand messages.

@@ -169,7 +169,7 @@ static int kbr_partition_validate(struct kbr_partition *part, struct kbr_produce
 
 static bool kbr_partition_has_room(const struct kbr_broker *broker)
 {
-	return atomic64_read(&broker->env.unsynced_bytes) <= (s64)READ_ONCE(broker->config.unsynced_bytes_max);
+	return kbr_broker_unsynced_bytes(broker) <= READ_ONCE(broker->config.unsynced_bytes_max);
 }
 
 /* Too much waits for the disk: wait with it, before anything is appended. */

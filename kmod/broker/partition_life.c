@@ -5,6 +5,7 @@
  */
 #define pr_fmt(fmt) "kbroker: " fmt
 
+#include <linux/poll.h>
 #include <linux/printk.h>
 #include <linux/ratelimit.h>
 #include <linux/slab.h>
@@ -165,7 +166,7 @@ int kbr_partition_open(struct kbr_partition *part, bool clean, s64 recovery_poin
 	}
 	/* What was appended and lost must not share an epoch with what comes. */
 	if (!clean || part->log.epoch < 0)
-		err = kbr_log_set_epoch(&part->log, max(part->log.epoch + 1, 0));
+		err = kbr_log_set_epoch(&part->log, max(kbr_log_last_epoch(&part->log) + 1, 0));
 	if (!err)
 		err = kbr_partition_settle(part);
 	if (err)
@@ -174,6 +175,7 @@ int kbr_partition_open(struct kbr_partition *part, bool clean, s64 recovery_poin
 	return 0;
 
 failed:
+	part->failed_from = recovery_point;
 	pr_err("%s: %s: can't be opened (%d): it is offline, the others run\n",
 	       topic->broker->name, name, err);
 	kbr_partition_fail(part, err, -1);

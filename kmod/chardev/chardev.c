@@ -284,7 +284,7 @@ static __poll_t kbr_chardev_poll(struct file *file, poll_table *wait)
 		if (!(file->f_mode & FMODE_READ))
 			poll_wait(file, kbr_open_wait_queue(open), wait);
 		poll_wait(file, &broker->unsynced_wait, wait);
-		if (atomic64_read(&broker->unsynced) <
+		if (kbr_broker_unsynced_bytes(broker) <
 		    READ_ONCE(broker->config.unsynced_bytes_max))
 			mask |= EPOLLOUT | EPOLLWRNORM;
 	}

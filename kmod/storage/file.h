@@ -91,6 +91,8 @@ void kbr_dir_put(struct kbr_dir *dir);
 
 /** kbr_dir_device() - dev_t of the file system and its type's name, for "what does the broker pin"; RAM: 0 */
 dev_t kbr_dir_device(struct kbr_dir *dir, const char **fstype);
+/** kbr_dir_same() - are these one directory of one file system, whatever paths led there? */
+bool kbr_dir_same(struct kbr_dir *a, struct kbr_dir *b);
 
 /* Thin calls of the operations; see struct kbr_file_ops. */
 int kbr_file_open(struct kbr_dir *dir, const char *path, unsigned int flags, struct kbr_file **file);

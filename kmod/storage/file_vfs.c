@@ -53,6 +53,7 @@ long kbr_vfs_err(long err)
 		return err;
 	}
 }
+KBR_EXPORT_IF_KUNIT(kbr_vfs_err);
 
 struct kbr_vfs_detour {
 	struct work_struct work;
@@ -436,6 +437,23 @@ err_free:
 	return err;
 }
 KBR_EXPORT_IF_KUNIT(kbr_dir_open_vfs);
+
+/**
+ * kbr_dir_same() - are these one directory of one file system?
+ * @a: one
+ * @b: another
+ *
+ * Whatever paths led there. RAM directories are the same only if they are one
+ * object.
+ */
+bool kbr_dir_same(struct kbr_dir *a, struct kbr_dir *b)
+{
+	if (a == b)
+		return true;
+	if (a->ops != &kbr_vfs_ops || b->ops != &kbr_vfs_ops)
+		return false;
+	return d_inode(kbr_vfs_dir(a)->path.dentry) == d_inode(kbr_vfs_dir(b)->path.dentry);
+}
 
 dev_t kbr_dir_device(struct kbr_dir *d, const char **fstype)
 {

@@ -5,10 +5,12 @@
  * on must not differ between what is tested and what is used.
  */
 #include <kunit/test.h>
+#include <linux/pagemap.h>
 #include <linux/slab.h>
 #include <linux/uio.h>
 
 #include "storage/file.h"
+#include "storage/file_vfs.h"
 #include "tests/file_ram.h"
 
 /*
@@ -283,6 +285,57 @@ static void file_invalidate_part(struct kunit *test)
 	kbr_file_close(file);
 }
 
+/* A file whose write-back fails; the page cache notes that for whoever syncs next. */
+static void file_fail_next_sync(struct kunit *test, struct kbr_file *file, const char *path)
+{
+	const struct file_impl *impl = test->param_value;
+	struct file_env *env = test->priv;
+
+	if (impl->vfs)
+		mapping_set_error(kbr_vfs_file(file)->filp->f_mapping, -EIO);
+	else
+		KUNIT_ASSERT_TRUE(test, kbr_ram_fail(env->dir, KBR_RAM_SYNC, 0, 1, -EIO, path));
+}
+
+/* The error of a file is that file's alone, and is told once. */
+static void file_sync_error(struct kunit *test)
+{
+	const struct file_impl *impl = test->param_value;
+	struct file_env *env = test->priv;
+	int errs[4], i, round, rounds = 1;
+	struct kbr_file *files[4];
+	const char *fstype;
+	char name[4];
+
+	kbr_dir_device(env->dir, &fstype);
+	if (!strcmp(fstype, "tmpfs"))
+		kunit_skip(test, "nothing is written back from memory");
+	for (i = 0; i < 4; i++) {
+		snprintf(name, sizeof(name), "f%d", i);
+		files[i] = file_make(test, name);
+		KUNIT_EXPECT_EQ(test, kbr_file_write(files[i], name, 2, 0), 0);
+	}
+	/* Both ways: all together, as on ext4, and each file by itself. */
+	if (impl->vfs)
+		rounds = 2;
+	for (round = 0; round < rounds; round++) {
+		file_fail_next_sync(test, files[2], "f2");
+		KUNIT_EXPECT_EQ(test, kbr_file_sync_many(env->dir, files, errs, 4), -EIO);
+		for (i = 0; i < 4; i++)
+			KUNIT_EXPECT_EQ(test, errs[i], i == 2 ? -EIO : 0);
+		KUNIT_EXPECT_EQ(test, kbr_file_sync_many(env->dir, files, errs, 4), 0);
+		if (impl->vfs)
+			kbr_vfs_dir(env->dir)->group = KBR_VFS_GROUP_NONE;
+	}
+	if (!impl->vfs)
+		kbr_ram_heal(env->dir);
+	file_fail_next_sync(test, files[1], "f1");
+	KUNIT_EXPECT_EQ(test, kbr_file_sync(files[1]), -EIO);
+	KUNIT_EXPECT_EQ(test, kbr_file_sync(files[1]), 0);
+	for (i = 0; i < 4; i++)
+		kbr_file_close(files[i]);
+}
+
 struct file_seen {
 	struct kbr_dir *dir;
 	int files;
@@ -398,6 +451,7 @@ static struct kunit_case file_tests[] = {
 	KUNIT_CASE_PARAM(file_read_write, file_impl_gen_params),
 	KUNIT_CASE_PARAM(file_sync_invalidate, file_impl_gen_params),
 	KUNIT_CASE_PARAM(file_invalidate_part, file_impl_gen_params),
+	KUNIT_CASE_PARAM(file_sync_error, file_impl_gen_params),
 	KUNIT_CASE_PARAM(file_list, file_impl_gen_params),
 	KUNIT_CASE_PARAM(file_rename, file_impl_gen_params),
 	KUNIT_CASE_PARAM(file_space, file_impl_gen_params),

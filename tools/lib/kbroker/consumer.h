@@ -113,7 +113,12 @@ int kbroker_consumer_assign_time(struct kbroker_consumer *consumer, int32_t part
 int kbroker_consumer_poll(struct kbroker_consumer *consumer, struct kbroker_message *message,
 			  int timeout_ms);
 
-/** kbroker_consumer_fd() - descriptor for poll(2): readable when records may have come */
+/**
+ * kbroker_consumer_fd() - descriptor for poll(2): readable when records may have come
+ *
+ * Records that were read ahead do not show there: call kbroker_consumer_poll()
+ * with timeout 0 until it returns 0, then wait.
+ */
 int kbroker_consumer_fd(const struct kbroker_consumer *consumer);
 
 /**

@@ -1,0 +1,310 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * What is in a broker's directory beside the logs: meta.properties, the lock,
+ * the clean-shutdown marker, the reserve. The offset checkpoints are in
+ * broker_offsets.c.
+ */
+#define pr_fmt(fmt) "kbroker: " fmt
+
+#include <linux/kernel.h>
+#include <linux/mm.h>
+#include <linux/printk.h>
+#include <linux/slab.h>
+#include <linux/string.h>
+#include <linux/uuid.h>
+
+#include "broker/broker.h"
+#include "storage/checkpoint.h"
+#include "storage/file.h"
+
+#define KBR_META_PROPERTIES	"meta.properties"
+#define KBR_META_BYTES_MAX	(64u << 10)
+#define KBR_LOCK_FILE		".lock"
+#define KBR_CLEAN_MARKER	".kafka_cleanshutdown"
+#define KBR_RESERVE_FILE	".reserve"
+#define KBR_RESERVE_BYTES	(1u << 20)
+/* The reserve is made anew only when this much more than itself is free */
+#define KBR_RESERVE_MARGIN	(4u << 20)
+
+/* ---- UUIDs as Kafka writes them: base64url without padding ---- */
+
+static const char kbr_base64url[] =
+	"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+
+void kbr_uuid_print(const u8 id[16], char text[KBR_UUID_TEXT_LEN + 1])
+{
+	unsigned int bits = 0, acc = 0, i, n = 0;
+
+	for (i = 0; i < 16; i++) {
+		acc = acc << 8 | id[i];
+		for (bits += 8; bits >= 6; bits -= 6)
+			text[n++] = kbr_base64url[acc >> (bits - 6) & 63];
+	}
+	text[n++] = kbr_base64url[acc << (6 - bits) & 63];
+	text[n] = '\0';
+}
+
+static int kbr_uuid_parse(const char *text, u8 id[16])
+{
+	unsigned int bits = 0, acc = 0, n = 0;
+
+	if (strlen(text) != KBR_UUID_TEXT_LEN)
+		return -EBADMSG;
+	for (; *text; text++) {
+		const char *digit = strchr(kbr_base64url, *text);
+
+		if (!digit)
+			return -EBADMSG;
+		acc = acc << 6 | (digit - kbr_base64url);
+		bits += 6;
+		if (bits >= 8) {
+			bits -= 8;
+			if (n < 16)
+				id[n++] = acc >> bits;
+		}
+	}
+	return 0;
+}
+
+/* ---- meta.properties ---- */
+
+/* What was found in it; ids are -1 and texts NULL where there is none */
+struct kbr_meta {
+	s32 version;
+	s32 node_id;
+	const char *cluster_id;
+	const char *directory_id;
+};
+
+static int kbr_meta_line(struct kbr_meta *meta, char *line)
+{
+	char *value = strchr(line, '=');
+	const char *key;
+
+	line = strim(line);
+	if (!*line || *line == '#' || *line == '!')
+		return 0;
+	if (!value)
+		return -EBADMSG;
+	*value++ = '\0';
+	key = strim(line);
+	value = strim(value);
+	if (!strcmp(key, "version"))
+		return kstrtos32(value, 10, &meta->version);
+	if (!strcmp(key, "node.id") || !strcmp(key, "broker.id"))
+		return kstrtos32(value, 10, &meta->node_id);
+	if (!strcmp(key, "cluster.id"))
+		meta->cluster_id = value;
+	if (!strcmp(key, "directory.id"))
+		meta->directory_id = value;
+	return 0;
+}
+
+static int kbr_meta_parse(struct kbr_meta *meta, char *text)
+{
+	char *line;
+	int err;
+
+	*meta = (struct kbr_meta) { .version = -1, .node_id = -1 };
+	while ((line = strsep(&text, "\n"))) {
+		err = kbr_meta_line(meta, line);
+		if (err)
+			return -EBADMSG;
+	}
+	return meta->version < 0 ? -EBADMSG : 0;
+}
+
+static int kbr_meta_write(struct kbr_broker *broker)
+{
+	char id[KBR_UUID_TEXT_LEN + 1], text[128];
+	size_t len;
+
+	kbr_uuid_print(broker->directory_id, id);
+	len = scnprintf(text, sizeof(text), "version=1\nnode.id=%d\ndirectory.id=%s\n",
+			broker->id, id);
+	return kbr_checkpoint_replace(broker->dir, KBR_META_PROPERTIES, text, len);
+}
+
+/* Anything but what a new file system, a shell or an unfinished first start leaves? */
+static int kbr_dir_find_foreign(void *arg, const struct kbr_dirent *ent)
+{
+	static const char * const ours[] = {
+		"lost+found", KBR_LOCK_FILE, KBR_RESERVE_FILE, KBR_META_PROPERTIES ".tmp",
+	};
+	unsigned int i;
+	char *name = arg;
+
+	if (!strcmp(ent->name, ".") || !strcmp(ent->name, ".."))
+		return 0;
+	for (i = 0; i < ARRAY_SIZE(ours); i++)
+		if (!strcmp(ent->name, ours[i]))
+			return 0;
+	strscpy(name, ent->name, 64);
+	return 1;
+}
+
+/* An empty directory becomes a broker's; any other that has no meta.properties is refused. */
+static int kbr_dir_make_ours(struct kbr_broker *broker, s32 wanted_id, struct kbr_refusal *why)
+{
+	char found[64] = "";
+	int err;
+
+	err = kbr_dir_list(broker->dir, "", kbr_dir_find_foreign, found);
+	if (err < 0)
+		return kbr_refuse(why, err, 0, "%.80s can't be read", broker->dir_path);
+	if (err > 0)
+		return kbr_refuse(why, -EINVAL, 0,
+				  "%.80s holds \"%s\" and no meta.properties: it is neither empty nor a Kafka log directory",
+				  broker->dir_path, found);
+	broker->id = wanted_id < 0 ? 1 : wanted_id;
+	generate_random_uuid(broker->directory_id);
+	err = kbr_meta_write(broker);
+	if (err)
+		return kbr_refuse(why, err, 0, "%.80s can't be written", broker->dir_path);
+	return 0;
+}
+
+static int kbr_dir_check_meta(struct kbr_broker *broker, const struct kbr_meta *meta,
+			      s32 wanted_id, struct kbr_refusal *why)
+{
+	if (meta->version > 1)
+		return kbr_refuse(why, -EPROTONOSUPPORT, 0,
+				  "meta.properties of %.80s is of version %d; this module knows up to version 1",
+				  broker->dir_path, meta->version);
+	if (meta->cluster_id)
+		return kbr_refuse(why, -EOPNOTSUPP, 0,
+				  "%.60s belongs to cluster %.40s: this module runs standalone brokers only, which have no cluster.id",
+				  broker->dir_path, meta->cluster_id);
+	if (meta->node_id >= 0 && wanted_id >= 0 && meta->node_id != wanted_id)
+		return kbr_refuse(why, -EINVAL, 0, "%.80s belongs to node %d, not %d",
+				  broker->dir_path, meta->node_id, wanted_id);
+	broker->id = meta->node_id >= 0 ? meta->node_id : max(wanted_id, 1);
+	if (!meta->directory_id) {
+		generate_random_uuid(broker->directory_id);
+		return kbr_meta_write(broker);
+	}
+	if (kbr_uuid_parse(meta->directory_id, broker->directory_id))
+		return kbr_refuse(why, -EBADMSG, 0,
+				  "directory.id in meta.properties of %.80s is no UUID",
+				  broker->dir_path);
+	return 0;
+}
+
+/**
+ * kbr_broker_dir_check() - is this directory this broker's to use?
+ * @broker: gets its id and directory id
+ * @wanted_id: node.id asked for, -1: any
+ * @why: what is wrong with it
+ *
+ * An empty directory gets its
+ * meta.properties. Return: 0, or an error with the sentence in @why.
+ */
+int kbr_broker_dir_check(struct kbr_broker *broker, s32 wanted_id, struct kbr_refusal *why)
+{
+	struct kbr_meta meta;
+	size_t len;
+	char *text;
+	int err;
+
+	err = kbr_checkpoint_read(broker->dir, KBR_META_PROPERTIES, KBR_META_BYTES_MAX, &text, &len);
+	if (err == -ENOENT)
+		return kbr_dir_make_ours(broker, wanted_id, why);
+	if (err)
+		return kbr_refuse(why, err, 0, "meta.properties of %.80s can't be read",
+				  broker->dir_path);
+	err = kbr_meta_parse(&meta, text);
+	if (err)
+		err = kbr_refuse(why, err, 0, "meta.properties of %.80s makes no sense",
+				 broker->dir_path);
+	else
+		err = kbr_dir_check_meta(broker, &meta, wanted_id, why);
+	kvfree(text);
+	return err;
+}
+
+/* ---- lock, marker ---- */
+
+int kbr_broker_dir_lock(struct kbr_broker *broker, struct kbr_refusal *why)
+{
+	int err = kbr_file_open(broker->dir, KBR_LOCK_FILE, KBR_FILE_CREATE, &broker->lock_file);
+
+	if (err)
+		return kbr_refuse(why, err, 0, "%.80s can't be written%s", broker->dir_path,
+				  err == -EROFS ? ": its file system is read-only" :
+				  err == -EACCES ? ": whoever starts the broker may not" : "");
+	return 0;
+}
+
+int kbr_broker_dir_take_marker(struct kbr_broker *broker, bool *clean)
+{
+	int err = kbr_dir_unlink(broker->dir, KBR_CLEAN_MARKER);
+
+	*clean = false;
+	if (err == -ENOENT)
+		return 0;
+	if (!err)
+		err = kbr_dir_sync(broker->dir, "");
+	/* Only a marker that is surely gone may be believed. */
+	*clean = !err;
+	return err;
+}
+
+int kbr_broker_dir_put_marker(struct kbr_broker *broker)
+{
+	static const char text[] = "{\"version\":0,\"brokerEpoch\":-1}";
+
+	return kbr_checkpoint_replace(broker->dir, KBR_CLEAN_MARKER, text, sizeof(text) - 1);
+}
+
+/* ---- reserve ---- */
+
+static int kbr_dir_write_reserve(struct kbr_broker *broker)
+{
+	struct kbr_file *file;
+	void *zeroes;
+	loff_t pos;
+	int err;
+
+	zeroes = kvzalloc(64 << 10, GFP_KERNEL);
+	if (!zeroes)
+		return -ENOMEM;
+	err = kbr_file_open(broker->dir, KBR_RESERVE_FILE, KBR_FILE_CREATE, &file);
+	if (err)
+		goto free;
+	/* Written, not only allocated: then it is there on every file system. */
+	for (pos = kbr_file_size(file); pos < KBR_RESERVE_BYTES && !err; pos += 64 << 10)
+		err = kbr_file_write(file, zeroes, 64 << 10, pos);
+	if (!err)
+		err = kbr_file_sync(file);
+	kbr_file_close(file);
+	if (err)
+		kbr_dir_unlink(broker->dir, KBR_RESERVE_FILE);
+free:
+	kvfree(zeroes);
+	return err;
+}
+
+void kbr_broker_dir_reserve(struct kbr_broker *broker)
+{
+	u64 total, avail;
+
+	if (READ_ONCE(broker->reserve))
+		return;
+	if (kbr_dir_stat_space(broker->dir, &total, &avail) ||
+	    avail < KBR_RESERVE_BYTES + KBR_RESERVE_MARGIN)
+		return;
+	if (!kbr_dir_write_reserve(broker))
+		WRITE_ONCE(broker->reserve, true);
+}
+
+bool kbr_broker_dir_spend_reserve(struct kbr_broker *broker)
+{
+	if (!READ_ONCE(broker->reserve))
+		return false;
+	WRITE_ONCE(broker->reserve, false);
+	pr_warn_ratelimited("%s: the disk is full: uses its reserve for retention and metadata\n",
+			    broker->name);
+	if (kbr_dir_unlink(broker->dir, KBR_RESERVE_FILE))
+		return false;
+	return !kbr_dir_sync(broker->dir, "");
+}
