@@ -4,7 +4,7 @@
  *
  * Records are the same in each run with the same options: a counter and bytes
  * out of a pool made from the seed. The latency is that from handing a record
- * over to its acknowledgement, of one record in 64, so that the clock is not
+ * over to its ack, of one record in 64, so that the clock is not
  * what is measured.
  */
 #include <errno.h>

@@ -4,7 +4,7 @@
  * batches, compresses and writes them.
  *
  * What was handed over is always finished: after Ctrl-C, a bad record or a
- * failed write, the command still waits for the acknowledgements of what is on
+ * failed write, the command still waits for the acks of what is on
  * its way, and tells how many records are safe.
  */
 #include <errno.h>
@@ -254,8 +254,8 @@ static const char *why_failed(int err)
 
 static int too_long(const struct produce *p, const char *what)
 {
-	char *hint = kb_asprintf("'kbroker topic alter %s --config max.message.bytes=N' allows more; is the delimiter right?",
-				 p->dev.topic);
+	char *hint = kb_asprintf("is the delimiter right? 'kbroker topic alter %s --config max.message.bytes=N' "
+				 "allows larger ones", p->dev.topic);
 
 	kb_fail(EMSGSIZE, hint, "record %" PRIu64 "%s is larger than a batch of %s may be (max.message.bytes=%" PRIu64
 		"): it and what follows were not produced", p->accepted + 1, what, p->dev.topic,
@@ -433,7 +433,7 @@ static int report(const struct produce *p, int ret, int64_t ms)
 	if (kb.json)
 		print_json(p, ms);
 	if (p->error)
-		ret = kb_fail(p->error, p->error == ENOSPC ? "consumers go on; retention or room on the disk helps" : NULL,
+		ret = kb_fail(p->error, p->error == ENOSPC ? "retention, or room on the disk, lets it go on" : NULL,
 			      "%" PRIu64 " records were not produced to %s (first in partition %d): %s; %" PRIu64
 			      " before them are %s", (uint64_t)p->failed, p->dev.topic, p->error_partition,
 			      why_failed(p->error), (uint64_t)p->safe, safe);
