@@ -70,7 +70,7 @@ int kbr_nl_broker_fill(struct sk_buff *skb, void *obj)
 		    broker->directory_id))
 		return -EMSGSIZE;
 	if (kbr_nl_put_u64(skb, KBROKER_A_BROKER_UNSYNCED_BYTES,
-			   max_t(s64, atomic64_read(&broker->unsynced), 0)) ||
+			   max_t(s64, atomic64_read(&broker->env.unsynced_bytes), 0)) ||
 	    kbr_nl_broker_fill_device(skb, broker, KBROKER_A_BROKER_DEVICE, KBROKER_A_BROKER_FS_TYPE))
 		return -EMSGSIZE;
 
