@@ -13,7 +13,7 @@
 #include "broker/net.h"
 #include "chardev/chardev.h"
 #include "fs/kbrokerfs.h"
-#include "netlink/netlink.h"
+#include "netlink/family.h"
 
 static int __init kbr_init(void)
 {

@@ -95,6 +95,7 @@ enum kbr_broker_state {
  * @unsynced_wait: writers that wait for @env.unsynced_bytes to fall
  * @lost_records: records that failed syncs took after they were acknowledged
  * @handles: open devices
+ * @handles_changes: counts opens and closes, for dumps of open devices
  * @started_ms: wall clock of the start
  */
 struct kbr_broker {
@@ -149,6 +150,7 @@ struct kbr_broker {
 	wait_queue_head_t unsynced_wait;
 	atomic64_t lost_records;
 	atomic_t handles;
+	atomic_t handles_changes;
 	s64 started_ms;
 };
 

@@ -27,6 +27,7 @@ void kbr_handle_add(struct kbr_handle *handle, struct kbr_topic *topic, s32 part
 	handle->pid = task_tgid_nr(current);
 	get_task_comm(handle->comm, current);
 	atomic_inc(&topic->broker->handles);
+	atomic_inc(&topic->broker->handles_changes);
 	spin_lock(&topic->handles_lock);
 	list_add_tail(&handle->node, &topic->handles);
 	spin_unlock(&topic->handles_lock);
@@ -41,6 +42,7 @@ void kbr_handle_del(struct kbr_handle *handle)
 	list_del(&handle->node);
 	spin_unlock(&topic->handles_lock);
 	atomic_dec(&topic->broker->handles);
+	atomic_inc(&topic->broker->handles_changes);
 	handle->topic = NULL;
 	kbr_topic_put(topic);
 }

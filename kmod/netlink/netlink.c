@@ -10,7 +10,7 @@
 #include <net/sock.h>
 
 #include "kbr_genetlink.h"
-#include "netlink/netlink.h"
+#include "netlink/family.h"
 #include "netlink/nl.h"
 
 /* Answers that do not fit this are not sent, bytes */

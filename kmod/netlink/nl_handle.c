@@ -3,9 +3,9 @@
  * Netlink: open devices: who reads and writes a partition, and how far behind
  * each reader is. Names processes, so it is the administrator's.
  */
-#include <linux/math64.h>
 #include <linux/srcu.h>
 
+#include "base/clock.h"
 #include "broker/handle.h"
 #include "netlink/nl.h"
 
@@ -24,27 +24,28 @@ static int kbr_nl_handle_fill_lag(struct sk_buff *skb, struct kbr_nl_handle *han
 {
 	struct kbr_partition *part = handle->part;
 	struct kbr_log *log = &part->log;
-	struct kbr_log_stats st;
-	s64 start, hw, end, position;
-	u64 bytes = 0;
+	struct kbr_log_lag lag;
+	s64 hw, position;
 	int idx, err = 0;
 
+	/* A log is closed after the last I/O section that may have seen it open. */
 	idx = srcu_read_lock(&part->topic->broker->io);
 	if (kbr_topic_gone(part->topic) || !READ_ONCE(part->opened))
 		goto out;
-	start = kbr_log_start(log);
 	hw = kbr_partition_hw(part);
-	end = max(kbr_log_end(log), hw);
 	/* What has not read yet begins at the log start, and so does what was overtaken. */
-	position = clamp(handle->info.position, start, end);
-	if (position < end) {
-		kbr_log_get_stats(log, &st);
-		bytes = mul_u64_u64_div_u64(st.bytes, end - position, end - start);
-	}
+	position = max(handle->info.position, kbr_log_start(log));
+	kbr_log_get_lag(log, position, &lag);
 	err = kbr_nl_put_u64(skb, KBROKER_A_HANDLE_POSITION, position) ||
 	      kbr_nl_put_u64(skb, KBROKER_A_HANDLE_LAG_RECORDS, max(hw - position, 0LL)) ||
-	      kbr_nl_put_u64(skb, KBROKER_A_HANDLE_LAG_BYTES, bytes) ||
-	      (position >= hw && kbr_nl_put_u64(skb, KBROKER_A_HANDLE_LAG_MS, 0));
+	      kbr_nl_put_u64(skb, KBROKER_A_HANDLE_LAG_BYTES, lag.bytes);
+	if (err)
+		goto out;
+	if (position >= hw)
+		err = kbr_nl_put_u64(skb, KBROKER_A_HANDLE_LAG_MS, 0);
+	else if (lag.timestamp >= 0)
+		err = kbr_nl_put_u64(skb, KBROKER_A_HANDLE_LAG_MS,
+				     max(kbr_clock_now_ms() - lag.timestamp, 0LL));
 out:
 	srcu_read_unlock(&part->topic->broker->io, idx);
 	return err;
@@ -112,6 +113,9 @@ int kbroker_nl_handle_get_dumpit(struct sk_buff *skb, struct netlink_callback *c
 	int err = 0;
 
 	kbr_nl_dump_seq(cb, dump);
+	/* Opens and closes interrupt this dump, and no other. */
+	if (dump->broker)
+		cb->seq += (unsigned int)atomic_read(&dump->broker->handles_changes) << 1;
 	while (!err && (topic = kbr_nl_dump_topic(dump))) {
 		/* Most topics are open nowhere: do not look at ten thousand partitions for it. */
 		if (list_empty_careful(&topic->handles)) {

@@ -2,8 +2,6 @@
 /*
  * Netlink: partitions: show them, and delete records.
  */
-#include <linux/srcu.h>
-
 #include "broker/handle.h"
 #include "netlink/nl.h"
 
@@ -13,52 +11,29 @@ static_assert((int)KBR_PARTITION_REPAIRING == (int)KBROKER_PARTITION_STATE_REPAI
 static_assert((int)KBR_PARTITION_FAILED == (int)KBROKER_PARTITION_STATE_FAILED);
 static_assert((int)KBR_PARTITION_DELETED == (int)KBROKER_PARTITION_STATE_DELETED);
 
-/* What its log says; nothing while that is not open. */
-static int kbr_nl_partition_fill_log(struct sk_buff *skb, struct kbr_partition *part, bool stats)
-{
-	struct kbr_log *log = &part->log;
-	struct kbr_log_stats st;
-	int idx, err = 0;
-
-	/* A log is closed after the last I/O section that may have seen it open. */
-	idx = srcu_read_lock(&part->topic->broker->io);
-	if (kbr_topic_gone(part->topic) || !READ_ONCE(part->opened))
-		goto out;
-	err = kbr_nl_put_u64(skb, KBROKER_A_PARTITION_LOG_START, kbr_log_start(log)) ||
-	      kbr_nl_put_u64(skb, KBROKER_A_PARTITION_HIGH_WATERMARK, kbr_partition_hw(part)) ||
-	      kbr_nl_put_u64(skb, KBROKER_A_PARTITION_LOG_END, kbr_log_end(log)) ||
-	      kbr_nl_put_u64(skb, KBROKER_A_PARTITION_SYNCED_END, kbr_log_synced(log)) ||
-	      kbr_nl_put_u32(skb, KBROKER_A_PARTITION_LEADER_EPOCH, READ_ONCE(log->epoch));
-	if (err || !stats)
-		goto out;
-	kbr_log_get_stats(log, &st);
-	err = kbr_nl_put_u32(skb, KBROKER_A_PARTITION_SEGMENTS, st.segments) ||
-	      kbr_nl_put_u64(skb, KBROKER_A_PARTITION_BYTES, st.bytes) ||
-	      kbr_nl_put_u64(skb, KBROKER_A_PARTITION_UNSYNCED_BYTES, st.unsynced_bytes);
-out:
-	srcu_read_unlock(&part->topic->broker->io, idx);
-	return err ? -EMSGSIZE : 0;
-}
-
-/* Who it is and how it is, without a look into its log's locks. */
-static int kbr_nl_partition_fill_head(struct sk_buff *skb, struct kbr_partition *part)
+/* Who it is, how it is, and its offsets. */
+static int kbr_nl_partition_fill_head(struct sk_buff *skb, struct kbr_partition *part,
+				      const struct kbr_partition_info *info)
 {
 	struct kbr_topic *topic = part->topic;
-	u8 state = READ_ONCE(part->state);
-	s64 damaged = READ_ONCE(part->damaged);
-	int error = READ_ONCE(part->error);
-	s32 id = READ_ONCE(topic->broker->id);
+	s32 leader = info->state == KBR_PARTITION_LEADER ? READ_ONCE(topic->broker->id) : -1;
 
 	if (nla_put_string(skb, KBROKER_A_PARTITION_BROKER, topic->broker->name) ||
 	    nla_put_string(skb, KBROKER_A_PARTITION_TOPIC, topic->name) ||
 	    kbr_nl_put_u32(skb, KBROKER_A_PARTITION_INDEX, part->index) ||
-	    nla_put_u8(skb, KBROKER_A_PARTITION_STATE, state) ||
-	    kbr_nl_put_u32(skb, KBROKER_A_PARTITION_LEADER, state == KBR_PARTITION_LEADER ? id : -1))
+	    nla_put_u8(skb, KBROKER_A_PARTITION_STATE, info->state) ||
+	    kbr_nl_put_u32(skb, KBROKER_A_PARTITION_LEADER, leader) ||
+	    kbr_nl_put_u32(skb, KBROKER_A_PARTITION_LEADER_EPOCH, info->leader_epoch) ||
+	    kbr_nl_put_u64(skb, KBROKER_A_PARTITION_LOG_START, info->log_start) ||
+	    kbr_nl_put_u64(skb, KBROKER_A_PARTITION_HIGH_WATERMARK, info->hw) ||
+	    kbr_nl_put_u64(skb, KBROKER_A_PARTITION_LOG_END, info->log_end) ||
+	    kbr_nl_put_u64(skb, KBROKER_A_PARTITION_SYNCED_END, info->synced))
 		return -EMSGSIZE;
-	if (error && state != KBR_PARTITION_LEADER &&
-	    kbr_nl_put_u32(skb, KBROKER_A_PARTITION_ERROR, abs(error)))
+	if (info->error && info->state != KBR_PARTITION_LEADER &&
+	    kbr_nl_put_u32(skb, KBROKER_A_PARTITION_ERROR, abs(info->error)))
 		return -EMSGSIZE;
-	if (damaged >= 0 && kbr_nl_put_u64(skb, KBROKER_A_PARTITION_DAMAGED_OFFSET, damaged))
+	if (info->damaged >= 0 &&
+	    kbr_nl_put_u64(skb, KBROKER_A_PARTITION_DAMAGED_OFFSET, info->damaged))
 		return -EMSGSIZE;
 	return 0;
 }
@@ -68,12 +43,14 @@ static int kbr_nl_partition_fill_head(struct sk_buff *skb, struct kbr_partition 
  * @skb: message
  * @part: partition
  *
- * Takes no lock of the log, so that an event may come from any place.
  * Return: 0; -EMSGSIZE.
  */
 int kbr_nl_partition_fill_state(struct sk_buff *skb, struct kbr_partition *part)
 {
-	return kbr_nl_partition_fill_head(skb, part) ?: kbr_nl_partition_fill_log(skb, part, false);
+	struct kbr_partition_info info;
+
+	kbr_partition_describe(part, &info);
+	return kbr_nl_partition_fill_head(skb, part, &info);
 }
 
 static void kbr_nl_partition_count(struct kbr_partition *part, unsigned int *readers,
@@ -98,14 +75,18 @@ static void kbr_nl_partition_count(struct kbr_partition *part, unsigned int *rea
 int kbr_nl_partition_fill(struct sk_buff *skb, void *obj)
 {
 	struct kbr_partition *part = obj;
-	unsigned int readers, writers;
 	s32 id = READ_ONCE(part->topic->broker->id);
+	struct kbr_partition_info info;
+	unsigned int readers, writers;
 
+	kbr_partition_describe(part, &info);
 	kbr_nl_partition_count(part, &readers, &writers);
-	if (kbr_nl_partition_fill_head(skb, part) || kbr_nl_partition_fill_log(skb, part, true) ||
+	if (kbr_nl_partition_fill_head(skb, part, &info) ||
 	    kbr_nl_put_u32(skb, KBROKER_A_PARTITION_REPLICA, id) ||
-	    (READ_ONCE(part->state) == KBR_PARTITION_LEADER &&
-	     kbr_nl_put_u32(skb, KBROKER_A_PARTITION_ISR, id)) ||
+	    (info.state == KBR_PARTITION_LEADER && kbr_nl_put_u32(skb, KBROKER_A_PARTITION_ISR, id)) ||
+	    kbr_nl_put_u32(skb, KBROKER_A_PARTITION_SEGMENTS, info.stats.segments) ||
+	    kbr_nl_put_u64(skb, KBROKER_A_PARTITION_BYTES, info.stats.bytes) ||
+	    kbr_nl_put_u64(skb, KBROKER_A_PARTITION_UNSYNCED_BYTES, info.stats.unsynced_bytes) ||
 	    kbr_nl_put_u32(skb, KBROKER_A_PARTITION_READERS, readers) ||
 	    kbr_nl_put_u32(skb, KBROKER_A_PARTITION_WRITERS, writers) ||
 	    kbr_nl_put_u32(skb, KBROKER_A_PARTITION_MINOR, part->minor))

@@ -733,8 +733,5 @@ void kbr_log_get_stats(struct kbr_log *log, struct kbr_log_stats *stats)
 	rcu_read_unlock();
 	stats->bytes = READ_ONCE(log->size);
 	stats->unsynced_bytes = READ_ONCE(log->unsynced_bytes);
-	mutex_lock(&log->lock);
-	stats->producers = kbr_producer_table_count(log->producers);
-	mutex_unlock(&log->lock);
 }
 KBR_EXPORT_IF_KUNIT(kbr_log_get_stats);

@@ -467,10 +467,22 @@ struct kbr_log_stats {
 	unsigned int segments;
 	u64 bytes;
 	u64 unsynced_bytes;
-	unsigned int producers;
 	s64 max_timestamp;
 };
 
+/** kbr_log_get_stats() - takes no lock: appends may be waiting for a disk with theirs held */
 void kbr_log_get_stats(struct kbr_log *log, struct kbr_log_stats *stats);
+
+/**
+ * struct kbr_log_lag - how far an offset is from the end, estimated
+ * @bytes: bytes of the log between
+ * @timestamp: about that of the record at the offset, ms; -1 not known, or at the end
+ */
+struct kbr_log_lag {
+	u64 bytes;
+	s64 timestamp;
+};
+
+void kbr_log_get_lag(struct kbr_log *log, s64 offset, struct kbr_log_lag *lag);
 
 #endif /* _KBR_STORAGE_LOG_H */

@@ -2,8 +2,8 @@
 /*
  * The netlink front end, as the rest of the module sees it.
  */
-#ifndef _KBR_NETLINK_NETLINK_H
-#define _KBR_NETLINK_NETLINK_H
+#ifndef _KBR_NETLINK_FAMILY_H
+#define _KBR_NETLINK_FAMILY_H
 
 /**
  * kbr_netlink_init() - register the family and listen to the broker's events
@@ -15,4 +15,4 @@ int kbr_netlink_init(void);
 /** kbr_netlink_exit() - no handler runs and no event is sent any more */
 void kbr_netlink_exit(void);
 
-#endif /* _KBR_NETLINK_NETLINK_H */
+#endif /* _KBR_NETLINK_FAMILY_H */
