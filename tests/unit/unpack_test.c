@@ -11,6 +11,7 @@
 #include "codec/compress.h"
 #include "codec/unpack.h"
 #include "tap.h"
+#include "tests/codec_packed.h"
 #include "tests/codec_vectors.h"
 #include "unit.h"
 
@@ -377,6 +378,28 @@ static void test_xxh32(void)
 	expect_eq(kbr_lib_xxh32((const u8 *)"abcdefghijklmnopqrstuvwxyz", 26), 0x63a14d5f);
 }
 
+/* The data made for the kernel's tests is what they take it for */
+static void test_packed(void)
+{
+	struct kbr_unpacked u;
+	size_t i, at;
+
+	expect_eq(COUNT(kbr_packed), UNIT_FORMS);
+	for (i = 0; i < COUNT(kbr_packed); i++) {
+		const struct kbr_packed *packed = &kbr_packed[i];
+
+		tap_context("%s", packed->name);
+		if (!expect_eq(unpack(packed->codec, packed->bytes, packed->len,
+				      packed->plain_len, &u), 0))
+			continue;
+		expect_eq(u.len, packed->plain_len);
+		for (at = 0; at < u.len; at++)
+			if (!expect_eq(u.data[at], kbr_packed_plain(at)))
+				break;
+		kbr_unpacked_release(&u);
+	}
+}
+
 const struct tap_case unpack_cases[] = {
 	{ "unpack: every form at every size, bounded", test_forms },
 	{ "unpack: each bit of each form damaged", test_damaged },
@@ -385,6 +408,7 @@ const struct tap_case unpack_cases[] = {
 	{ "unpack: bytes after the end", test_trailing },
 	{ "unpack: frames with one thing wrong", test_bad_forms },
 	{ "unpack: bombs", test_bombs },
+	{ "unpack: the kernel's test data", test_packed },
 	{ "snappy: all elements", test_snappy },
 	{ "xxh32: known values", test_xxh32 },
 	{ NULL, NULL }
