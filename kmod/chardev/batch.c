@@ -46,10 +46,11 @@ static ssize_t kbr_batch_read_from(struct kbr_open *open, unsigned int index,
 			return 0;
 		}
 	}
-	if (ret > 0) {
-		WRITE_ONCE(cursors->positions[index], pos->offset);
+	if (ret > 0)
 		open->handle.read_any = true;
-	}
+	/* It also moves, backwards, where a failed sync cut the log. */
+	if (ret >= 0)
+		WRITE_ONCE(cursors->positions[index], pos->offset);
 	return ret;
 }
 

@@ -166,6 +166,10 @@ static ssize_t kbr_chardev_read_iter(struct kiocb *iocb, struct iov_iter *to)
 			break;
 		if (nonblock)
 			return -EAGAIN;
+		/* What was ready may be no record (F4): then it comes round again. */
+		if (signal_pending(current))
+			return -ERESTARTSYS;
+		cond_resched();
 		if (wait_event_interruptible(*kbr_open_wait_queue(open), kbr_reader_ready(open)))
 			return -ERESTARTSYS;
 	}

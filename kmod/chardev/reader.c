@@ -260,6 +260,8 @@ static int kbr_reader_load_from(struct kbr_open *open, unsigned int index)
 		}
 		break;
 	}
+	if (!ret && pos->offset < kbr_reader_position(open, index))
+		kbr_reader_seek(open, index, pos->offset);	/* the log was cut */
 	if (ret <= 0)
 		return ret;
 	reader->len = ret;
