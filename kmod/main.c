@@ -5,6 +5,7 @@
  * until somebody starts a broker over netlink.
  */
 #include <linux/init.h>
+#include <linux/kbroker_netlink.h>
 #include <linux/module.h>
 #include <net/genetlink.h>
 
