@@ -31,12 +31,14 @@ static void vector_name(const struct kbr_vector *v, char *name)
 {
 	strscpy(name, v->name, KUNIT_PARAM_DESC_SIZE);
 }
+
 KUNIT_ARRAY_PARAM(vector, kbr_vectors, vector_name);
 
 static void packed_name(const struct kbr_packed *packed, char *name)
 {
 	strscpy(name, packed->name, KUNIT_PARAM_DESC_SIZE);
 }
+
 KUNIT_ARRAY_PARAM(packed, kbr_packed, packed_name);
 
 /* An allocation of exactly that size, so that KASAN sees each byte read beyond it */
@@ -332,4 +334,5 @@ static struct kunit_suite codec_suite = {
 	.name = "kbroker_codec",
 	.test_cases = codec_cases,
 };
+
 kunit_test_suite(codec_suite);

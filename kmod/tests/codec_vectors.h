@@ -4,7 +4,7 @@
  * and Java producers (the commit marker alone is made by rule).
  *
  * Shared by the KUnit suite, the user-space tests and the fuzzers' corpus.
- * Bytes are written in hexadecimal, spaces are ignored.
+ * Bytes are written in hexadecimal, spaces and semicolons are ignored.
  */
 #ifndef _KBR_TESTS_CODEC_VECTORS_H
 #define _KBR_TESTS_CODEC_VECTORS_H
@@ -56,111 +56,111 @@ struct kbr_vector {
 static const struct kbr_vector kbr_vectors[] = {
 	{
 		.name = "kafkajs, headers",
-		.batch = "0000000000000000 0000005c 00000000 02 4940e789 0000 00000001"
-			 "0000018bcfe56800 0000018bcfe5692c ffffffffffffffff 0000 00000000 00000002"
-			 "34 00 00 00 08 6b657931 0c 76616c756531 04 04 6831 04 7631 04 6832 00"
+		.batch = "0000000000000000 0000005c 00000000 02 4940e789 0000 00000001;"
+			 "0000018bcfe56800 0000018bcfe5692c ffffffffffffffff 0000 00000000 00000002;"
+			 "34 00 00 00 08 6b657931 0c 76616c756531 04 04 6831 04 7631 04 6832 00;"
 			 "1e 00 d804 02 04 6b32 0c 7365636f6e64 00",
 		.crc = 0x4940e789, .size = 104, .producer_id = -1, .base_sequence = 0, .count = 2,
 		.records = { { "key1", "value1", 0, 2 }, { "k2", "second", 300, 0 } },
 	}, {
 		.name = "kafkajs, null key and tombstone",
-		.batch = "0000000000000000 00000049 00000000 02 21de47f3 0000 00000001"
-			 "0000018bcfe56800 0000018bcfe56801 ffffffffffffffff 0000 00000000 00000002"
-			 "18 00 00 00 01 0c 6e6f2d6b6579 00"
+		.batch = "0000000000000000 00000049 00000000 02 21de47f3 0000 00000001;"
+			 "0000018bcfe56800 0000018bcfe56801 ffffffffffffffff 0000 00000000 00000002;"
+			 "18 00 00 00 01 0c 6e6f2d6b6579 00;"
 			 "14 00 02 02 08 64656164 01 00",
 		.crc = 0x21de47f3, .size = 85, .producer_id = -1, .base_sequence = 0, .count = 2,
 		.records = { { NULL, "no-key", 0, 0 }, { "dead", NULL, 1, 0 } },
 	}, {
 		.name = "librdkafka, plain",
-		.batch = "0000000000000000 00000045 00000000 02 872c7ddf 0000 00000000"
-			 "000001a2039f0487 000001a2039f0487 ffffffffffffffff ffff ffffffff 00000001"
+		.batch = "0000000000000000 00000045 00000000 02 872c7ddf 0000 00000000;"
+			 "000001a2039f0487 000001a2039f0487 ffffffffffffffff ffff ffffffff 00000001;"
 			 "26 00 00 00 01 1a 706c61696e2d72646b61666b61 00",
 		.crc = 0x872c7ddf, .size = 81, .producer_id = -1, .base_sequence = -1, .count = 1,
 		.records = { { NULL, "plain-rdkafka", 0, 0 } },
 	}, {
 		.name = "librdkafka, null header",
-		.batch = "0000000000000000 00000068 00000000 02 3fa42b32 0000 00000001"
-			 "000001a2039f04d9 000001a2039f04d9 ffffffffffffffff ffff ffffffff 00000002"
-			 "32 00 00 00 02 61 02 31 04 0a 7472616365 06 616263 0a 656d707479 01"
+		.batch = "0000000000000000 00000068 00000000 02 3fa42b32 0000 00000001;"
+			 "000001a2039f04d9 000001a2039f04d9 ffffffffffffffff ffff ffffffff 00000002;"
+			 "32 00 00 00 02 61 02 31 04 0a 7472616365 06 616263 0a 656d707479 01;"
 			 "38 00 00 02 02 62 08 4e554c4c 04 0a 7472616365 06 616263 0a 656d707479 01",
 		.crc = 0x3fa42b32, .size = 116, .producer_id = -1, .base_sequence = -1, .count = 2,
 		.records = { { "a", "1", 0, 2 }, { "b", "NULL", 0, 2 } },
 	}, {
 		.name = "kafkajs, gzip",
-		.batch = "0000000000000000 00000053 00000000 02 ed5f9012 0001 00000000"
-			 "0000018bcfe56800 0000018bcfe56800 ffffffffffffffff 0000 00000000 00000001"
+		.batch = "0000000000000000 00000053 00000000 02 ed5f9012 0001 00000000;"
+			 "0000018bcfe56800 0000018bcfe56800 ffffffffffffffff 0000 00000000 00000001;"
 			 "1f8b080000000000000333616060604a574bafca2c50402518004496bd6a1b000000",
 		.plain = "34 00 00 00 02 67 26 677a697020677a697020677a697020677a6970 00",
 		.crc = 0xed5f9012, .size = 95, .attributes = 1, .producer_id = -1, .base_sequence = 0,
 		.count = 1, .records = { { "g", "gzip gzip gzip gzip", 0, 0 } },
 	}, {
 		.name = "librdkafka, lz4",
-		.batch = "0000000000000000 00000057 00000000 02 07e57370 0003 00000000"
-			 "000001a2039f0496 000001a2039f0496 ffffffffffffffff ffff ffffffff 00000001"
-			 "04224d18 60 40 82 17000000 df66000000015a7265706561742007000f50206c7a3400"
+		.batch = "0000000000000000 00000057 00000000 02 07e57370 0003 00000000;"
+			 "000001a2039f0496 000001a2039f0496 ffffffffffffffff ffff ffffffff 00000001;"
+			 "04224d18 60 40 82 17000000 df66000000015a7265706561742007000f50206c7a3400;"
 			 "00000000",
-		.plain = "66 00 00 00 01 5a 726570656174 20726570656174 20726570656174"
+		.plain = "66 00 00 00 01 5a 726570656174 20726570656174 20726570656174;"
 			 "20726570656174 20726570656174 20726570656174 206c7a34 00",
 		.crc = 0x07e57370, .size = 99, .attributes = 3, .producer_id = -1,
 		.base_sequence = -1, .count = 1,
 		.records = { { NULL, "repeat repeat repeat repeat repeat repeat lz4", 0, 0 } },
 	}, {
 		.name = "librdkafka, snappy, bare",
-		.batch = "0000000000000000 0000004b 00000000 02 d89eaf4b 0002 00000000"
-			 "000001a2039f04a7 000001a2039f04a7 ffffffffffffffff ffff ffffffff 00000001"
+		.batch = "0000000000000000 0000004b 00000000 02 d89eaf4b 0002 00000000;"
+			 "000001a2039f04a7 000001a2039f04a7 ffffffffffffffff ffff ffffffff 00000001;"
 			 "37306c0000000160726570656174208a070018736e6170707900",
-		.plain = "6c 00 00 00 01 60 726570656174 20726570656174 20726570656174"
+		.plain = "6c 00 00 00 01 60 726570656174 20726570656174 20726570656174;"
 			 "20726570656174 20726570656174 20726570656174 20736e61707079 00",
 		.crc = 0xd89eaf4b, .size = 87, .attributes = 2, .producer_id = -1,
 		.base_sequence = -1, .count = 1,
 		.records = { { NULL, "repeat repeat repeat repeat repeat repeat snappy", 0, 0 } },
 	}, {
 		.name = "Java, snappy, xerial stream",
-		.batch = "0000000000000000 0000005b ffffffff 02 068a588f 0002 00000000"
-			 "0000018bcfe56800 0000018bcfe56800 00000000000003ea 0000 00000000 00000001"
-			 "82534e4150505900 00000001 00000001 00000016"
+		.batch = "0000000000000000 0000005b ffffffff 02 068a588f 0002 00000000;"
+			 "0000018bcfe56800 0000018bcfe56800 00000000000003ea 0000 00000000 00000001;"
+			 "82534e4150505900 00000001 00000001 00000016;"
 			 "233844000000086b657931306a617661204a05000000",
-		.plain = "44 00 00 00 08 6b657931 30 6a617661206a617661206a617661206a617661206a617661"
+		.plain = "44 00 00 00 08 6b657931 30 6a617661206a617661206a617661206a617661206a617661;"
 			 "00",
 		.crc = 0x068a588f, .size = 103, .attributes = 2, .producer_id = 1002,
 		.base_sequence = 0, .count = 1,
 		.records = { { "key1", "java java java java java", 0, 0 } },
 	}, {
 		.name = "librdkafka, zstd",
-		.batch = "0000000000000000 00000052 00000000 02 d92fe5b9 0004 00000000"
-			 "000001a2039f04b6 000001a2039f04b6 ffffffffffffffff ffff ffffffff 00000001"
+		.batch = "0000000000000000 00000052 00000000 02 d92fe5b9 0004 00000000;"
+			 "000001a2039f04b6 000001a2039f04b6 ffffffffffffffff ffff ffffffff 00000001;"
 			 "28b52ffd0058c500009068000000015c726570656174207a73746400010044962f",
-		.plain = "68 00 00 00 01 5c 726570656174 20726570656174 20726570656174"
+		.plain = "68 00 00 00 01 5c 726570656174 20726570656174 20726570656174;"
 			 "20726570656174 20726570656174 20726570656174 207a737464 00",
 		.crc = 0xd92fe5b9, .size = 94, .attributes = 4, .producer_id = -1,
 		.base_sequence = -1, .count = 1,
 		.records = { { NULL, "repeat repeat repeat repeat repeat repeat zstd", 0, 0 } },
 	}, {
 		.name = "kafkajs, idempotent, first",
-		.batch = "0000000000000000 0000003f 00000000 02 ff3d3d72 0000 00000000"
-			 "0000018bcfe56800 0000018bcfe56800 00000000000003e9 0000 00000000 00000001"
+		.batch = "0000000000000000 0000003f 00000000 02 ff3d3d72 0000 00000000;"
+			 "0000018bcfe56800 0000018bcfe56800 00000000000003e9 0000 00000000 00000001;"
 			 "1a 00 00 00 02 69 0c 6964656d2d30 00",
 		.crc = 0xff3d3d72, .size = 75, .producer_id = 1001, .base_sequence = 0, .count = 1,
 		.records = { { "i", "idem-0", 0, 0 } },
 	}, {
 		.name = "kafkajs, idempotent, second",
-		.batch = "0000000000000000 0000003f 00000000 02 55a4e9e2 0000 00000000"
-			 "0000018bcfe56800 0000018bcfe56800 00000000000003e9 0000 00000001 00000001"
+		.batch = "0000000000000000 0000003f 00000000 02 55a4e9e2 0000 00000000;"
+			 "0000018bcfe56800 0000018bcfe56800 00000000000003e9 0000 00000001 00000001;"
 			 "1a 00 00 00 02 69 0c 6964656d2d31 00",
 		.crc = 0x55a4e9e2, .size = 75, .producer_id = 1001, .base_sequence = 1, .count = 1,
 		.records = { { "i", "idem-1", 0, 0 } },
 	}, {
 		.name = "kafkajs, transactional",
-		.batch = "0000000000000000 00000039 00000000 02 8d4b3133 0010 00000000"
-			 "0000018bcfe56800 0000018bcfe56800 00000000000003eb 0000 00000000 00000001"
+		.batch = "0000000000000000 00000039 00000000 02 8d4b3133 0010 00000000;"
+			 "0000018bcfe56800 0000018bcfe56800 00000000000003eb 0000 00000000 00000001;"
 			 "0e 00 00 00 01 02 74 00",
 		.crc = 0x8d4b3133, .size = 69, .attributes = 0x10, .producer_id = 1003,
 		.base_sequence = 0, .count = 1,
 		.records = { { NULL, "t", 0, 0 } },
 	}, {
 		.name = "commit marker",
-		.batch = "0000000000000001 00000042 00000000 02 13428a1e 0030 00000000"
-			 "0000018bcfe569f4 0000018bcfe569f4 00000000000003eb 0000 ffffffff 00000001"
+		.batch = "0000000000000001 00000042 00000000 02 13428a1e 0030 00000000;"
+			 "0000018bcfe569f4 0000018bcfe569f4 00000000000003eb 0000 ffffffff 00000001;"
 			 "20 00 00 00 08 00000001 0c 000000000000 00",
 		.crc = 0x13428a1e, .size = 78, .attributes = 0x30, .producer_id = 1003,
 		.base_sequence = -1, .control = true, .count = 1,
@@ -217,7 +217,7 @@ static inline size_t kbr_vector_bytes(const char *text, u8 *buf, size_t size)
 	size_t len = 0;
 
 	for (; *text; text++) {
-		if (*text == ' ')
+		if (*text == ' ' || *text == ';')
 			continue;
 		if (len < size && kbr_vector_nibble(text[0]) >= 0 && kbr_vector_nibble(text[1]) >= 0)
 			buf[len] = kbr_vector_nibble(text[0]) << 4 | kbr_vector_nibble(text[1]);

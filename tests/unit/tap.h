@@ -39,10 +39,10 @@ void tap_context(const char *fmt, ...);
 
 #define expect(cond) ((cond) ? true : (tap_fail(__FILE__, __LINE__, "%s", #cond), false))
 
-#define expect_eq(got, want) __extension__ ({					\
+#define expect_eq(got, want) (__extension__ ({					\
 	long long _got = (long long)(got), _want = (long long)(want);		\
 	_got == _want ? true : (tap_fail(__FILE__, __LINE__, "%s is %lld, not %lld", \
-					 #got, _got, _want), false); })
+					 #got, _got, _want), false); }))
 
 /* Bytes @got are @want; says where they differ first */
 #define expect_bytes(got, got_len, want, want_len) \

@@ -161,7 +161,7 @@ static void test_cut(void)
 				kbr_unpacked_release(&u);
 			} else {
 				expect(ret == -EBADMSG || (ret == -EFBIG &&
-				       unit_form_codec(form) == KBR_CODEC_GZIP));
+							   unit_form_codec(form) == KBR_CODEC_GZIP));
 			}
 		}
 		free(packed);
@@ -218,7 +218,7 @@ static const struct bad_form bad_forms[] = {
 	{ "gzip: name without end", KBR_CODEC_GZIP,
 	  "1f8b08080000000000033361606060 4a574bafca2c50402518 4496bd6a1b000000", -EBADMSG },
 	{ "gzip: two members", KBR_CODEC_GZIP,
-	  "1f8b080000000000000333616060604a574bafca2c50402518004496bd6a1b000000"
+	  "1f8b080000000000000333616060604a574bafca2c50402518004496bd6a1b000000;"
 	  "1f8b080000000000000333616060604a574bafca2c50402518004496bd6a1b000000", -EBADMSG },
 	{ "snappy: nothing", KBR_CODEC_SNAPPY, "", -EBADMSG },
 	{ "snappy: length too small", KBR_CODEC_SNAPPY,

@@ -137,7 +137,7 @@ static const struct fault_case fault_cases[] = {
 	{ "not lz4", two_records, 2, 3, NULL, false, NULL, KBR_FAULT_UNPACK, -EBADMSG, -1 },
 	{ "not zstd", two_records, 2, 4, NULL, false, NULL, KBR_FAULT_UNPACK, -EBADMSG, -1 },
 	/* 32 MiB + 1 of zeros: three bytes of preamble are enough to be refused */
-	{ "a bomb", "28b52ffd a0 01000002"
+	{ "a bomb", "28b52ffd a0 01000002;"
 	  "020010 00 020010 00 020010 00 020010 00", 1, 4, NULL, false, NULL, KBR_FAULT_UNPACK,
 	  -EBADMSG, -1 },
 	{ "base offset 1", two_records, 2, 0, change_base_offset, false, NULL, KBR_FAULT_BASE_OFFSET,
@@ -159,7 +159,7 @@ static const struct fault_case fault_cases[] = {
 	BAD_RECORD("record length 0", "00" SECOND, 0),
 	BAD_RECORD("record length -1", "01" SECOND, 0),
 	BAD_RECORD("record length overflows", "ffffffff1f" SECOND, 0),
-	BAD_RECORD("record longer than the batch", "1c 00 00 00 02 6b 04 7631 02 02 68 04 6162"
+	BAD_RECORD("record longer than the batch", "1c 00 00 00 02 6b 04 7631 02 02 68 04 6162;"
 		   "3c 00 0a 02 02 6c 04 7632 02 02 68 04 6162", 1),
 	BAD_RECORD("record longer than its fields", "1e 00 00 00 02 6b 04 7631 02 02 68 04 6162 00"
 		   SECOND, 0),
@@ -178,7 +178,7 @@ static const struct fault_case fault_cases[] = {
 	BAD_RECORD("header value -2", "1c 00 00 00 02 6b 04 7631 02 02 68 03 6162" SECOND, 0),
 	{ "first offset delta 1", "1c 00 00 02 02 6b 04 7631 02 02 68 04 6162" SECOND, 2, 0, NULL, false,
 	  NULL, KBR_FAULT_OFFSET_DELTA, -EINVAL, 0 },
-	{ "second offset delta 0", "1c 00 00 00 02 6b 04 7631 02 02 68 04 6162"
+	{ "second offset delta 0", "1c 00 00 00 02 6b 04 7631 02 02 68 04 6162;"
 	  "1c 00 0a 00 02 6c 04 7632 02 02 68 04 6162", 2, 0, NULL, false, NULL,
 	  KBR_FAULT_OFFSET_DELTA, -EINVAL, 1 },
 	{ "null key where it is allowed", "0e 00 00 00 01 02 74 00", 1, 0, NULL, false, NULL,

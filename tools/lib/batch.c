@@ -158,7 +158,7 @@ static ssize_t kbl_batch_pack(struct kbroker_batch *batch)
 			return -ENOMEM;
 	}
 	packed = kbl_pack(batch->packer, batch->buf + KBR_BATCH_HEADER_LEN, len,
-			 batch->packed + KBR_BATCH_HEADER_LEN);
+			  batch->packed + KBR_BATCH_HEADER_LEN);
 	if (packed < 0)
 		return packed;
 	if ((size_t)packed >= len)

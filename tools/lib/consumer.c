@@ -84,7 +84,7 @@ static void kbl_consumer_free(struct kbroker_consumer *c)
 }
 
 static int kbl_consumer_init(struct kbroker_consumer *c, const char *topic,
-			    const struct kbroker_consumer_config *config)
+			     const struct kbroker_consumer_config *config)
 {
 	struct kbroker_info info;
 	int fd, err;
@@ -350,7 +350,7 @@ static int kbl_consumer_read(struct kbroker_consumer *c, struct kbl_cpartition *
 
 /* An error of one partition: says where, and reads it no further unless it can go on */
 static int kbl_consumer_error(struct kbroker_consumer *c, struct kbl_cpartition *part,
-			     struct kbroker_message *message, int err)
+			      struct kbroker_message *message, int err)
 {
 	struct kbroker_position position;
 

@@ -66,7 +66,7 @@ static int kbl_packer_init(struct kbl_packer *packer, int level)
 		return err;
 	case KBROKER_CODEC_ZSTD:
 		packer->level = kbl_level(level, ZSTD_minCLevel(), ZSTD_maxCLevel(),
-					 ZSTD_CLEVEL_DEFAULT, &err);
+					  ZSTD_CLEVEL_DEFAULT, &err);
 		if (err)
 			return err;
 		packer->zstd = ZSTD_createCCtx();

@@ -100,7 +100,7 @@ void kbl_producer_seal(struct kbroker_producer *p, struct kbl_pbatch *b)
 }
 
 static struct kbl_pbatch *kbl_producer_open_batch(struct kbroker_producer *p, u32 partition,
-						size_t size, int *err)
+						  size_t size, int *err)
 {
 	struct kbl_pbatch *b = kbl_producer_get_batch(p, size, err);
 
@@ -128,7 +128,7 @@ static struct kbl_pbatch *kbl_producer_open_batch(struct kbroker_producer *p, u3
 }
 
 static bool kbl_producer_sticks(const struct kbroker_producer *p,
-			       const struct kbroker_message *message)
+				const struct kbroker_message *message)
 {
 	return message->partition == KBROKER_PARTITION_ANY &&
 	       (p->config.partitioner == KBROKER_PARTITIONER_STICKY ||
@@ -136,7 +136,7 @@ static bool kbl_producer_sticks(const struct kbroker_producer *p,
 }
 
 static int kbl_producer_choose(struct kbroker_producer *p, const struct kbroker_message *message,
-			      u32 *partition)
+			       u32 *partition)
 {
 	if (kbl_producer_sticks(p, message)) {
 		*partition = p->sticky;
@@ -172,7 +172,7 @@ static int kbl_pbatch_remember(struct kbl_pbatch *b, void *opaque)
 }
 
 static int kbl_pbatch_add(struct kbroker_producer *p, struct kbl_pbatch *b,
-			 const struct kbr_record *rec, void *opaque)
+			  const struct kbr_record *rec, void *opaque)
 {
 	size_t before = kbroker_batch_length(b->batch), added;
 	int err;
@@ -194,7 +194,7 @@ static int kbl_pbatch_add(struct kbroker_producer *p, struct kbl_pbatch *b,
 
 /* The batch that was open is full, or there was none: begin another one */
 static int kbl_producer_add_new(struct kbroker_producer *p, u32 partition,
-			       const struct kbr_record *rec, void *opaque)
+				const struct kbr_record *rec, void *opaque)
 {
 	size_t need = KBR_BATCH_HEADER_LEN + kbr_record_size(rec, 0, 0);
 	struct kbl_pbatch *b;

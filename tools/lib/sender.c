@@ -61,7 +61,7 @@ static int kbl_sender_write(int fd, const void *data, size_t len)
 }
 
 static void kbl_sender_send(struct kbroker_producer *p, struct kbl_pbatch *b,
-			   struct kbl_ppartition **touched)
+			    struct kbl_ppartition **touched)
 {
 	struct kbl_ppartition *part = &p->partitions[b->partition];
 	struct kbroker_result result;
@@ -107,7 +107,7 @@ static int kbl_sender_confirm(struct kbl_ppartition *part)
 
 /* The batches of @part in this round are not known to be committed */
 static void kbl_sender_fail(struct kbroker_producer *p, struct kbl_pbatch *round,
-			   const struct kbl_ppartition *part, int err)
+			    const struct kbl_ppartition *part, int err)
 {
 	for (; round; round = round->next)
 		if (&p->partitions[round->partition] == part && !round->error && round->sent)

@@ -12,8 +12,5 @@
 #ifndef __packed
 #define __packed	__attribute__((packed))
 #endif
-#ifndef __always_inline
-#define __always_inline	inline __attribute__((always_inline))
-#endif
 
 #endif /* _KBR_COMPAT_COMPILER_H */

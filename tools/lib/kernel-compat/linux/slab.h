@@ -7,7 +7,15 @@
 
 #define GFP_KERNEL_ACCOUNT	0
 
-#define kvmalloc(size, flags)	malloc(size)
-#define kvfree(ptr)		free(ptr)
+static inline void *kvmalloc(size_t size, unsigned int flags)
+{
+	(void)flags;
+	return malloc(size);
+}
+
+static inline void kvfree(void *ptr)
+{
+	free(ptr);
+}
 
 #endif /* _KBR_COMPAT_SLAB_H */
