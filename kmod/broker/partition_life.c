@@ -90,7 +90,7 @@ int kbr_partition_create(struct kbr_partition *part)
 	int err;
 
 	kbr_partition_name(part, name);
-	err = kbr_log_create(&part->log, &topic->broker->env, name, topic->id, &topic->config.log, 0);
+	err = kbr_log_make(&part->log, &topic->broker->env, name, topic->id, &topic->config.log, 0);
 	if (err)
 		return err;
 	if (part->log.epoch < 0) {

@@ -201,7 +201,7 @@ static int kbr_log_metadata_text(const u8 topic_id[16], char text[64])
 	return scnprintf(text, 64, "version: 0\ntopic_id: %s\n", id);
 }
 
-int kbr_log_write_metadata(struct kbr_log *log, const u8 topic_id[16])
+static int kbr_log_put_metadata(struct kbr_log *log, const u8 topic_id[16], bool sync)
 {
 	struct kbr_file *file;
 	char text[64], *path;
@@ -216,10 +216,15 @@ int kbr_log_write_metadata(struct kbr_log *log, const u8 topic_id[16])
 	if (err)
 		return err;
 	err = kbr_file_write(file, text, len, 0);
-	if (!err)
+	if (!err && sync)
 		err = kbr_file_sync(file);
 	kbr_file_close(file);
 	return err;
+}
+
+int kbr_log_write_metadata(struct kbr_log *log, const u8 topic_id[16])
+{
+	return kbr_log_put_metadata(log, topic_id, true);
 }
 
 int kbr_log_check_metadata(struct kbr_log *log, const u8 topic_id[16])
@@ -235,8 +240,8 @@ int kbr_log_check_metadata(struct kbr_log *log, const u8 topic_id[16])
 	kfree(path);
 	if (!err) {
 		kbr_log_metadata_text(topic_id, text);
-		/* an unfinished file is what a crash during the creation leaves */
-		if (len)
+		/* an unfinished file, or zeroes, is what a crash after the creation leaves */
+		if (len && *buf)
 			err = strcmp(buf, text) ? -EBADMSG : 0;
 		else
 			err = -ENOENT;
@@ -245,8 +250,8 @@ int kbr_log_check_metadata(struct kbr_log *log, const u8 topic_id[16])
 	return err == -ENOENT ? kbr_log_write_metadata(log, topic_id) : err;
 }
 
-int kbr_log_create(struct kbr_log *log, struct kbr_log_env *env, const char *name,
-		   const u8 topic_id[16], const struct kbr_log_config *config, s64 start)
+int kbr_log_make(struct kbr_log *log, struct kbr_log_env *env, const char *name,
+		 const u8 topic_id[16], const struct kbr_log_config *config, s64 start)
 {
 	int err;
 
@@ -264,17 +269,32 @@ int kbr_log_create(struct kbr_log *log, struct kbr_log_env *env, const char *nam
 	err = kbr_log_roll_locked(log);
 	mutex_unlock(&log->lock);
 	if (!err)
-		err = kbr_log_write_metadata(log, topic_id);
-	if (!err)
-		err = kbr_dir_sync(env->dir, name);
-	if (!err)
-		err = kbr_dir_sync(env->dir, "");
+		err = kbr_log_put_metadata(log, topic_id, false);
 	if (!err)
 		return 0;
 	kbr_log_delete(log);
 	return err;
 free:
 	kbr_log_free(log);
+	return err;
+}
+KBR_EXPORT_IF_KUNIT(kbr_log_make);
+
+int kbr_log_create(struct kbr_log *log, struct kbr_log_env *env, const char *name,
+		   const u8 topic_id[16], const struct kbr_log_config *config, s64 start)
+{
+	int err;
+
+	err = kbr_log_make(log, env, name, topic_id, config, start);
+	if (err)
+		return err;
+	err = kbr_log_write_metadata(log, topic_id);
+	if (!err)
+		err = kbr_dir_sync(env->dir, name);
+	if (!err)
+		err = kbr_dir_sync(env->dir, "");
+	if (err)
+		kbr_log_delete(log);
 	return err;
 }
 KBR_EXPORT_IF_KUNIT(kbr_log_create);

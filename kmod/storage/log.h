@@ -224,6 +224,17 @@ int kbr_log_create(struct kbr_log *log, struct kbr_log_env *env, const char *nam
 		   const u8 topic_id[16], const struct kbr_log_config *config, s64 start);
 
 /**
+ * kbr_log_make() - kbr_log_create() for many: nothing is synced
+ *
+ * The caller syncs the broker directory once for all of them, before it lets
+ * anybody append. After a crash a directory without segments may be left, or
+ * none; kbr_log_open() makes an empty log of the one and gives -ENOENT for the
+ * other. What is appended and synced makes the log's own files durable.
+ */
+int kbr_log_make(struct kbr_log *log, struct kbr_log_env *env, const char *name,
+		 const u8 topic_id[16], const struct kbr_log_config *config, s64 start);
+
+/**
  * kbr_log_open() - open an existing log, recovering it
  * @clean: the broker's clean-shutdown marker was there
  * @recovery_point: everything below was synced, as checkpointed (0: unknown)
