@@ -80,6 +80,7 @@ void kbr_files_put(struct kbr_files *files)
 	if (refcount_dec_and_test(&files->ref))
 		kbr_files_free(files);
 }
+KBR_EXPORT_IF_KUNIT(kbr_files_put);
 
 /* Take @files out if nobody uses it; the caller frees it after unlocking. */
 static bool kbr_file_cache_take_locked(struct kbr_file_cache *cache, struct kbr_files *files,
@@ -241,6 +242,7 @@ struct kbr_files *kbr_files_get(struct kbr_log *log, struct kbr_segment *seg)
 		return files;
 	return kbr_files_insert(log->env->files, seg, files);
 }
+KBR_EXPORT_IF_KUNIT(kbr_files_get);
 
 int kbr_files_create(struct kbr_log *log, struct kbr_segment *seg)
 {
@@ -293,12 +295,14 @@ struct kbr_file *kbr_files_index(struct kbr_log *log, struct kbr_segment *seg,
 {
 	return kbr_files_more(log, seg, &files->index, KBR_SUFFIX_INDEX);
 }
+KBR_EXPORT_IF_KUNIT(kbr_files_index);
 
 struct kbr_file *kbr_files_time(struct kbr_log *log, struct kbr_segment *seg,
 				struct kbr_files *files)
 {
 	return kbr_files_more(log, seg, &files->time, KBR_SUFFIX_TIME);
 }
+KBR_EXPORT_IF_KUNIT(kbr_files_time);
 
 void kbr_files_detach(struct kbr_log *log, struct kbr_segment *seg)
 {

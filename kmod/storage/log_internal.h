@@ -88,8 +88,16 @@ int kbr_log_drop_locked(struct kbr_log *log, unsigned int from, unsigned int to,
 int kbr_log_unlink_segment(struct kbr_log *log, s64 base, const char *suffix);
 /** kbr_log_unlink_doomed() - unlink the files of all removed segments now */
 int kbr_log_unlink_doomed(struct kbr_log *log);
-/** kbr_log_truncate_locked() - see kbr_log_truncate(); later segments' files are gone when it returns */
-int kbr_log_truncate_locked(struct kbr_log *log, s64 offset);
+/**
+ * kbr_log_cut_locked() - cut the log's tail off
+ * @keep: segments that stay, 0: all go and the log is empty
+ * @offset: its end afterwards
+ * @pos: where in the last of the segments that stay
+ *
+ * The files of later segments are gone when it returns. After an error the
+ * log is stopped if the disk may hold more than the log.
+ */
+int kbr_log_cut_locked(struct kbr_log *log, unsigned int keep, s64 offset, u32 pos);
 
 /** kbr_log_restart_locked() - everything goes: the log is empty and begins at @offset */
 int kbr_log_restart_locked(struct kbr_log *log, s64 offset);

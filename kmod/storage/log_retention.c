@@ -111,8 +111,14 @@ static struct kbr_segment *kbr_log_next_doomed(struct kbr_log *log, s64 now_ms)
 static int kbr_log_reap(struct kbr_log *log, s64 now_ms)
 {
 	struct kbr_segment *seg;
-	int err = 0;
+	s64 first;
+	int err;
 
+	/* what the removed batches tell of producers must be in a snapshot that stays */
+	mutex_lock(&log->lock);
+	first = kbr_log_list_locked(log)->seg[0]->base;
+	mutex_unlock(&log->lock);
+	err = kbr_log_sync_snapshot(log, first);
 	/* only we take segments off this list, so that @seg stays */
 	while (!err && (seg = kbr_log_next_doomed(log, now_ms))) {
 		if (!seg->renamed) {
@@ -317,6 +323,10 @@ int kbr_log_restart_locked(struct kbr_log *log, s64 offset)
 		goto free;
 	}
 	list->seg[0] = seg;
+	if (log->index_tail) {
+		log->index_tail->offsets = 0;
+		log->index_tail->times = 0;
+	}
 	/* its files are made below, since an old segment may have had the same name */
 	err = kbr_log_remove_tail_locked(log, 0);
 	if (!err)
@@ -363,20 +373,13 @@ static int kbr_log_find_cut_locked(struct kbr_log *log, unsigned int *keep, s64 
 	return min(err, 0);
 }
 
-int kbr_log_truncate_locked(struct kbr_log *log, s64 offset)
+int kbr_log_cut_locked(struct kbr_log *log, unsigned int keep, s64 offset, u32 pos)
 {
 	struct kbr_epoch_cache *epochs;
 	struct kbr_segment *seg;
-	unsigned int keep;
-	u32 pos;
 	int err;
 
 	lockdep_assert_held(&log->lock);
-	if (offset >= log->end)
-		return 0;
-	err = kbr_log_find_cut_locked(log, &keep, &offset, &pos);
-	if (err)
-		return err;
 	WRITE_ONCE(log->generation, log->generation + 1);
 	if (!keep) {
 		err = kbr_log_restart_locked(log, offset);
@@ -405,12 +408,17 @@ int kbr_log_truncate_locked(struct kbr_log *log, s64 offset)
 
 int kbr_log_truncate(struct kbr_log *log, s64 offset)
 {
+	unsigned int keep;
+	u32 pos;
 	int err;
 
 	mutex_lock(&log->lock);
 	err = log->stopped;
-	if (!err)
-		err = kbr_log_truncate_locked(log, offset);
+	if (!err && offset < log->end) {
+		err = kbr_log_find_cut_locked(log, &keep, &offset, &pos);
+		if (!err)
+			err = kbr_log_cut_locked(log, keep, offset, pos);
+	}
 	mutex_unlock(&log->lock);
 	return err;
 }

@@ -462,7 +462,7 @@ static int kbr_log_repair_locked(struct kbr_log *log, s64 *lost)
 	}
 	if (offset < end) {
 		*lost = offset;
-		err = kbr_log_truncate_locked(log, offset);
+		err = kbr_log_cut_locked(log, i + 1, offset, pos);
 		if (err)
 			return err;
 	}

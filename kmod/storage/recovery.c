@@ -858,7 +858,8 @@ static int kbr_recovery_read_snapshot(struct kbr_log *log, const struct kbr_foun
 int kbr_log_load_producers_locked(struct kbr_log *log)
 {
 	struct kbr_found_all all = { .file = NULL };
-	s64 from = log->start;
+	/* below the log's start, too: who wrote there last may still repeat it */
+	s64 from = kbr_log_list_locked(log)->seg[0]->base;
 	size_t i;
 	int err;
 

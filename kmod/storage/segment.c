@@ -189,6 +189,7 @@ u32 kbr_segment_index_count(struct kbr_segment *seg, struct kbr_file *index)
 	}
 	return count;
 }
+KBR_EXPORT_IF_KUNIT(kbr_segment_index_count);
 
 u32 kbr_segment_time_count(struct kbr_segment *seg, struct kbr_file *time)
 {
@@ -202,6 +203,7 @@ u32 kbr_segment_time_count(struct kbr_segment *seg, struct kbr_file *time)
 	}
 	return count;
 }
+KBR_EXPORT_IF_KUNIT(kbr_segment_time_count);
 
 int kbr_segment_load_times(struct kbr_log *log, struct kbr_segment *seg)
 {
@@ -245,6 +247,7 @@ int kbr_segment_header(struct kbr_file *file, u32 pos, u32 end, struct kbr_batch
 		return -EBADMSG;
 	return 0;
 }
+KBR_EXPORT_IF_KUNIT(kbr_segment_header);
 
 /* where the index says to begin the walk to @offset; 0 if it is not to be believed */
 static int kbr_segment_floor(struct kbr_log *log, struct kbr_segment *seg, struct kbr_files *files,
