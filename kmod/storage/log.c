@@ -592,15 +592,24 @@ static void kbr_append_note(struct kbr_log *log, struct kbr_segment *seg,
 	}
 }
 
-/*
- * Readers and the syncer see it from here on. The caller's reference to
- * @files becomes the segment's while it has unsynced bytes.
- */
+/* @seg needs a sync: keep its files open until then. True: the reference to @files was taken over. */
+static bool kbr_log_pin(struct kbr_log *log, struct kbr_segment *seg, struct kbr_files *files)
+{
+	lockdep_assert_held(&log->tail.lock);
+	if (seg->pin)
+		return false;
+	kref_get(&seg->ref);
+	seg->pin = files;
+	list_add_tail(&seg->dirty, &log->dirty);
+	return true;
+}
+
+/* Readers and the syncer see it from here on. Consumes the reference to @files. */
 static void kbr_log_publish_end(struct kbr_log *log, struct kbr_segment *seg,
 				struct kbr_files *files, s64 end, u32 len)
 {
 	struct kbr_log_border *border;
-	bool pinned = false;
+	bool pinned;
 
 	lockdep_assert_held(&log->lock);
 	WRITE_ONCE(log->size, log->size + len);
@@ -612,12 +621,28 @@ static void kbr_log_publish_end(struct kbr_log *log, struct kbr_segment *seg,
 	border->pos = seg->size;
 	smp_store_release(&log->end, end);		/* (B) */
 	log->unsynced_bytes += len;
-	if (!seg->pin) {
-		kref_get(&seg->ref);
-		seg->pin = files;
-		list_add_tail(&seg->dirty, &log->dirty);
-		pinned = true;
-	}
+	pinned = kbr_log_pin(log, seg, files);
+	write_sequnlock(&log->tail);
+	if (!pinned)
+		kbr_files_put(files);
+}
+
+/*
+ * A write failed: no part of it may stay, or the next open would find it. Nor
+ * may a crash bring it back once the segment is believed to end here: nothing
+ * after it counts as synced before the cut does. Consumes the reference to
+ * @files.
+ */
+static void kbr_append_cut_back(struct kbr_log *log, struct kbr_segment *seg,
+				struct kbr_files *files)
+{
+	bool pinned;
+
+	if (kbr_file_truncate(files->log, seg->size))
+		WRITE_ONCE(log->stopped, -EIO);
+	write_seqlock(&log->tail);
+	seg->cut_back = true;
+	pinned = kbr_log_pin(log, seg, files);
 	write_sequnlock(&log->tail);
 	if (!pinned)
 		kbr_files_put(files);
@@ -634,10 +659,7 @@ static int kbr_append_write(struct kbr_log *log, struct kbr_log_appending *a)
 	kbr_append_stamp(log, a);
 	err = kbr_file_write(files->log, a->buf, a->len, seg->size);
 	if (err) {
-		/* no part of it may stay, or the next open would find it */
-		if (kbr_file_truncate(files->log, seg->size))
-			WRITE_ONCE(log->stopped, -EIO);
-		kbr_files_put(files);
+		kbr_append_cut_back(log, seg, files);
 		return err;
 	}
 	kbr_append_note(log, seg, a);

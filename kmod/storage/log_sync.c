@@ -49,6 +49,8 @@ static void kbr_log_begin_round(struct kbr_log *log)
 	list_for_each_entry(seg, &log->dirty, dirty) {
 		seg->collecting = true;
 		seg->collected = seg->size;
+		seg->cut_collected = seg->cut_back;
+		seg->cut_back = false;
 	}
 }
 
@@ -86,7 +88,8 @@ static struct kbr_segment *kbr_log_take_clean(struct kbr_log *log, struct kbr_fi
 
 	lockdep_assert_held(&log->tail.lock);
 	list_for_each_entry(seg, &log->dirty, dirty) {
-		if (seg->collecting || (seg->synced < seg->size && !READ_ONCE(seg->removed)))
+		if (seg->collecting || (!READ_ONCE(seg->removed) &&
+					(seg->cut_back || seg->synced < seg->size)))
 			continue;
 		list_del_init(&seg->dirty);
 		*pin = seg->pin;
@@ -132,6 +135,8 @@ static void kbr_log_end_round(struct kbr_log *log, int err)
 		if (!seg->collecting)
 			continue;
 		seg->collecting = false;
+		if (err)
+			seg->cut_back |= seg->cut_collected;
 		if (err || seg->collected <= seg->synced || READ_ONCE(seg->removed))
 			continue;
 		bytes += seg->collected - seg->synced;
@@ -189,6 +194,8 @@ void kbr_log_forget_unsynced_locked(struct kbr_log *log, struct kbr_segment *seg
 	write_seqlock(&log->tail);
 	bytes = seg->size - seg->synced;
 	seg->synced = seg->size;
+	seg->cut_back = false;
+	seg->cut_collected = false;
 	log->unsynced_bytes -= bytes;
 	write_sequnlock(&log->tail);
 	atomic64_sub(bytes, &log->env->unsynced_bytes);

@@ -707,7 +707,11 @@ static int kbr_recovery_unclean(struct kbr_recovery *rec)
 	unsigned int first = list->count - 1, at;
 	int err;
 
-	while (first && list->seg[first]->base > rec->recovery_point)
+	/*
+	 * A segment that ends at the recovery point may have been closed after
+	 * that was noted: the last entries of its indexes are not vouched for.
+	 */
+	while (first && list->seg[first]->base >= rec->recovery_point)
 		first--;
 	err = kbr_recovery_missing_indexes(rec, first);
 	if (err)
@@ -894,7 +898,7 @@ int kbr_log_load_producers_locked(struct kbr_log *log)
 }
 
 /* The parts are known: start, end, sizes, epochs. */
-static int kbr_recovery_finish(struct kbr_recovery *rec, s64 start_checkpoint)
+static int kbr_recovery_finish(struct kbr_recovery *rec, bool clean, s64 start_checkpoint)
 {
 	struct kbr_log *log = rec->log;
 	struct kbr_segment_list *list = kbr_log_list_locked(log);
@@ -905,7 +909,7 @@ static int kbr_recovery_finish(struct kbr_recovery *rec, s64 start_checkpoint)
 	log->start = max(start_checkpoint, list->seg[0]->base);
 	log->end = rec->offset;
 	log->synced = log->end;
-	log->checkpoint = log->end;
+	log->checkpoint = clean ? log->end : min(rec->recovery_point, log->end);
 	for (i = 0; i < list->count; i++)
 		log->size += list->seg[i]->size;
 	if (log->start > log->end && !log->stopped) {
@@ -945,7 +949,7 @@ static int kbr_log_recover(struct kbr_recovery *rec, bool clean, s64 start_check
 	if (!err)
 		err = clean ? kbr_recovery_clean(rec) : kbr_recovery_unclean(rec);
 	if (!err)
-		err = kbr_recovery_finish(rec, start_checkpoint);
+		err = kbr_recovery_finish(rec, clean, start_checkpoint);
 	kvfree(rec->found.file);
 	return err;
 }

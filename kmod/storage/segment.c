@@ -134,6 +134,22 @@ static int kbr_segment_write_index(struct kbr_log *log, struct kbr_segment *seg,
 	return err;
 }
 
+/* A write failed: the files end with the last good entry again, or as near to it as can be. */
+static void kbr_segment_trim_index(struct kbr_log *log, struct kbr_segment *seg)
+{
+	struct kbr_files *files = kbr_files_get(log, seg);
+
+	if (IS_ERR(files))
+		return;
+	if (files->index)
+		kbr_file_truncate(files->index,
+				  (loff_t)seg->index_count * sizeof(struct kbr_index_disk));
+	if (files->time)
+		kbr_file_truncate(files->time,
+				  (loff_t)seg->time_count * sizeof(struct kbr_time_disk));
+	kbr_files_put(files);
+}
+
 void kbr_segment_flush_index(struct kbr_log *log, struct kbr_segment *seg)
 {
 	struct kbr_index_tail *tail = log->index_tail;
@@ -141,7 +157,8 @@ void kbr_segment_flush_index(struct kbr_log *log, struct kbr_segment *seg)
 	lockdep_assert_held(&log->lock);
 	if (!tail || (!tail->offsets && !tail->times))
 		return;
-	kbr_segment_write_index(log, seg, tail);
+	if (kbr_segment_write_index(log, seg, tail))
+		kbr_segment_trim_index(log, seg);
 	seg->meta_dirty = true;
 	log->meta_dirty = true;
 	tail->offsets = 0;
@@ -364,6 +381,9 @@ int kbr_segment_cut(struct kbr_log *log, struct kbr_segment *seg, s64 offset, u3
 		return PTR_ERR(files);
 	/* the log first: an index that points behind its end is found out, a log never */
 	err = kbr_file_truncate(files->log, pos);
+	/* a sealed segment is believed to be as long as its file: a crash must not undo this */
+	if (!err)
+		err = kbr_file_sync(files->log);
 	if (!err)
 		err = kbr_segment_cut_index(log, seg, files, offset, pos, &at);
 	while (!err && at < pos) {

@@ -53,6 +53,8 @@
  * @max_timestamp_offset: last offset of the batch that holds it (likewise)
  * @created_ms: when it was made (constant); once doomed: when that was (log->lock)
  * @collecting: the running round covers it (log->tail)
+ * @cut_back: it was shortened and needs a sync for that (log->tail)
+ * @cut_collected: and the running round covers this (log->tail)
  * @removed: no longer part of the log (cache lock, READ_ONCE)
  * @renamed: its files are ".deleted" (log->lock)
  * @meta_dirty: its indexes are newer than on disk (log->lock)
@@ -79,6 +81,8 @@ struct kbr_segment {
 	s64 max_timestamp_offset;
 	s64 created_ms;
 	bool collecting;
+	bool cut_back;
+	bool cut_collected;
 	bool removed;
 	bool renamed;
 	bool meta_dirty;

@@ -413,6 +413,10 @@ static void crash_step(struct crash *c)
 {
 	u32 dice = crash_below(c, 100);
 
+	if (crash_seed)
+		pr_info("step %u: log %lld..%lld, synced to %lld, stopped %d\n", dice,
+			kbr_log_start(&c->fix->log), kbr_log_end(&c->fix->log),
+			kbr_log_synced(&c->fix->log), c->fix->log.stopped);
 	if (dice < 55) {
 		crash_append(c);
 	} else if (dice < 72) {
