@@ -335,7 +335,8 @@ static loff_t kbr_chardev_llseek(struct file *file, loff_t offset, int whence)
 	struct kbr_open *open = file->private_data;
 	loff_t ret;
 
-	if (whence == SEEK_CUR)
+	/* P5; Python's mode "a" seeks, and takes this for "no need to". */
+	if (whence == SEEK_CUR || !(file->f_mode & FMODE_READ))
 		return -ESPIPE;
 	if (whence != SEEK_SET && whence != SEEK_END)
 		return -EINVAL;
@@ -343,7 +344,7 @@ static loff_t kbr_chardev_llseek(struct file *file, loff_t offset, int whence)
 		return -EINVAL;
 	if (open->part) {
 		ret = kbr_open_seek_target(open->part, offset, whence);
-		if (ret < 0 || !(file->f_mode & FMODE_READ))
+		if (ret < 0)
 			return ret;
 	}
 	if (mutex_lock_interruptible(&open->reader.lock))

@@ -27,6 +27,8 @@
 
 #define KBR_FS_MAGIC		0x6b62726bul	/* "kbrk" */
 #define KBR_FS_ROOT_INO		1
+/* N11: stdio makes its buffers of this size, and each of its writes may be a disk sync. */
+#define KBR_FS_BLKSIZE		(64u << 10)
 /* Directories of topics and nodes have inode numbers in halves of their own. */
 #define KBR_FS_DIR_INO		BIT(31)
 
@@ -102,6 +104,8 @@ static int kbr_fs_getattr(struct mnt_idmap *idmap, const struct path *path, stru
 	else
 		kbr_fs_refresh_root(inode);
 	generic_fillattr(idmap, request_mask, inode, stat);
+	if (S_ISCHR(inode->i_mode))
+		stat->blksize = KBR_FS_BLKSIZE;
 	return 0;
 }
 
@@ -390,8 +394,10 @@ static int kbr_fs_fill_super(struct super_block *sb)
 	sb->s_d_op = &kbr_fs_dops;
 	sb->s_iflags |= SB_I_NOEXEC;
 	sb->s_flags |= SB_NOSUID;
-	/* Bounds directory positions, too. */
-	sb->s_maxbytes = KBR_TOPIC_PARTITIONS_MAX + KBR_BROKER_TOPICS_MAX;
+	/* sendfile() looks at it, and must not find a limit. */
+	sb->s_maxbytes = MAX_LFS_FILESIZE;
+	sb->s_blocksize = PAGE_SIZE;
+	sb->s_blocksize_bits = PAGE_SHIFT;
 	sb->s_time_gran = 1;
 	root = kbr_fs_inode(sb, S_IFDIR | 0755, KBR_FS_ROOT_INO);
 	if (!root)
