@@ -282,13 +282,14 @@ static int broker_row(const struct kb_nl_msg *msg, void *arg)
 	const char *dir = kb_attr_text(msg->attrs[KBROKER_A_BROKER_DIR]);
 	char *mount = kb_mount_of(dir);
 	struct kb_table *tab = arg;
+	char device[64];
 
 	kb_table_cell(tab, "%s", kb_attr_text(msg->attrs[KBROKER_A_BROKER_NAME]));
 	kb_table_cell(tab, "%s", kb_attr_word(kb_broker_attrs, msg, KBROKER_A_BROKER_STATE));
 	kb_table_cell(tab, "%" PRIu32, kb_attr_u32(msg->attrs[KBROKER_A_BROKER_ID]));
 	kb_table_cell(tab, "%s", dir);
 	kb_table_cell(tab, "%s", mount ? mount : "-");
-	kb_table_cell(tab, "%s", kb_attr_text(msg->attrs[KBROKER_A_BROKER_DEVICE]));
+	kb_table_cell(tab, "%s", kb_device_name(kb_attr_text(msg->attrs[KBROKER_A_BROKER_DEVICE]), device));
 	kb_table_cell(tab, "%" PRIu32, kb_attr_u32(msg->attrs[KBROKER_A_BROKER_TOPICS]));
 	kb_table_cell(tab, "%" PRIu32, kb_attr_u32(msg->attrs[KBROKER_A_BROKER_PARTITIONS]));
 	kb_table_cell(tab, "%" PRIu32, kb_attr_u32(msg->attrs[KBROKER_A_BROKER_HANDLES]));
@@ -430,7 +431,7 @@ static int print_configs_set(const struct kb_nl_msg *msg, int type)
 static int broker_text(const struct kb_nl_msg *msg, void *arg)
 {
 	const char *dir = kb_attr_text(msg->attrs[KBROKER_A_BROKER_DIR]);
-	char user[32], group[32], buf[40], size[16];
+	char user[32], group[32], buf[40], size[16], device[64];
 	char *mount = kb_mount_of(dir), *root = kb_device_root();
 
 	(void)arg;
@@ -443,7 +444,8 @@ static int broker_text(const struct kb_nl_msg *msg, void *arg)
 		kb_field("cluster-id", "%s", kb_attr_text(msg->attrs[KBROKER_A_BROKER_CLUSTER_ID]));
 	kb_field("file system", "%s on %s, mounted on %s",
 		 kb_attr_text(msg->attrs[KBROKER_A_BROKER_FS_TYPE]),
-		 kb_attr_text(msg->attrs[KBROKER_A_BROKER_DEVICE]), mount ? mount : "?");
+		 kb_device_name(kb_attr_text(msg->attrs[KBROKER_A_BROKER_DEVICE]), device),
+		 mount ? mount : "?");
 	kb_field("devices", "%s%s", root,
 		 kb_mounted(kb_attr_text(msg->attrs[KBROKER_A_BROKER_NAME]), NULL) ? "" : " (not mounted here)");
 	kb_field("access", "%s:%s %04o", kb_user_name(kb_attr_u32(msg->attrs[KBROKER_A_BROKER_UID]), user),

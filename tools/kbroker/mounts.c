@@ -207,6 +207,29 @@ char *kb_mount_of(const char *path)
 	return best;
 }
 
+/**
+ * kb_device_name() - "/dev/vdb" for "254:16"
+ * @number: major and minor; anything else is returned as it is
+ * @buf: room for the name
+ */
+const char *kb_device_name(const char *number, char buf[64])
+{
+	char path[64], link[256], *slash;
+	unsigned int major, minor;
+	ssize_t n;
+
+	if (sscanf(number, "%u:%u", &major, &minor) != 2)
+		return number;
+	snprintf(path, sizeof(path), "/sys/dev/block/%u:%u", major, minor);
+	n = readlink(path, link, sizeof(link) - 1);
+	if (n <= 0)
+		return number;
+	link[n] = '\0';
+	slash = strrchr(link, '/');
+	snprintf(buf, 64, "/dev/%.50s", slash ? slash + 1 : link);
+	return buf;
+}
+
 bool kb_module_loaded(void)
 {
 	return access("/sys/module/kbroker", F_OK) == 0;

@@ -13,6 +13,7 @@ int kb_mounts_each(pid_t pid, kb_mount_visit visit, void *arg);
 bool kb_mounted(const char *broker, const char *target);
 int kb_mount(const char *broker, const char *target);
 int kb_unmount_all(const char *broker);
+const char *kb_device_name(const char *number, char buf[64]);
 char *kb_mount_of(const char *path);
 int kb_modprobe(void);
 bool kb_module_loaded(void);

@@ -398,8 +398,15 @@ int kb_nl_subscribe(struct kb_nl *nl, const char *group)
 
 	if (id < 0 || nl_socket_add_membership(nl->sock, id) < 0)
 		return kb_fail(EIO, NULL, "cannot subscribe to events");
-	nl_socket_disable_seq_check(nl->sock);
 	return KB_OK;
+}
+
+/* events answer no request, so their sequence numbers follow none */
+static int accept_any(struct nl_msg *msg, void *arg)
+{
+	(void)msg;
+	(void)arg;
+	return NL_OK;
 }
 
 /**
@@ -415,8 +422,10 @@ int kb_nl_receive(struct kb_nl *nl, kb_nl_handler handler, void *arg)
 {
 	struct call call = { .nl = nl, .handler = handler, .arg = arg };
 	struct nl_cb *cb = callbacks(&call);
-	int ret = nl_recvmsgs(nl->sock, cb);
+	int ret;
 
+	nl_cb_set(cb, NL_CB_SEQ_CHECK, NL_CB_CUSTOM, accept_any, NULL);
+	ret = nl_recvmsgs(nl->sock, cb);
 	nl_cb_put(cb);
 	if (call.error)
 		return call.error;

@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 
 #include "kbroker.h"
+#include "mounts.h"
 #include "objects.h"
 #include "pins.h"
 
@@ -14,6 +15,7 @@ static int take_pins(const struct kb_nl_msg *msg, void *arg)
 	struct nlattr *pin[KBROKER_A_PIN_MAX + 1], *attr;
 	struct kb_pins *pins = arg;
 	struct kb_pin *p;
+	char device[64];
 	int rem;
 
 	snprintf(pins->version, sizeof(pins->version), "%s",
@@ -29,7 +31,7 @@ static int take_pins(const struct kb_nl_msg *msg, void *arg)
 		p->state = kb_broker_state_name(kb_attr_u8(pin[KBROKER_A_PIN_STATE]));
 		p->netns = kb_attr_u32(pin[KBROKER_A_PIN_NETNS]);
 		p->dir = kb_strdup(kb_attr_text(pin[KBROKER_A_PIN_DIR]));
-		p->device = kb_strdup(kb_attr_text(pin[KBROKER_A_PIN_DEVICE]));
+		p->device = kb_strdup(kb_device_name(kb_attr_text(pin[KBROKER_A_PIN_DEVICE]), device));
 		p->handles = kb_attr_u32(pin[KBROKER_A_PIN_HANDLES]);
 	}
 	return 0;
