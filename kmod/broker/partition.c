@@ -15,6 +15,9 @@
 #include "base/kunit.h"
 #include "broker/partition.h"
 
+/* So much of a reader's memory is made present at first, bytes */
+#define KBR_PARTITION_WINDOW	(1u << 20)
+
 /* May it be written to? Inside an I/O section. */
 static int kbr_partition_writable(const struct kbr_partition *part)
 {
@@ -391,14 +394,40 @@ static ssize_t kbr_partition_read_once(struct kbr_partition *part, struct kbr_lo
 	return kbr_log_read(&part->log, pos, limit, to, room);
 }
 
+/*
+ * Have the user's memory there, outside the I/O section, for one more try: at
+ * most @window bytes of it, since a program may offer far more than it is
+ * given. Returns 0, or an error if trying again is no use.
+ */
+static int kbr_partition_fault_in(struct iov_iter *to, size_t *window, bool *hole)
+{
+	size_t want = min(*window, iov_iter_count(to)), left;
+
+	/* What lies before a hole was there and was not enough. */
+	if (*hole)
+		return -EFAULT;
+	if (fatal_signal_pending(current))
+		return -EINTR;
+	cond_resched();
+	left = fault_in_iov_iter_writeable(to, want);
+	if (left == want)
+		return -EFAULT;
+	*hole = left;
+	if (*window < iov_iter_count(to))
+		*window *= 4;
+	return 0;
+}
+
 ssize_t kbr_partition_read(struct kbr_partition *part, struct kbr_log_pos *pos,
 			   struct iov_iter *to, size_t *room)
 {
 	struct kbr_broker *broker = part->topic->broker;
+	size_t window = KBR_PARTITION_WINDOW;
 	bool user = user_backed_iter(to);
 	struct iov_iter before = *to;
+	bool hole = false;
 	ssize_t ret;
-	int idx;
+	int idx, err;
 
 	for (;;) {
 		idx = srcu_read_lock(&broker->io);
@@ -415,10 +444,9 @@ ssize_t kbr_partition_read(struct kbr_partition *part, struct kbr_log_pos *pos,
 		if (likely(ret != -EFAULT) || !user)
 			return ret;
 		*to = before;
-		if (fault_in_iov_iter_writeable(to, iov_iter_count(to)) == iov_iter_count(to))
-			return -EFAULT;
-		if (fatal_signal_pending(current))
-			return -EINTR;
+		err = kbr_partition_fault_in(to, &window, &hole);
+		if (err)
+			return err;
 	}
 }
 KBR_EXPORT_IF_KUNIT(kbr_partition_read);
