@@ -47,46 +47,105 @@ size_t kbr_record_size(const struct kbr_record *rec, s32 delta, s64 ts_delta)
 }
 KBR_EXPORT_IF_KUNIT(kbr_record_size);
 
-static u8 *kbr_record_put_bytes(u8 *p, const u8 *bytes, u32 len)
+static __always_inline u8 *kbr_record_put_bytes(u8 *p, const u8 *bytes, u32 len)
 {
-	p = kbr_varint_encode(p, kbr_record_len_field(bytes, len));
-	if (len) {
-		memcpy(p, bytes, len);
-		p += len;
+	if (!bytes) {
+		*p = 1;	/* -1 */
+		return p + 1;
+	}
+	p = kbr_varint_write(p, (u64)len << 1);
+	memcpy(p, bytes, len);
+	return p + len;
+}
+
+/* Everything after the length field */
+static __always_inline u8 *kbr_record_put_body(u8 *p, const struct kbr_record *rec, s32 delta,
+					       s64 ts_delta)
+{
+	*p++ = 0;
+	p = kbr_varlong_encode(p, ts_delta);
+	p = kbr_varint_write(p, (u64)delta << 1);
+	p = kbr_record_put_bytes(p, rec->key, rec->key_len);
+	p = kbr_record_put_bytes(p, rec->value, rec->value_len);
+	p = kbr_varint_write(p, (u64)rec->headers_count << 1);
+	if (unlikely(rec->headers_len)) {
+		memcpy(p, rec->headers, rec->headers_len);
+		p += rec->headers_len;
 	}
 	return p;
 }
 
-int kbr_batch_builder_add(struct kbr_batch_builder *bld, const struct kbr_record *rec)
+static int kbr_record_check(const struct kbr_record *rec)
 {
-	s64 ts_delta = 0;
-	size_t body;
-	u8 *p;
-
 	if (rec->key_len > KBR_BATCH_BYTES_MAX || rec->value_len > KBR_BATCH_BYTES_MAX ||
 	    rec->headers_len > KBR_BATCH_BYTES_MAX ||
 	    rec->headers_count > KBR_RECORD_HEADERS_MAX ||
 	    (!rec->key && rec->key_len) || (!rec->value && rec->value_len))
 		return -EINVAL;
+	return 0;
+}
+
+/* The record at @p by exact sizes: the byte after it, or an error */
+static u8 *kbr_record_put_exact(u8 *p, size_t room, const struct kbr_record *rec, s32 delta,
+				s64 ts_delta, int *err)
+{
+	size_t body;
+
+	*err = kbr_record_check(rec);
+	if (*err)
+		return NULL;
+	body = kbr_record_body_size(rec, delta, ts_delta);
+	*err = -EINVAL;
+	if (body > KBR_BATCH_BYTES_MAX)
+		return NULL;
+	*err = -ENOSPC;
+	if (kbr_varint_size((s32)body) + body > room || delta == S32_MAX)
+		return NULL;
+	*err = 0;
+	return kbr_record_put_body(kbr_varint_encode(p, (s32)body), rec, delta, ts_delta);
+}
+
+/* What the fields of a record without headers take beside key and value */
+#define KBR_RECORD_FIELDS_MIN	(1 + 1 + 1 + 1 + 1 + 1)
+#define KBR_RECORD_FIELDS_MAX	(1 + KBR_VARLONG_MAX + 4 * KBR_VARINT_MAX)
+/* lengths of records that take two bytes, 64 .. 8191, with a margin for the fields */
+#define KBR_RECORD_BYTES_MIN	(64 - KBR_RECORD_FIELDS_MIN)
+#define KBR_RECORD_BYTES_MAX	(8191 - KBR_RECORD_FIELDS_MAX)
+
+/*
+ * The usual record: no headers, and whatever its fields take, its length takes
+ * two bytes. These are left out, and filled in when the rest is written: so that
+ * no field's size is computed before.
+ */
+static __always_inline bool kbr_record_is_usual(const struct kbr_record *rec, size_t room)
+{
+	u64 bytes = (u64)rec->key_len + rec->value_len;
+
+	return bytes - KBR_RECORD_BYTES_MIN <= KBR_RECORD_BYTES_MAX - KBR_RECORD_BYTES_MIN &&
+	       room >= 2 + KBR_RECORD_FIELDS_MAX + bytes && !rec->headers_count &&
+	       !rec->headers_len && (rec->key || !rec->key_len) && (rec->value || !rec->value_len);
+}
+
+int kbr_batch_builder_add(struct kbr_batch_builder *bld, const struct kbr_record *rec)
+{
+	u8 *start = bld->buf + bld->len, *p;
+	size_t room = bld->size - bld->len;
+	s64 ts_delta = 0;
+	int err;
+
 	if (bld->count && check_sub_overflow(rec->timestamp, bld->base_timestamp, &ts_delta))
 		return -EINVAL;
+	if (likely(kbr_record_is_usual(rec, room) && bld->count < S32_MAX)) {
+		u32 raw;
 
-	body = kbr_record_body_size(rec, bld->count, ts_delta);
-	if (body > KBR_BATCH_BYTES_MAX)
-		return -EINVAL;
-	if (kbr_varint_size((s32)body) + body > bld->size - bld->len || bld->count == S32_MAX)
-		return -ENOSPC;
-
-	p = kbr_varint_encode(bld->buf + bld->len, (s32)body);
-	*p++ = 0;
-	p = kbr_varlong_encode(p, ts_delta);
-	p = kbr_varint_encode(p, bld->count);
-	p = kbr_record_put_bytes(p, rec->key, rec->key_len);
-	p = kbr_record_put_bytes(p, rec->value, rec->value_len);
-	p = kbr_varint_encode(p, (s32)rec->headers_count);
-	if (rec->headers_len) {
-		memcpy(p, rec->headers, rec->headers_len);
-		p += rec->headers_len;
+		p = kbr_record_put_body(start + 2, rec, bld->count, ts_delta);
+		raw = (u32)(p - start - 2) << 1;
+		start[0] = (u8)raw | 0x80;
+		start[1] = (u8)(raw >> 7);
+	} else {
+		p = kbr_record_put_exact(start, room, rec, bld->count, ts_delta, &err);
+		if (!p)
+			return err;
 	}
 
 	if (!bld->count) {

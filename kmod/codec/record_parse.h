@@ -16,6 +16,28 @@
 /* true if @count well-formed headers fill the bytes from @p to @end exactly */
 bool kbr_record_headers_ok(const u8 *p, const u8 *end, u32 count);
 
+/* A length, or -1 (1 in zig-zag form) for null: the bytes that are then at *@p */
+static __always_inline bool kbr_record_parse_bytes(const u8 **p, const u8 *end,
+						   const u8 **bytes, u32 *bytes_len)
+{
+	u32 raw, len;
+
+	if (unlikely(!kbr_varint_read(p, end, &raw)))
+		return false;
+	if (raw & 1) {
+		*bytes = NULL;
+		*bytes_len = 0;
+		return likely(raw == 1);
+	}
+	len = raw >> 1;
+	if (unlikely(len > end - *p))
+		return false;
+	*bytes = *p;
+	*bytes_len = len;
+	*p += len;
+	return true;
+}
+
 /**
  * kbr_record_parse() - parse the record at @p
  * @p: first byte of the record
@@ -23,59 +45,47 @@ bool kbr_record_headers_ok(const u8 *p, const u8 *end, u32 count);
  * @rec: result; offset and timestamp are not set
  * @ts_delta: its timestamp delta
  *
+ * Lengths are compared in zig-zag form, where what is negative is odd.
+ *
  * Return: the byte after the record; NULL if anything in it is wrong (@rec is
  * then undefined).
  */
 static __always_inline const u8 *kbr_record_parse(const u8 *p, const u8 *end,
 						  struct kbr_record *rec, s64 *ts_delta)
 {
-	s32 len, key_len, value_len, count;
+	u32 len, delta, count;
+	u64 ts;
 
-	p = kbr_varint_decode(p, end, &len);
-	if (unlikely(!p || len <= 0 || len > end - p))
+	if (unlikely(!kbr_varint_read(&p, end, &len)))
 		return NULL;
-	end = p + len;
+	if (unlikely(len & 1 || len >> 1 > end - p || !len))
+		return NULL;
+	end = p + (len >> 1);
 	p++;	/* attributes: none is defined, and Kafka ignores them */
-	p = kbr_varlong_decode(p, end, ts_delta);
-	if (unlikely(!p))
+	if (unlikely(!kbr_varlong_read(&p, end, 64, &ts)))
 		return NULL;
-	p = kbr_varint_decode(p, end, &rec->offset_delta);
-	if (unlikely(!p))
+	*ts_delta = kbr_varlong_unzigzag(ts);
+	if (unlikely(!kbr_varint_read(&p, end, &delta)))
+		return NULL;
+	rec->offset_delta = kbr_varint_unzigzag(delta);
+	if (unlikely(!kbr_record_parse_bytes(&p, end, &rec->key, &rec->key_len)))
+		return NULL;
+	if (unlikely(!kbr_record_parse_bytes(&p, end, &rec->value, &rec->value_len)))
 		return NULL;
 
-	p = kbr_varint_decode(p, end, &key_len);
-	if (unlikely(!p || key_len < -1 || key_len > end - p))
-		return NULL;
-	if (key_len < 0) {
-		rec->key = NULL;
-		rec->key_len = 0;
-	} else {
-		rec->key = p;
-		rec->key_len = key_len;
-		p += key_len;
+	/* without headers one byte is left, and it is 0 */
+	if (likely(end - p == 1 && !*p)) {
+		rec->headers = end;
+		rec->headers_len = 0;
+		rec->headers_count = 0;
+		return end;
 	}
-
-	p = kbr_varint_decode(p, end, &value_len);
-	if (unlikely(!p || value_len < -1 || value_len > end - p))
-		return NULL;
-	if (value_len < 0) {
-		rec->value = NULL;
-		rec->value_len = 0;
-	} else {
-		rec->value = p;
-		rec->value_len = value_len;
-		p += value_len;
-	}
-
-	p = kbr_varint_decode(p, end, &count);
-	if (unlikely(!p || count < 0))
+	if (unlikely(!kbr_varint_read(&p, end, &count) || count & 1))
 		return NULL;
 	rec->headers = p;
 	rec->headers_len = end - p;
-	rec->headers_count = count;
-	if (likely(p == end && !count))
-		return end;
-	return kbr_record_headers_ok(p, end, count) ? end : NULL;
+	rec->headers_count = count >> 1;
+	return kbr_record_headers_ok(p, end, count >> 1) ? end : NULL;
 }
 
 #endif /* _KBR_CODEC_RECORD_PARSE_H */
