@@ -9,7 +9,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -435,16 +434,17 @@ static int read_source(struct consume *c, struct source *src)
 	}
 }
 
-/* wait until some partition has something; 1 it has, 0 time is up, -1 error */
+/* wait until some partition has something; 1 it has, 0 it is over, -1 error */
 static int wait_sources(struct consume *c, int timeout_ms)
 {
-	struct pollfd pfd = { .fd = c->epfd, .events = POLLIN };
 	struct epoll_event ev[EVENTS_MAX];
 	int n, i;
 
-	n = kb_poll(&pfd, 1, timeout_ms);
+	n = kb_wait_input(c->epfd, timeout_ms);
 	if (n > 0)
 		n = epoll_wait(c->epfd, ev, EVENTS_MAX, 0);
+	if (n < 0 && errno == EPIPE)
+		return 0;
 	if (n < 0 && errno != EINTR) {
 		kb_fail(errno, NULL, "epoll: %s", strerror(errno));
 		return -1;

@@ -6,7 +6,6 @@
  */
 #include <errno.h>
 #include <inttypes.h>
-#include <poll.h>
 #include <string.h>
 
 #include "kbroker.h"
@@ -93,11 +92,10 @@ static int full_state(struct kb_nl *nl)
 
 static int follow(struct kb_nl *nl, struct kb_nl *events, int64_t left, int timeout_ms)
 {
-	struct pollfd pfd = { .fd = kb_nl_fd(events), .events = POLLIN };
 	int ret = KB_OK, n;
 
 	while (left > 0 && ret == KB_OK) {
-		n = kb_poll(&pfd, 1, timeout_ms);
+		n = kb_wait_input(kb_nl_fd(events), timeout_ms);
 		if (n <= 0)
 			break;
 		n = kb_nl_receive(events, print_change, &left);

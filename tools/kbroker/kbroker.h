@@ -177,6 +177,7 @@ int64_t kb_mono_ns(void);
 /* signals.c: the first SIGINT or SIGTERM asks to finish, the second kills */
 struct pollfd;
 void kb_signals_catch(void);
+int kb_wait_input(int fd, int timeout_ms);
 int kb_poll(struct pollfd *fds, unsigned int n, int timeout_ms);
 bool kb_interrupted(void);
 int kb_signal_number(void);

@@ -10,6 +10,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "kbroker.h"
 
@@ -66,6 +67,33 @@ int kb_poll(struct pollfd *fds, unsigned int n, int timeout_ms)
 	sigprocmask(SIG_SETMASK, &old, NULL);
 	errno = err;
 	return ret;
+}
+
+/**
+ * kb_wait_input() - wait for input while somebody still reads the output
+ * @fd: descriptor to be readable
+ * @timeout_ms: -1 waits for ever
+ *
+ * A command that waits for more to print would not notice for a long time that
+ * the other end of its pipe has gone.
+ * Return: 1 @fd is readable; 0 time is up; -1 with EINTR once a signal asked to
+ * finish, EPIPE once nobody reads the output any more.
+ */
+int kb_wait_input(int fd, int timeout_ms)
+{
+	struct pollfd fds[2] = {
+		{ .fd = fd, .events = POLLIN },
+		{ .fd = STDOUT_FILENO },
+	};
+	int n = kb_poll(fds, 2, timeout_ms);
+
+	if (n > 0 && fds[0].revents)
+		return 1;
+	if (n > 0 && fds[1].revents & (POLLERR | POLLHUP)) {
+		errno = EPIPE;
+		return -1;
+	}
+	return n;
 }
 
 bool kb_interrupted(void)
