@@ -448,7 +448,8 @@ if nl.dump(cmd("BROKER_GET")):
 try:
     test_without_broker()
     test_start_refusals()
-    test_config_refusals(cmd("BROKER_NEW"), attr(K[B + "DIR"], "/nowhere/kbroker"), K[B + "CONFIG"], "start")
+    os.makedirs(DIR, exist_ok=True)
+    test_config_refusals(cmd("BROKER_NEW"), attr(K[B + "DIR"], DIR), K[B + "CONFIG"], "start")
     test_broker()
     test_topic_refusals()
     test_topic()
