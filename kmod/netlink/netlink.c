@@ -177,6 +177,7 @@ int kbr_nl_check_broker(struct kbr_net *knet, const struct nlattr *name,
 	if (name && nla_strcmp(name, (*broker)->name)) {
 		NL_SET_ERR_MSG_ATTR(extack, name, "the broker of this network namespace has another name");
 		kbr_broker_put(*broker);
+		*broker = NULL;
 		return -ENOENT;
 	}
 	return 0;
@@ -378,6 +379,52 @@ struct sk_buff *kbr_nl_answer_new(struct genl_info *info, u8 cmd, void **hdr)
 	return skb;
 }
 
+/* What a dump is about, out of its request. */
+static int kbr_nl_dump_parse(struct netlink_callback *cb, struct kbr_nl_dump *dump, int broker_type,
+			     int topic_type, int partition_type, struct netlink_ext_ack *extack)
+{
+	struct nlattr **attrs = kbr_compat_dump_attrs(cb);
+	struct kbr_topic *topic;
+	bool particular;
+	int err;
+
+	err = kbr_nl_check_unique(cb->nlh, 0, extack);
+	if (err || !broker_type)
+		return err;
+	particular = attrs[broker_type] || (topic_type && attrs[topic_type]) ||
+		     (partition_type && attrs[partition_type]);
+	err = kbr_nl_check_broker(dump->knet, attrs[broker_type], extack, &dump->broker);
+	if (err)
+		return err == -ENODEV && !particular ? 0 : err;
+	if (!topic_type || !attrs[topic_type]) {
+		if (!partition_type || !attrs[partition_type])
+			return 0;
+		NL_SET_ERR_MSG_ATTR(extack, attrs[partition_type],
+				    "a partition can't be chosen without its topic");
+		return -EINVAL;
+	}
+
+	err = kbr_nl_check_text(attrs[topic_type], extack);
+	if (err)
+		return err;
+	if (partition_type && attrs[partition_type])
+		dump->one_partition = be32_to_cpu(nla_get_be32(attrs[partition_type]));
+	dump->one_topic = true;
+	dump->partition = max(dump->one_partition, 0);
+	nla_strscpy(dump->topic, attrs[topic_type], sizeof(dump->topic));
+	topic = kbr_topic_lookup(dump->broker, dump->topic);
+	if (!topic) {
+		NL_SET_ERR_MSG_ATTR(extack, attrs[topic_type], "there is no such topic");
+		return -ENOENT;
+	}
+	if (dump->one_partition >= (s32)kbr_topic_partitions(topic)) {
+		NL_SET_ERR_MSG_ATTR(extack, attrs[partition_type], "the topic has fewer partitions");
+		err = -ENOENT;
+	}
+	kbr_topic_put(topic);
+	return err;
+}
+
 /**
  * kbr_nl_dump_start() - begin a dump
  * @cb: dump
@@ -386,77 +433,34 @@ struct sk_buff *kbr_nl_answer_new(struct genl_info *info, u8 cmd, void **hdr)
  * @partition_type: attribute of the number of the one partition to show, or 0
  *
  * Without a broker the dump is empty, unless the caller asked for something
- * in particular. Return: 0; -EINVAL, -ENODEV, -ENOENT with a sentence; -ENOMEM.
+ * in particular. Older kernels have no place for a sentence yet when a dump
+ * starts, so that a refusal is kept for kbr_nl_dump_begin().
+ *
+ * Return: 0; -ENOMEM.
  */
 int kbr_nl_dump_start(struct netlink_callback *cb, int broker_type, int topic_type,
 		      int partition_type)
 {
-	struct nlattr **attrs = kbr_compat_dump_attrs(cb);
+	struct netlink_ext_ack *extack;
 	struct kbr_nl_dump *dump;
-	struct kbr_topic *topic;
-	bool particular;
-	int err;
 
-	err = kbr_nl_check_unique(cb->nlh, 0, cb->extack);
-	if (err)
-		return err;
 	dump = kzalloc(sizeof(*dump), GFP_KERNEL);
-	if (!dump)
+	extack = kzalloc(sizeof(*extack), GFP_KERNEL);
+	if (!dump || !extack) {
+		kfree(extack);
+		kfree(dump);
 		return -ENOMEM;
+	}
 	dump->knet = kbr_net_of(sock_net(cb->skb->sk));
 	dump->one_partition = -1;
 	dump->partition = -1;
-	if (!broker_type)
-		goto out;
-
-	particular = attrs[broker_type] || (topic_type && attrs[topic_type]);
-	err = kbr_nl_check_broker(dump->knet, attrs[broker_type], particular ? cb->extack : NULL,
-				  &dump->broker);
-	if (err == -ENODEV && !particular)
-		goto out;
-	if (err)
-		goto free_dump;
-	if (partition_type && attrs[partition_type]) {
-		dump->one_partition = be32_to_cpu(nla_get_be32(attrs[partition_type]));
-		if (!attrs[topic_type]) {
-			NL_SET_ERR_MSG_ATTR(cb->extack, attrs[partition_type],
-					    "a partition can't be chosen without its topic");
-			err = -EINVAL;
-			goto put_broker;
-		}
-	}
-	if (topic_type && attrs[topic_type]) {
-		err = kbr_nl_check_text(attrs[topic_type], cb->extack);
-		if (err)
-			goto put_broker;
-		dump->one_topic = true;
-		dump->partition = max(dump->one_partition, 0);
-		nla_strscpy(dump->topic, attrs[topic_type], sizeof(dump->topic));
-		topic = kbr_topic_lookup(dump->broker, dump->topic);
-		if (!topic) {
-			NL_SET_ERR_MSG_ATTR(cb->extack, attrs[topic_type], "there is no such topic");
-			err = -ENOENT;
-			goto put_broker;
-		}
-		if (dump->one_partition >= (s32)kbr_topic_partitions(topic)) {
-			NL_SET_ERR_MSG_ATTR(cb->extack, attrs[partition_type],
-					    "the topic has fewer partitions");
-			err = -ENOENT;
-		}
-		kbr_topic_put(topic);
-		if (err)
-			goto put_broker;
-	}
-out:
+	dump->error = kbr_nl_dump_parse(cb, dump, broker_type, topic_type, partition_type, extack);
+	dump->why = extack->_msg;
+	dump->bad = extack->bad_attr;
+	kfree(extack);
 	cb->min_dump_alloc = KBR_NL_DUMP_ROOM;
 	*(struct kbr_nl_dump **)cb->ctx = dump;
 	return 0;
-
-put_broker:
-	kbr_broker_put(dump->broker);
-free_dump:
-	kfree(dump);
-	return err;
 }
 
 /** kbroker_nl_dump_done() - the end of every dump, finished or not */
@@ -471,17 +475,23 @@ int kbroker_nl_dump_done(struct netlink_callback *cb)
 }
 
 /**
- * kbr_nl_dump_seq() - note what the dump shows the state of
+ * kbr_nl_dump_begin() - begin a part of a dump
  * @cb: dump
  * @dump: its state
  *
- * A part of a dump that shows a later state than the part before is marked as
- * interrupted, and the caller asks again.
+ * Notes what the part shows the state of: one that shows a later state than
+ * the part before is marked as interrupted, and the caller asks again.
+ * Return: 0; the errno that the dump is refused with.
  */
-void kbr_nl_dump_seq(struct netlink_callback *cb, const struct kbr_nl_dump *dump)
+int kbr_nl_dump_begin(struct netlink_callback *cb, const struct kbr_nl_dump *dump)
 {
 	/* 0 would stand for unknown */
 	cb->seq = (unsigned int)atomic_read(&dump->knet->generation) << 1 | 1;
+	if (dump->error && cb->extack) {
+		cb->extack->_msg = dump->why;
+		NL_SET_BAD_ATTR(cb->extack, dump->bad);
+	}
+	return dump->error;
 }
 
 /**

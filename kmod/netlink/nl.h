@@ -35,6 +35,9 @@ extern struct genl_family kbr_nl_family;
  * @nth: what comes next inside it: config, open device
  * @id: operation after which to go on
  * @done: nothing is left
+ * @error: the dump is refused; told when the core asks for its first part
+ * @why: why, a constant
+ * @bad: attribute that it is about, or NULL
  */
 struct kbr_nl_dump {
 	struct kbr_net *knet;
@@ -46,6 +49,9 @@ struct kbr_nl_dump {
 	unsigned int nth;
 	u32 id;
 	bool done;
+	int error;
+	const char *why;
+	const struct nlattr *bad;
 };
 
 /**
@@ -88,7 +94,7 @@ int kbr_nl_reply(struct genl_info *info, u8 cmd, kbr_nl_fill fill, void *obj);
 struct sk_buff *kbr_nl_answer_new(struct genl_info *info, u8 cmd, void **hdr);
 int kbr_nl_dump_start(struct netlink_callback *cb, int broker_type, int topic_type,
 		      int partition_type);
-void kbr_nl_dump_seq(struct netlink_callback *cb, const struct kbr_nl_dump *dump);
+int kbr_nl_dump_begin(struct netlink_callback *cb, const struct kbr_nl_dump *dump);
 int kbr_nl_dump_put(struct sk_buff *skb, struct netlink_callback *cb, u8 cmd, kbr_nl_fill fill,
 		    void *obj);
 struct kbr_topic *kbr_nl_dump_topic(struct kbr_nl_dump *dump);

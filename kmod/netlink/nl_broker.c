@@ -348,9 +348,9 @@ int kbroker_nl_broker_get_dumpit(struct sk_buff *skb, struct netlink_callback *c
 	struct kbr_nl_dump *dump = kbr_nl_dump_of(cb);
 	int err;
 
-	kbr_nl_dump_seq(cb, dump);
-	if (dump->done || !dump->broker)
-		return 0;
+	err = kbr_nl_dump_begin(cb, dump);
+	if (err || dump->done || !dump->broker)
+		return err;
 	err = kbr_nl_dump_put(skb, cb, KBROKER_CMD_BROKER_GET, kbr_nl_broker_fill, dump->broker);
 	if (err)
 		return err;

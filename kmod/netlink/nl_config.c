@@ -117,11 +117,11 @@ int kbroker_nl_config_get_dumpit(struct sk_buff *skb, struct netlink_callback *c
 	struct kbr_nl_dump *dump = kbr_nl_dump_of(cb);
 	struct kbr_topic *topic = NULL;
 	struct kbr_nl_config *config;
-	int err = 0;
+	int err;
 
-	kbr_nl_dump_seq(cb, dump);
-	if (dump->done || !dump->broker)
-		return 0;
+	err = kbr_nl_dump_begin(cb, dump);
+	if (err || dump->done || !dump->broker)
+		return err;
 	config = kzalloc(sizeof(*config), GFP_KERNEL);
 	if (!config)
 		return -ENOMEM;

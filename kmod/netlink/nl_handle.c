@@ -110,9 +110,9 @@ int kbroker_nl_handle_get_dumpit(struct sk_buff *skb, struct netlink_callback *c
 	struct kbr_nl_dump *dump = kbr_nl_dump_of(cb);
 	struct kbr_partition *part;
 	struct kbr_topic *topic;
-	int err = 0;
+	int err;
 
-	kbr_nl_dump_seq(cb, dump);
+	err = kbr_nl_dump_begin(cb, dump);
 	/* Opens and closes interrupt this dump, and no other. */
 	if (dump->broker)
 		cb->seq += (unsigned int)atomic_read(&dump->broker->handles_changes) << 1;

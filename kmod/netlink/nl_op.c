@@ -74,9 +74,9 @@ int kbroker_nl_op_get_dumpit(struct sk_buff *skb, struct netlink_callback *cb)
 {
 	struct kbr_nl_dump *dump = kbr_nl_dump_of(cb);
 	struct kbr_op *op;
-	int err = 0;
+	int err;
 
-	kbr_nl_dump_seq(cb, dump);
+	err = kbr_nl_dump_begin(cb, dump);
 	while (!err && (op = kbr_op_next(dump->knet, dump->id))) {
 		err = kbr_nl_dump_put(skb, cb, KBROKER_CMD_OP_GET, kbr_nl_op_fill, op);
 		if (!err)

@@ -224,9 +224,9 @@ int kbroker_nl_partition_get_dumpit(struct sk_buff *skb, struct netlink_callback
 	struct kbr_nl_dump *dump = kbr_nl_dump_of(cb);
 	struct kbr_partition *part;
 	struct kbr_topic *topic;
-	int err = 0;
+	int err;
 
-	kbr_nl_dump_seq(cb, dump);
+	err = kbr_nl_dump_begin(cb, dump);
 	while (!err && (topic = kbr_nl_dump_topic(dump))) {
 		while (!err && (part = kbr_topic_partition(topic, dump->partition))) {
 			err = kbr_nl_dump_put(skb, cb, KBROKER_CMD_PARTITION_GET,

@@ -308,9 +308,9 @@ int kbroker_nl_topic_get_dumpit(struct sk_buff *skb, struct netlink_callback *cb
 {
 	struct kbr_nl_dump *dump = kbr_nl_dump_of(cb);
 	struct kbr_topic *topic;
-	int err = 0;
+	int err;
 
-	kbr_nl_dump_seq(cb, dump);
+	err = kbr_nl_dump_begin(cb, dump);
 	while (!err && (topic = kbr_nl_dump_topic(dump))) {
 		err = kbr_nl_dump_put(skb, cb, KBROKER_CMD_TOPIC_GET, kbr_nl_topic_fill, topic);
 		if (!err)

@@ -47,7 +47,8 @@ def refused(name, codes, sentence, command, payload=b"", kind=None, missing=None
         answers = (who or nl).ask(command, payload, flags)
     except Refused as refusal:
         good = refusal.errno in codes and sentence.lower() in refusal.sentence.lower()
-        good = good and (kind is None or refusal.kind == kind)
+        # Linux 6.1 does not pass on which attribute a dump was refused for
+        good = good and (kind is None or refusal.kind == kind or (flags & NLM_F_DUMP and refusal.kind is None))
         good = good and (missing is None or refusal.missing == missing)
         ok(name, good, str(refusal), f"wanted {codes}, \"{sentence}\", attribute {kind}, missing {missing}")
         return
@@ -176,6 +177,14 @@ def test_broker():
     ok("the module names it", [text(pin[K["KBROKER_A_PIN_NAME"]]) for pin in pins] == ["kbroker"], pins)
     refused("another name is not it", errno.ENOENT, "another name", cmd("BROKER_GET"), attr(K[B + "NAME"], "other"),
             kind=K[B + "NAME"])
+    refused("nor in a dump", errno.ENOENT, "another name", cmd("TOPIC_GET"), attr(K[T + "BROKER"], "other"),
+            flags=NLM_F_DUMP, kind=K[T + "BROKER"])
+    refused("a dump of a topic that there is not", errno.ENOENT, "no such topic", cmd("TOPIC_GET"),
+            attr(K[T + "NAME"], "nothing"), flags=NLM_F_DUMP, kind=K[T + "NAME"])
+    refused("a dump with an attribute twice", errno.EINVAL, "twice", cmd("TOPIC_GET"),
+            attr(K[T + "BROKER"], "kbroker") * 2, flags=NLM_F_DUMP, kind=K[T + "BROKER"])
+    refused("a dump with an unknown attribute", errno.EINVAL, "unknown attribute", cmd("TOPIC_GET"), u32(50, 1),
+            flags=NLM_F_DUMP)
     refused("alter: nothing", errno.EINVAL, "changes nothing", cmd("BROKER_SET"))
     test_config_refusals(cmd("BROKER_SET"), b"", K[B + "CONFIG"], "alter the broker")
     payload = u16(K[B + "MODE"], 0o640) + config(K[B + "CONFIG"], "num.partitions", "2")
@@ -309,11 +318,11 @@ def test_events():
 
 
 def test_many_partitions():
-    done("a topic of 2000 partitions", create("wide", 2000))
+    done("a topic of 400 partitions", create("wide", 400))
     dump = nl.dump(cmd("PARTITION_GET"))
     wide = [be(p[K[P + "INDEX"]]) for p in dump if text(p[K[P + "TOPIC"]]) == "wide"]
-    ok("the dump goes on in the middle of it", wide == list(range(2000)), len(wide))
-    ok("and has the other topic as well", len(dump) == 2005, len(dump))
+    ok("the dump goes on in the middle of it", wide == list(range(400)), len(wide))
+    ok("and has the other topic as well", len(dump) == 405, len(dump))
     done("it is deleted", change(cmd("TOPIC_DEL"), attr(K[T + "NAME"], "wide"), T + "OP_ID"))
 
 

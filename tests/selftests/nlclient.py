@@ -158,10 +158,10 @@ class Client:
             yield kind, flags, seq, data[pos + 16:pos + size]
             pos += (size + 3) & ~3
 
-    def refusal(self, request, flags, body, skip):
+    def refusal(self, request, flags, body, skip, echo):
         code = -struct.unpack_from("=i", body)[0]
         sentence, kind, missing = "", None, None
-        if skip and not flags & NLM_F_CAPPED:
+        if echo and not flags & NLM_F_CAPPED:
             skip += (len(request) - 16 + 3) & ~3
         if flags & NLM_F_ACK_TLVS:
             fields = parse(body[skip:])
@@ -186,11 +186,11 @@ class Client:
                 self.interrupted |= bool(got & NLM_F_DUMP_INTR)
                 if kind == NLMSG_ERROR:
                     if struct.unpack_from("=i", body)[0]:
-                        raise self.refusal(request, got, body, 20)
+                        raise self.refusal(request, got, body, 20, True)
                     return answers
                 if kind == NLMSG_DONE:
                     if len(body) >= 4 and struct.unpack_from("=i", body)[0]:
-                        raise self.refusal(request, got, body, 4)
+                        raise self.refusal(request, got, body, 4, False)
                     return answers
                 answers.append((body[0], body[4:]))
 
@@ -216,7 +216,7 @@ class Client:
             if not got:
                 return
 
-    def wait_op(self, op_id, seconds=60):
+    def wait_op(self, op_id, seconds=120):
         """Wait for the end of an operation: its attributes."""
         end = time.monotonic() + seconds
         while time.monotonic() < end:
