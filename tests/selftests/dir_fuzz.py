@@ -19,7 +19,7 @@ from device_lib import (BATCH, DIR, RECORD, RECORD_STRUCT, batch, kbroker, open_
 import device_lib
 
 BASE = "/var/lib/kbroker/fuzz"
-SECONDS = int(os.environ.get("KBROKER_FUZZ_SECONDS", "20"))
+SECONDS = int(os.environ.get("KBROKER_FUZZ_SECONDS", "12"))
 SEED = int(os.environ.get("KBROKER_FUZZ_SEED", "1"))
 ONLY = os.environ.get("KBROKER_FUZZ_ONLY")
 PARTITIONS = [("many", 0), ("many", 1), ("idem", 0), ("few", 0)]
