@@ -29,6 +29,7 @@ json()
 kbroker broker stop --all >/dev/null 2>&1
 status 1 "a topic without a broker" kbroker topic create t
 status 1 "stopping none" kbroker broker stop
+check_fails "topic list says so, too" "no broker" kbroker topic list
 check_equal "broker list is empty" "$(json 'len(d)' kbroker broker list --json)" 0
 check_fails "a directory that is not there" "is not there" kbroker broker start --dir /var/lib/kbroker/none
 status 2 "no directory" kbroker broker start

@@ -5,6 +5,7 @@
 
 static const struct kb_opt dump_opts[] = {
 	{ "records", 'r', NULL, "show the records of each batch" },
+	{ "format", 'f', "FORMAT", "show nothing but the records, in consume's format" },
 	{ "indexes", 'i', NULL, "show the entries of the indexes" },
 	{ "offset", 'o', "N", "begin with the batch that holds this offset" },
 	{ "count", 'c', "N", "stop after so many batches" },

@@ -254,8 +254,8 @@ static const char *why_failed(int err)
 
 static int too_long(const struct produce *p, const char *what)
 {
-	char *hint = kb_asprintf("is the delimiter right? 'kbroker topic alter %s --config max.message.bytes=N' "
-				 "allows larger ones", p->dev.topic);
+	char *hint = kb_asprintf("'kbroker topic alter %s --config max.message.bytes=N' allows larger ones",
+				 p->dev.topic);
 
 	kb_fail(EMSGSIZE, hint, "record %" PRIu64 "%s is larger than a batch of %s may be (max.message.bytes=%" PRIu64
 		"): it and what follows were not produced", p->accepted + 1, what, p->dev.topic,

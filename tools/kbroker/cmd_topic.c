@@ -59,7 +59,7 @@ static const char *topic_hint(int err)
 	case ENOENT:
 		return "'kbroker topic list' shows the topics there are";
 	case ENODEV:
-		return "no broker runs here: 'kbroker broker start --dir DIR' starts one";
+		return "'kbroker broker start --dir DIR' starts one";
 	case EEXIST:
 		return "--if-not-exists makes that no error";
 	default:
@@ -177,10 +177,40 @@ static int cmd_delete(int argc, char **argv)
 	return ret == KB_OK ? kb_out_check() : ret;
 }
 
+/**
+ * struct list - where "topic list" goes
+ * @tab: table, or
+ * @js: document
+ * @count: topics so far
+ */
+struct list {
+	struct kb_table *tab;
+	struct kb_json js;
+	size_t count;
+};
+
+static int count_one(const struct kb_nl_msg *msg, void *arg)
+{
+	(void)msg;
+	(*(size_t *)arg)++;
+	return 0;
+}
+
+/* whether a broker runs in this network namespace */
+static bool broker_runs(struct kb_nl *nl)
+{
+	size_t count = 0;
+
+	return !kb_nl_call(nl, kb_nl_request(nl, KBROKER_CMD_BROKER_GET, NLM_F_DUMP), count_one, &count) && count;
+}
+
 static int topic_row(const struct kb_nl_msg *msg, void *arg)
 {
-	struct kb_table *tab = arg;
+	struct list *list = arg;
+	struct kb_table *tab = list->tab;
 	char user[32], group[32];
+
+	list->count++;
 
 	kb_table_cell(tab, "%s", kb_attr_text(msg->attrs[KBROKER_A_TOPIC_NAME]));
 	kb_table_cell(tab, "%" PRIu32, kb_attr_u32(msg->attrs[KBROKER_A_TOPIC_PARTITIONS]));
@@ -195,11 +225,12 @@ static int topic_row(const struct kb_nl_msg *msg, void *arg)
 
 static int topic_json(const struct kb_nl_msg *msg, void *arg)
 {
-	struct kb_json *js = arg;
+	struct list *list = arg;
 
-	kb_json_object(js, NULL);
-	kb_attrs_json(js, kb_topic_attrs, msg);
-	kb_json_object_end(js);
+	list->count++;
+	kb_json_object(&list->js, NULL);
+	kb_attrs_json(&list->js, kb_topic_attrs, msg);
+	kb_json_object_end(&list->js);
 	return 0;
 }
 
@@ -207,8 +238,7 @@ static int cmd_list(int argc, char **argv)
 {
 	static const char *const heads[] = { "TOPIC", ">PARTITIONS", ">REPLICAS", "STATE", "OWNER", "GROUP",
 		"MODE", ">OPEN" };
-	struct kb_table *tab = NULL;
-	struct kb_json js;
+	struct list list = { 0 };
 	struct kb_nl nl;
 	int ret;
 
@@ -217,20 +247,25 @@ static int cmd_list(int argc, char **argv)
 	if (kb_nl_open(&nl))
 		return KB_REFUSED;
 	if (kb.json) {
-		kb_json_init(&js, stdout, true);
-		kb_json_array(&js, NULL);
+		kb_json_init(&list.js, stdout, true);
+		kb_json_array(&list.js, NULL);
 	} else {
-		tab = kb_table_new(heads, ARRAY_SIZE(heads));
+		list.tab = kb_table_new(heads, ARRAY_SIZE(heads));
 	}
 	ret = kb_nl_call(&nl, topic_request(&nl, KBROKER_CMD_TOPIC_GET, NLM_F_DUMP, NULL),
-			 kb.json ? topic_json : topic_row, kb.json ? (void *)&js : (void *)tab);
+			 kb.json ? topic_json : topic_row, &list);
 	if (kb.json) {
-		kb_json_array_end(&js);
-		kb_json_finish(&js);
+		kb_json_array_end(&list.js);
+		kb_json_finish(&list.js);
 	} else if (!ret) {
-		kb_table_print(tab);
+		kb_table_print(list.tab);
 	}
-	ret = ret ? kb_nl_refused(&nl, ret, topic_hint(ret), "no topics") : kb_out_check();
+	if (ret)
+		ret = kb_nl_refused(&nl, ret, topic_hint(ret), "no topics");
+	else if (!list.count && !broker_runs(&nl))
+		ret = kb_fail(ENODEV, topic_hint(-ENODEV), "no topics: there is no broker in this network namespace");
+	else
+		ret = kb_out_check();
 	kb_nl_close(&nl);
 	return ret;
 }

@@ -16,6 +16,7 @@
 /**
  * struct dump - what was asked for, and where it stands
  * @js: the document, with --json
+ * @format: --format, or NULL
  * @records: --records
  * @indexes: --indexes
  * @offset: --offset
@@ -24,6 +25,7 @@
  */
 struct dump {
 	struct kb_json js;
+	struct kb_format *format;
 	bool records;
 	bool indexes;
 	int64_t offset;
@@ -154,6 +156,8 @@ static void dump_records(struct dump *d, const struct kb_seg *seg, const char *t
 	while (!ret && (ret = kb_walk_next(&d->walk, &rec)) > 0) {
 		if (kb.json)
 			kb_rec_json(&d->js, &rec);
+		else if (d->format)
+			kb_format_print(d->format, &rec, stdout);
 		else
 			record_line(&rec);
 		ret = 0;
@@ -183,7 +187,7 @@ static int dump_segment(struct dump *d, const char *path, const char *topic, int
 		kb_json_string(&d->js, "file", path);
 		kb_json_s64(&d->js, "bytes", seg.size);
 		kb_json_array(&d->js, "batches");
-	} else {
+	} else if (!d->format) {
 		kb_section("%s  %s", path, kb_human_bytes((uint64_t)seg.size, size));
 		batch_head();
 	}
@@ -200,7 +204,7 @@ static int dump_segment(struct dump *d, const char *path, const char *topic, int
 		crc_ok = !kbr_batch_check_crc(seg.data, seg.batch.size);
 		if (kb.json)
 			batch_json(&d->js, &seg, crc_ok);
-		else
+		else if (!d->format)
 			batch_line(&seg, crc_ok);
 		if (d->records)
 			dump_records(d, &seg, topic, partition);
@@ -213,7 +217,7 @@ static int dump_segment(struct dump *d, const char *path, const char *topic, int
 		kb_json_array_end(&d->js);
 		kb_json_string(&d->js, "end", kb_seg_end_text(seg.end));
 		kb_json_s64(&d->js, "end_position", seg.pos);
-	} else if (!ret && seg.end != KB_SEG_COMPLETE) {
+	} else if (!ret && seg.end != KB_SEG_COMPLETE && !d->format) {
 		printf("  from position %lld on: %s (%lld bytes)\n", (long long)seg.pos,
 		       kb_seg_end_text(seg.end), (long long)(seg.size - seg.pos));
 	}
@@ -379,10 +383,34 @@ static int dump_one_segment(struct dump *d, const struct kb_logdir *dir, size_t 
 	return ret;
 }
 
+/* what a partition directory holds beside its segments */
+static int dump_others(struct dump *d, const struct kb_logdir *dir)
+{
+	int ret = KB_OK;
+	char *file;
+	size_t i;
+
+	if (kb.json)
+		kb_json_array(&d->js, "snapshots");
+	for (i = 0; i < dir->snapshots_count; i++) {
+		file = kb_logdir_file(dir, dir->snapshots[i], ".snapshot");
+		ret |= dump_snapshot(d, file);
+		free(file);
+	}
+	if (kb.json)
+		kb_json_array_end(&d->js);
+	file = kb_asprintf("%s/leader-epoch-checkpoint", dir->path);
+	ret |= dump_text(d, file, "leader_epoch_checkpoint", false);
+	free(file);
+	file = kb_asprintf("%s/partition.metadata", dir->path);
+	ret |= dump_text(d, file, "partition_metadata", false);
+	free(file);
+	return ret;
+}
+
 static int dump_dir(struct dump *d, const char *path)
 {
 	struct kb_logdir dir;
-	char *file;
 	size_t i;
 	int ret;
 
@@ -407,23 +435,10 @@ static int dump_dir(struct dump *d, const char *path)
 			break;
 		ret |= dump_one_segment(d, &dir, i);
 	}
-	if (kb.json) {
-		kb_json_array_end(&d->js);
-		kb_json_array(&d->js, "snapshots");
-	}
-	for (i = 0; i < dir.snapshots_count; i++) {
-		file = kb_logdir_file(&dir, dir.snapshots[i], ".snapshot");
-		ret |= dump_snapshot(d, file);
-		free(file);
-	}
 	if (kb.json)
 		kb_json_array_end(&d->js);
-	file = kb_asprintf("%s/leader-epoch-checkpoint", path);
-	ret |= dump_text(d, file, "leader_epoch_checkpoint", false);
-	free(file);
-	file = kb_asprintf("%s/partition.metadata", path);
-	ret |= dump_text(d, file, "partition_metadata", false);
-	free(file);
+	if (!d->format || kb.json)
+		ret |= dump_others(d, &dir);
 	kb_logdir_release(&dir);
 	return ret ? KB_REFUSED : KB_OK;
 }
@@ -473,8 +488,11 @@ int kb_log_dump(int argc, char **argv)
 	ret = kb_opt_s64("offset", 0, INT64_MAX, &d.offset);
 	if (ret == KB_OK)
 		ret = kb_opt_s64("count", 1, INT64_MAX, &d.left);
+	if (ret == KB_OK && kb_opt_get("format"))
+		ret = kb_format_compile(kb_opt_get("format"), "", &d.format);
 	if (ret != KB_OK)
 		return ret;
+	d.records = d.records || d.format;
 	kb_json_init(&d.js, stdout, true);
 	if (kb.json)
 		kb_json_array(&d.js, NULL);
@@ -498,5 +516,6 @@ int kb_log_dump(int argc, char **argv)
 		kb_json_finish(&d.js);
 	}
 	free(d.walk.headers);
+	kb_format_free(d.format);
 	return ret ? KB_REFUSED : kb_out_check();
 }
