@@ -11,6 +11,10 @@ KB_CACHE=${KBROKER_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/kbroker}
 KB_BUILD=${KBROKER_BUILD:-$KB_TOP/build}
 KB_JOBS=${KBROKER_JOBS:-$(nproc)}
 
+# What a kernel's log says when something is wrong with it.
+KB_COMPLAINTS='BUG:|WARNING:|Oops|general protection|[Kk]ernel panic|blocked for more than|stall(ed)? on CPU|refcount_t:|list_(add|del) corruption|INFO: possible|INFO: task|possible (circular|recursive|irq lock)|UBSAN|KASAN|unreferenced object|still has objects|EXT4-fs error|scheduling while atomic|sleeping function called|kbroker-vm: lost'
+export KB_COMPLAINTS
+
 kb_say() { printf '%s\n' "$*" >&2; }
 kb_die() { printf '%s: %s\n' "${0##*/}" "$*" >&2; exit 1; }
 

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 # timeout: 180
-# allow: (Buffer )?I/O error|EXT4-fs (error|warning)|JBD2|dm-|Aborting journal
+# allow: I/O error|EXT4-fs warning
 # A disk that returns EIO: nobody is told that a record is safe when it isn't.
 . "$(dirname "$0")/lib.sh"
 
@@ -12,12 +12,10 @@ loop=$(losetup --show -f /run/eio.img) || bail "no loop device"
 at_end "losetup -d $loop; rm -f /run/eio.img"
 size=$(blockdev --getsz "$loop")
 good="0 $size linear $loop 0"
-bad="0 $size flakey $loop 0 0 600 1 error_writes"
 dmsetup create eio --table "$good" || bail "no device mapper"
 at_end "dmsetup remove -f eio"
-swap() { dmsetup suspend --nolockfs eio && dmsetup load eio --table "$1" && dmsetup resume eio; }
-# a journal on a failing disk would stop the file system; without one it goes on
-mkfs.ext4 -q -F -O ^has_journal -E errors=continue /dev/mapper/eio
+swap() { dmsetup suspend --nolockfs eio && printf '%s\n' "$1" | dmsetup load eio && dmsetup resume eio; }
+mkfs.ext4 -q -F -b 4096 /dev/mapper/eio
 mkdir -p /run/eio
 mount /dev/mapper/eio /run/eio || bail "cannot mount it"
 at_end "umount /run/eio"
@@ -30,7 +28,16 @@ for i in 1 2 3 4 5; do
 done
 sync
 
-swap "$bad"
+# Only the block that the records are in fails: the file system's own writes go
+# on, or it would stop before the broker could show what it does.
+block=$(filefrag -v -b4096 /run/eio/dir/t-0/00000000000000000000.log | awk '$1 == "0:" { sub(/\.\..*/, "", $4); print $4 }')
+case $block in
+''|*[!0-9]*) filefrag -v /run/eio/dir/t-0/*.log | sed 's/^/# /'; bail "where the segment is on the disk is not known" ;;
+esac
+first=$((block * 8)) behind=$((block * 8 + 8))
+swap "0 $first linear $loop 0
+$first 8 flakey $loop $first 0 600 1 error_writes
+$behind $((size - behind)) linear $loop $behind" || bail "cannot break the disk"
 check_fails "a write that can't be synced is EIO" "Input/output error" bash -c 'echo lost >/dev/kbroker/t/0'
 check_equal "what was safe is still read" "$(timeout 5 head -n 5 /dev/kbroker/t/0 | tr '\n' ' ')" "safe 1 safe 2 safe 3 safe 4 safe 5 "
 swap "$good"
