@@ -29,6 +29,9 @@ static int kbr_stop_close_topic(struct kbr_topic *topic, bool clean, struct kbr_
 
 	for (i = 0; (part = kbr_topic_partition(topic, i)); i++) {
 		kbr_partition_retire(part);
+		/* A partition that was stopped, or never opened, may hold what is not durable. */
+		if (READ_ONCE(part->state) != KBR_PARTITION_LEADER)
+			first = first ?: -EIO;
 		if (!part->opened)
 			continue;
 		WRITE_ONCE(part->opened, false);
@@ -40,9 +43,6 @@ static int kbr_stop_close_topic(struct kbr_topic *topic, bool clean, struct kbr_
 		if (err)
 			pr_err("%s: %s-%u: could not be closed cleanly (%d): its next start recovers it\n",
 			       broker->name, topic->name, i, err);
-		/* A partition that was stopped may hold what is not durable. */
-		if (READ_ONCE(part->state) != KBR_PARTITION_LEADER)
-			err = err ?: -EIO;
 		first = first ?: err;
 		if (op && !(++*done % KBR_STOP_PROGRESS_STEP))
 			kbr_op_progress(op, *done, broker->partitions_count);

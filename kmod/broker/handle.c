@@ -8,6 +8,7 @@
 #include <linux/sched.h>
 #include <linux/spinlock.h>
 
+#include "base/kunit.h"
 #include "broker/handle.h"
 
 /**
@@ -32,6 +33,7 @@ void kbr_handle_add(struct kbr_handle *handle, struct kbr_topic *topic, s32 part
 	list_add_tail(&handle->node, &topic->handles);
 	spin_unlock(&topic->handles_lock);
 }
+KBR_EXPORT_IF_KUNIT(kbr_handle_add);
 
 /** kbr_handle_del() - forget it; drops the topic, perhaps the last reference. May sleep. */
 void kbr_handle_del(struct kbr_handle *handle)
@@ -46,6 +48,7 @@ void kbr_handle_del(struct kbr_handle *handle)
 	handle->topic = NULL;
 	kbr_topic_put(topic);
 }
+KBR_EXPORT_IF_KUNIT(kbr_handle_del);
 
 static s64 kbr_handle_position(const struct kbr_handle *handle, s32 partition)
 {
@@ -85,3 +88,4 @@ bool kbr_handle_nth(struct kbr_topic *topic, s32 partition, unsigned int n,
 	spin_unlock(&topic->handles_lock);
 	return found;
 }
+KBR_EXPORT_IF_KUNIT(kbr_handle_nth);

@@ -53,6 +53,7 @@ struct kbr_log *kbr_metadata_log(struct kbr_broker *broker)
 {
 	return broker->metadata ? &broker->metadata->log : NULL;
 }
+KBR_EXPORT_IF_KUNIT(kbr_metadata_log);
 
 /* ---- replay ---- */
 

@@ -306,6 +306,7 @@ bool kbr_partition_lost(const struct kbr_partition *part, s64 offset, u32 failur
 	/* It was durable already if the only sync that failed began above it. */
 	return now != failures + 1 || offset >= READ_ONCE(part->failed_from);
 }
+KBR_EXPORT_IF_KUNIT(kbr_partition_lost);
 
 /*
  * What became of a record at @offset: 1 committed, 0 not yet, or an error.

@@ -1,0 +1,374 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Produce and fetch through the one door: what readers see and when, what
+ * writers are told, and what a failed sync, a full disk and damage do.
+ */
+#include <kunit/test.h>
+#include <linux/slab.h>
+#include <linux/uio.h>
+
+#include "broker_test.h"
+#include "codec/record.h"
+
+struct kbr_part_test {
+	struct kbr_test_broker *tb;
+	struct kbr_topic *topic;
+	struct kbr_partition *part;
+};
+
+static void kbr_part_test_begin(struct kunit *test, struct kbr_part_test *pt, const char *config,
+				const char *value)
+{
+	pt->tb = kbr_test_init(test);
+	KUNIT_ASSERT_EQ(test, kbr_test_start(pt->tb), 0);
+	KUNIT_ASSERT_EQ(test, kbr_test_create(pt->tb, "t", 1, config, value), 0);
+	pt->topic = kbr_test_topic(pt->tb, "t");
+	KUNIT_ASSERT_NOT_NULL(test, pt->topic);
+	pt->part = kbr_topic_partition(pt->topic, 0);
+}
+
+static void kbr_part_test_end(struct kbr_part_test *pt)
+{
+	kbr_topic_put(pt->topic);
+	kbr_test_exit(pt->tb);
+}
+
+static void kbr_partition_test_round(struct kunit *test)
+{
+	struct kbr_partition_info info;
+	struct kbr_part_test pt;
+	char value[16], want[16];
+	s64 offset, found;
+	unsigned int i;
+
+	kbr_part_test_begin(test, &pt, NULL, NULL);
+	KUNIT_EXPECT_EQ(test, kbr_test_read(pt.part, 0, value, sizeof(value)), -ENODATA);
+	for (i = 0; i < 50; i++) {
+		snprintf(want, sizeof(want), "v%u", i);
+		KUNIT_EXPECT_EQ(test, kbr_test_produce(pt.part, want, KBR_ACKS_ALL), i);
+		KUNIT_EXPECT_EQ(test, kbr_test_read(pt.part, i, value, sizeof(value)), i);
+		KUNIT_EXPECT_STREQ(test, value, want);
+	}
+	kbr_partition_describe(pt.part, &info);
+	KUNIT_EXPECT_EQ(test, info.state, KBR_PARTITION_LEADER);
+	KUNIT_EXPECT_EQ(test, info.hw, 50);
+	KUNIT_EXPECT_EQ(test, info.log_end, 50);
+	KUNIT_EXPECT_EQ(test, info.synced, 50);
+	KUNIT_EXPECT_EQ(test, kbr_partition_find_time(pt.part, 1, &offset, &found), 0);
+	KUNIT_EXPECT_EQ(test, offset, 0);
+	KUNIT_EXPECT_EQ(test, found, 1700000000000);
+	kbr_part_test_end(&pt);
+}
+
+/* Bytes that are no good batch are refused, and nothing of the write is there. */
+static void kbr_partition_test_bad_batch(struct kunit *test)
+{
+	struct kbr_record rec = { .timestamp = 1, .value = "value", .value_len = 5 };
+	struct kbr_batch_builder bld;
+	struct kbr_part_test pt;
+	struct kbr_produce p;
+	size_t len, i;
+	u8 *good, *bad;
+
+	kbr_part_test_begin(test, &pt, NULL, NULL);
+	good = kunit_kzalloc(test, 512, GFP_KERNEL);
+	bad = kunit_kzalloc(test, 512, GFP_KERNEL);
+	kbr_batch_builder_init(&bld, good, 512);
+	KUNIT_ASSERT_EQ(test, kbr_batch_builder_add(&bld, &rec), 0);
+	len = kbr_batch_builder_finish(&bld);
+	for (i = 0; i < len; i++) {
+		/* a good one, then a bad one: neither is appended */
+		memcpy(bad, good, len);
+		memcpy(bad + len, good, len);
+		/* offset and leader epoch are the broker's to set */
+		if (i < 8 || (i >= 12 && i < 16))
+			continue;
+		bad[len + i] ^= 0x10;
+		p = (struct kbr_produce) { .buf = bad, .len = 2 * len, .acks = KBR_ACKS_ALL };
+		KUNIT_EXPECT_LT_MSG(test, kbr_partition_produce(pt.part, &p), 0, "byte %zu", i);
+		KUNIT_EXPECT_NE_MSG(test, p.fault, KBR_FAULT_NONE, "byte %zu", i);
+	}
+	for (i = 0; i < len; i++) {
+		p = (struct kbr_produce) { .buf = good, .len = i, .acks = KBR_ACKS_ALL };
+		KUNIT_EXPECT_LT(test, kbr_partition_produce(pt.part, &p), 0);
+	}
+	KUNIT_EXPECT_EQ(test, kbr_log_end(&pt.part->log), 0);
+	memcpy(bad, good, len);
+	memcpy(bad + len, good, len);
+	p = (struct kbr_produce) { .buf = bad, .len = 2 * len, .acks = KBR_ACKS_ALL };
+	KUNIT_EXPECT_EQ(test, kbr_partition_produce(pt.part, &p), 0);
+	KUNIT_EXPECT_EQ(test, p.base_offset, 0);
+	KUNIT_EXPECT_EQ(test, p.last_offset, 1);
+	KUNIT_EXPECT_EQ(test, p.records, 2);
+	kbr_part_test_end(&pt);
+}
+
+/* Readers see what is durable, not what is appended; with flush.policy=async at once. */
+static void kbr_partition_test_watermark(struct kunit *test)
+{
+	struct kbr_part_test pt;
+	char value[16];
+
+	kbr_part_test_begin(test, &pt, NULL, NULL);
+	kbr_ram_set_sync_delay(pt.tb->dir, 200000);
+	KUNIT_EXPECT_EQ(test, kbr_test_produce(pt.part, "x", KBR_ACKS_LEADER), 0);
+	KUNIT_EXPECT_EQ(test, kbr_partition_hw(pt.part), 0);
+	KUNIT_EXPECT_EQ(test, kbr_test_read(pt.part, 0, value, sizeof(value)), -ENODATA);
+	KUNIT_EXPECT_EQ(test, kbr_partition_sync(pt.part, 1, 0), 0);
+	KUNIT_EXPECT_EQ(test, kbr_partition_hw(pt.part), 1);
+	KUNIT_EXPECT_EQ(test, kbr_test_read(pt.part, 0, value, sizeof(value)), 0);
+	kbr_part_test_end(&pt);
+
+	kbr_part_test_begin(test, &pt, "flush.policy", "async");
+	kbr_ram_set_sync_delay(pt.tb->dir, 200000);
+	KUNIT_EXPECT_EQ(test, kbr_test_produce(pt.part, "x", KBR_ACKS_ALL), 0);
+	KUNIT_EXPECT_EQ(test, kbr_partition_hw(pt.part), 1);
+	KUNIT_EXPECT_EQ(test, kbr_log_synced(&pt.part->log), 0);
+	KUNIT_EXPECT_EQ(test, kbr_partition_sync(pt.part, 1, 0), 0);
+	KUNIT_EXPECT_EQ(test, kbr_log_synced(&pt.part->log), 1);
+	kbr_part_test_end(&pt);
+}
+
+/* flush.policy altered to async lets waiters and readers go on at once. */
+static void kbr_partition_test_alter_policy(struct kunit *test)
+{
+	struct kbr_topic_change change = { .partitions = -1 };
+	struct kbr_part_test pt;
+
+	kbr_part_test_begin(test, &pt, NULL, NULL);
+	KUNIT_ASSERT_EQ(test, kbr_config_set_put(&change.set, "flush.policy", "async"), 0);
+	KUNIT_EXPECT_EQ(test, kbr_test_alter(pt.tb, "t", &change), 0);
+	kbr_ram_set_sync_delay(pt.tb->dir, 200000);
+	KUNIT_EXPECT_EQ(test, kbr_test_produce(pt.part, "x", KBR_ACKS_ALL), 0);
+	KUNIT_EXPECT_EQ(test, kbr_log_synced(&pt.part->log), 0);
+	kbr_config_set_free(&change.set);
+	kbr_part_test_end(&pt);
+}
+
+static void kbr_partition_test_min_isr(struct kunit *test)
+{
+	struct kbr_part_test pt;
+
+	kbr_part_test_begin(test, &pt, "min.insync.replicas", "2");
+	KUNIT_EXPECT_EQ(test, kbr_test_produce(pt.part, "x", KBR_ACKS_ALL), -ENOLINK);
+	KUNIT_EXPECT_EQ(test, kbr_log_end(&pt.part->log), 0);
+	KUNIT_EXPECT_EQ(test, kbr_test_produce(pt.part, "x", KBR_ACKS_LEADER), 0);
+	kbr_part_test_end(&pt);
+}
+
+/* A failed sync: the writer is told, what was acknowledged stays, writing goes on. */
+static void kbr_partition_test_eio(struct kunit *test)
+{
+	struct kbr_partition_info info;
+	struct kbr_part_test pt;
+	char value[16];
+	u32 failures;
+	s64 offset;
+
+	kbr_part_test_begin(test, &pt, NULL, NULL);
+	KUNIT_EXPECT_EQ(test, kbr_test_produce(pt.part, "safe", KBR_ACKS_ALL), 0);
+	failures = pt.part->sync_failures;
+	kbr_ram_fail(pt.tb->dir, KBR_RAM_SYNC, 0, 1, -EIO, "t-0/");
+	KUNIT_EXPECT_EQ(test, kbr_test_produce(pt.part, "lost", KBR_ACKS_ALL), -EIO);
+	KUNIT_EXPECT_TRUE(test, kbr_partition_lost(pt.part, 1, failures));
+	KUNIT_EXPECT_FALSE(test, kbr_partition_lost(pt.part, 0, failures));
+	KUNIT_ASSERT_TRUE(test, kbr_test_wait_state(pt.part, KBR_PARTITION_LEADER));
+	KUNIT_EXPECT_EQ(test, kbr_partition_sync(pt.part, 2, failures), -EIO);
+	offset = kbr_test_produce(pt.part, "next", KBR_ACKS_ALL);
+	KUNIT_EXPECT_GE(test, offset, 1);
+	KUNIT_EXPECT_EQ(test, kbr_test_read(pt.part, 0, value, sizeof(value)), 0);
+	KUNIT_EXPECT_STREQ(test, value, "safe");
+	KUNIT_EXPECT_EQ(test, kbr_test_read(pt.part, offset, value, sizeof(value)), offset);
+	KUNIT_EXPECT_STREQ(test, value, "next");
+	kbr_partition_describe(pt.part, &info);
+	KUNIT_EXPECT_EQ(test, info.error, 0);
+	KUNIT_EXPECT_EQ(test, info.leader_epoch, 1);
+	kbr_topic_put(pt.topic);
+	/* and the disk agrees */
+	kbr_test_crash(pt.tb, 0);
+	KUNIT_ASSERT_EQ(test, kbr_test_start(pt.tb), 0);
+	pt.topic = kbr_test_topic(pt.tb, "t");
+	pt.part = kbr_topic_partition(pt.topic, 0);
+	KUNIT_EXPECT_EQ(test, kbr_test_read(pt.part, offset, value, sizeof(value)), offset);
+	KUNIT_EXPECT_STREQ(test, value, "next");
+	KUNIT_EXPECT_EQ(test, kbr_partition_hw(pt.part), offset + 1);
+	kbr_part_test_end(&pt);
+}
+
+/* A disk that fails for a while: the repair is tried until it answers. */
+static void kbr_partition_test_eio_long(struct kunit *test)
+{
+	struct kbr_part_test pt;
+
+	kbr_part_test_begin(test, &pt, NULL, NULL);
+	kbr_ram_fail(pt.tb->dir, KBR_RAM_SYNC | KBR_RAM_READ | KBR_RAM_OPEN | KBR_RAM_TRUNCATE, 0,
+		     0, -EIO, "t-0/");
+	KUNIT_EXPECT_EQ(test, kbr_test_produce(pt.part, "x", KBR_ACKS_ALL), -EIO);
+	KUNIT_EXPECT_EQ(test, kbr_test_produce(pt.part, "x", KBR_ACKS_ALL), -EIO);
+	KUNIT_EXPECT_TRUE(test, kbr_test_wait_state(pt.part, KBR_PARTITION_REPAIRING));
+	kbr_ram_heal(pt.tb->dir);
+	KUNIT_ASSERT_TRUE(test, kbr_test_wait_state(pt.part, KBR_PARTITION_LEADER));
+	KUNIT_EXPECT_GE(test, kbr_test_produce(pt.part, "y", KBR_ACKS_ALL), 0);
+	kbr_part_test_end(&pt);
+}
+
+/* An async topic had shown records that the disk then lost: said, counted, gone on. */
+static void kbr_partition_test_async_loss(struct kunit *test)
+{
+	struct kbr_part_test pt;
+	struct kbr_broker *broker;
+	char value[16];
+
+	kbr_part_test_begin(test, &pt, "flush.policy", "async");
+	KUNIT_EXPECT_EQ(test, kbr_test_produce(pt.part, "kept", KBR_ACKS_ALL), 0);
+	KUNIT_EXPECT_EQ(test, kbr_partition_sync(pt.part, 1, 0), 0);
+	kbr_ram_fail(pt.tb->dir, KBR_RAM_SYNC, 0, 1, -EIO, "t-0/");
+	KUNIT_EXPECT_EQ(test, kbr_test_produce(pt.part, "gone", KBR_ACKS_ALL), 1);
+	KUNIT_EXPECT_EQ(test, kbr_partition_sync(pt.part, 2, 0), -EIO);
+	KUNIT_ASSERT_TRUE(test, kbr_test_wait_state(pt.part, KBR_PARTITION_LEADER));
+	broker = kbr_test_get(pt.tb);
+	KUNIT_EXPECT_EQ(test, atomic64_read(&broker->lost_records), 1);
+	kbr_broker_put(broker);
+	KUNIT_EXPECT_EQ(test, kbr_partition_hw(pt.part), 1);
+	/* a reader that stood beyond goes on at the end */
+	KUNIT_EXPECT_EQ(test, kbr_test_read(pt.part, 2, value, sizeof(value)), -ENODATA);
+	KUNIT_EXPECT_EQ(test, kbr_test_produce(pt.part, "new", KBR_ACKS_ALL), 1);
+	KUNIT_EXPECT_EQ(test, kbr_test_read(pt.part, 1, value, sizeof(value)), 1);
+	KUNIT_EXPECT_STREQ(test, value, "new");
+	kbr_part_test_end(&pt);
+}
+
+/* Too much waits for the disk: a writer that can't wait is told so, and nothing is appended. */
+static void kbr_partition_test_throttle(struct kunit *test)
+{
+	struct kbr_batch_builder bld;
+	struct kbr_record rec = { .timestamp = 1 };
+	struct kbr_produce p = { .acks = KBR_ACKS_LEADER, .nowait = true };
+	struct kbr_test_broker *tb = kbr_test_init(test);
+	struct kbr_partition *part;
+	struct kbr_topic *topic;
+	size_t size = 60000;
+	unsigned int i;
+	int err = 0;
+	s64 end = 0;
+
+	KUNIT_ASSERT_EQ(test, kbr_config_set_put(&tb->configs, "log.unsynced.bytes.max", "100000"),
+			0);
+	KUNIT_ASSERT_EQ(test, kbr_test_start(tb), 0);
+	KUNIT_ASSERT_EQ(test, kbr_test_create(tb, "t", 1, NULL, NULL), 0);
+	topic = kbr_test_topic(tb, "t");
+	part = kbr_topic_partition(topic, 0);
+	kbr_ram_set_sync_delay(tb->dir, 300000);
+	p.buf = kunit_kzalloc(test, size, GFP_KERNEL);
+	rec.value = kunit_kzalloc(test, size, GFP_KERNEL);
+	rec.value_len = size - 200;
+	for (i = 0; i < 20 && !err; i++) {
+		kbr_batch_builder_init(&bld, p.buf, size);
+		KUNIT_ASSERT_EQ(test, kbr_batch_builder_add(&bld, &rec), 0);
+		p.len = kbr_batch_builder_finish(&bld);
+		end = kbr_log_end(&part->log);
+		err = kbr_partition_produce(part, &p);
+	}
+	KUNIT_EXPECT_EQ(test, err, -EAGAIN);
+	KUNIT_EXPECT_EQ(test, kbr_log_end(&part->log), end);
+	/* one that can wait gets its turn */
+	p.nowait = false;
+	KUNIT_EXPECT_EQ(test, kbr_partition_produce(part, &p), 0);
+	kbr_topic_put(topic);
+	kbr_test_exit(tb);
+}
+
+static int kbr_part_test_delete_records(struct kbr_part_test *pt, s64 offset)
+{
+	struct kbr_broker *broker = kbr_test_get(pt->tb);
+	u32 id = 0;
+	int err = kbr_topic_delete_records(broker, "t", 0, offset, &id, &pt->tb->why);
+
+	kbr_broker_put(broker);
+	return kbr_test_wait_op(pt->tb, err, id);
+}
+
+static void kbr_partition_test_delete_records(struct kunit *test)
+{
+	struct kbr_part_test pt;
+	char value[16];
+	unsigned int i;
+
+	kbr_part_test_begin(test, &pt, NULL, NULL);
+	for (i = 0; i < 10; i++)
+		KUNIT_EXPECT_EQ(test, kbr_test_produce(pt.part, "x", KBR_ACKS_ALL), i);
+	KUNIT_EXPECT_EQ(test, kbr_part_test_delete_records(&pt, 11), -ERANGE);
+	KUNIT_EXPECT_TRUE(test, strstr(pt.tb->why.text, "which is 10"));
+	KUNIT_EXPECT_EQ(test, kbr_part_test_delete_records(&pt, -2), -EINVAL);
+	KUNIT_EXPECT_EQ(test, kbr_part_test_delete_records(&pt, 4), 0);
+	KUNIT_EXPECT_EQ(test, kbr_test_read(pt.part, 3, value, sizeof(value)), -ERANGE);
+	KUNIT_EXPECT_EQ(test, kbr_test_read(pt.part, 4, value, sizeof(value)), 4);
+	kbr_topic_put(pt.topic);
+	/* done means done */
+	kbr_test_crash(pt.tb, 0);
+	KUNIT_ASSERT_EQ(test, kbr_test_start(pt.tb), 0);
+	pt.topic = kbr_test_topic(pt.tb, "t");
+	pt.part = kbr_topic_partition(pt.topic, 0);
+	KUNIT_EXPECT_EQ(test, kbr_log_start(&pt.part->log), 4);
+	KUNIT_EXPECT_EQ(test, kbr_part_test_delete_records(&pt, -1), 0);
+	KUNIT_EXPECT_EQ(test, kbr_log_start(&pt.part->log), 10);
+	kbr_part_test_end(&pt);
+}
+
+/* The scrub finds damage in a sealed segment; deleting the records up to behind it heals. */
+static void kbr_partition_test_scrub(struct kunit *test)
+{
+	struct kbr_test_broker *tb = kbr_test_init(test);
+	struct kbr_part_test pt = { .tb = tb };
+	char value[1000];
+	unsigned int i;
+	s64 damaged;
+
+	KUNIT_ASSERT_EQ(test, kbr_config_set_put(&tb->configs, "log.scrub.bytes.per.second",
+						 "1000000000"), 0);
+	KUNIT_ASSERT_EQ(test, kbr_config_set_put(&tb->configs, "log.retention.check.interval.ms",
+						 "20"), 0);
+	/* the records are old */
+	KUNIT_ASSERT_EQ(test, kbr_config_set_put(&tb->configs, "log.retention.ms", "-1"), 0);
+	KUNIT_ASSERT_EQ(test, kbr_test_start(tb), 0);
+	KUNIT_ASSERT_EQ(test, kbr_test_create(tb, "t", 1, "segment.bytes", "16384"), 0);
+	pt.topic = kbr_test_topic(tb, "t");
+	pt.part = kbr_topic_partition(pt.topic, 0);
+	memset(value, 'v', sizeof(value));
+	value[sizeof(value) - 1] = '\0';
+	for (i = 0; i < 40; i++)
+		KUNIT_EXPECT_EQ(test, kbr_test_produce(pt.part, value, KBR_ACKS_ALL), i);
+	KUNIT_ASSERT_EQ(test, kbr_ram_damage(tb->dir, "t-0/00000000000000000000.log", 5000, 1), 0);
+	KUNIT_ASSERT_TRUE(test, kbr_test_wait_state(pt.part, KBR_PARTITION_FAILED));
+	damaged = pt.part->damaged;
+	KUNIT_EXPECT_EQ(test, damaged, 4);
+	KUNIT_EXPECT_EQ(test, kbr_test_read(pt.part, 3, value, sizeof(value)), 3);
+	KUNIT_EXPECT_EQ(test, kbr_test_read(pt.part, 4, value, sizeof(value)), -EBADMSG);
+	KUNIT_EXPECT_EQ(test, kbr_test_produce(pt.part, "x", KBR_ACKS_ALL), -EIO);
+	KUNIT_EXPECT_EQ(test, kbr_part_test_delete_records(&pt, 5), 0);
+	KUNIT_EXPECT_EQ(test, kbr_test_read(pt.part, 5, value, sizeof(value)), 5);
+	KUNIT_EXPECT_EQ(test, kbr_test_produce(pt.part, "x", KBR_ACKS_ALL), 40);
+	kbr_part_test_end(&pt);
+}
+
+static struct kunit_case kbr_partition_test_cases[] = {
+	KUNIT_CASE(kbr_partition_test_round),
+	KUNIT_CASE(kbr_partition_test_bad_batch),
+	KUNIT_CASE(kbr_partition_test_watermark),
+	KUNIT_CASE(kbr_partition_test_alter_policy),
+	KUNIT_CASE(kbr_partition_test_min_isr),
+	KUNIT_CASE(kbr_partition_test_eio),
+	KUNIT_CASE(kbr_partition_test_eio_long),
+	KUNIT_CASE(kbr_partition_test_async_loss),
+	KUNIT_CASE(kbr_partition_test_throttle),
+	KUNIT_CASE(kbr_partition_test_delete_records),
+	KUNIT_CASE(kbr_partition_test_scrub),
+	{}
+};
+
+static struct kunit_suite kbr_partition_suite = {
+	.name = "kbroker_partition",
+	.exit = kbr_test_cleanup,
+	.test_cases = kbr_partition_test_cases,
+};
+kunit_test_suite(kbr_partition_suite);
