@@ -42,8 +42,11 @@ static bool kbr_scrub_step(struct kbr_partition *part, size_t budget)
 	idx = srcu_read_lock(&broker->io);
 	if (!kbr_topic_gone(part->topic) && READ_ONCE(part->opened) &&
 	    READ_ONCE(part->state) == KBR_PARTITION_LEADER) {
-		if (!kbr_log_scrub(&part->log, &part->scrub, budget, &damaged) && damaged < 0)
+		if (!kbr_log_scrub(&part->log, &part->scrub, budget, &damaged))
 			through = part->scrub.offset == S64_MAX;
+		/* What delete-records took out of the log may still be in the file. */
+		if (damaged < kbr_log_start(&part->log))
+			damaged = -1;
 	}
 	srcu_read_unlock(&broker->io, idx);
 	if (damaged >= 0)
