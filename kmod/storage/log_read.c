@@ -192,17 +192,36 @@ static int kbr_read_end_by_walk(struct kbr_log_reading *r, s64 limit, u32 target
 
 	r->to = r->from;
 	for (i = 0; i < KBR_LOG_WALK_MAX && r->to < r->size; i++) {
+		/* not even a header would fit: save the look at it */
+		if (r->to > r->from &&
+		    (r->to >= target || target - r->to < KBR_BATCH_HEADER_LEN || r->next >= limit))
+			break;
 		err = kbr_segment_header(r->files->log, r->to, r->size, &batch);
 		if (err)
 			return r->to > r->from ? 1 : err;
 		if (kbr_batch_last_offset(&batch) >= limit)
 			break;
-		if (r->to > r->from && (r->to >= target || batch.size > target - r->to))
+		if (r->to > r->from && batch.size > target - r->to)
 			break;
 		r->to += batch.size;
 		r->next = kbr_batch_last_offset(&batch) + 1;
 	}
 	return r->to > r->from;
+}
+
+/*
+ * Is asking the index cheaper than reading headers? There is an entry a batch
+ * or one every index.interval.bytes, whichever is rarer; the index costs two
+ * small reads, a header one.
+ */
+static bool kbr_read_index_pays(const struct kbr_log_reading *r, u32 target)
+{
+	u32 interval = READ_ONCE(r->log->config->index_interval_bytes);
+	u32 count = READ_ONCE(r->seg->index_count);
+
+	if (target - r->from <= interval)
+		return false;
+	return count == KBR_COUNT_UNKNOWN || (u64)(target - r->from) * count > (u64)r->size * 2;
 }
 
 static int kbr_read_find_end(struct kbr_log_reading *r, s64 limit, size_t max)
@@ -217,8 +236,7 @@ static int kbr_read_find_end(struct kbr_log_reading *r, s64 limit, size_t max)
 	}
 	if (r->next_base == S64_MAX && kbr_read_end_by_border(r, limit, target))
 		return 1;
-	/* an entry every 4 KiB or so: none is between here and a nearer target */
-	if (target - r->from > READ_ONCE(r->log->config->index_interval_bytes)) {
+	if (kbr_read_index_pays(r, target)) {
 		err = kbr_read_end_by_index(r, limit, target);
 		if (err)
 			return err;
