@@ -4,7 +4,6 @@
  * The rules for clients' batches are in validate.c, building is in builder.c.
  */
 #include <linux/errno.h>
-#include <linux/overflow.h>
 #include <linux/types.h>
 
 #include "base/kunit.h"
@@ -25,29 +24,7 @@ KBR_EXPORT_IF_KUNIT(kbr_record_iter_init);
 
 int kbr_record_next(struct kbr_record_iter *it, struct kbr_record *rec)
 {
-	const u8 *next;
-	s64 ts_delta;
-
-	if (it->left <= 0)
-		return it->pos == it->end ? 0 : -EBADMSG;
-
-	next = kbr_record_parse(it->pos, it->end, rec, &ts_delta);
-	if (unlikely(!next))
-		return -EBADMSG;
-	if (unlikely(rec->offset_delta <= it->last_delta ||
-		     rec->offset_delta > it->batch.last_offset_delta))
-		return -EBADMSG;
-	/* cannot overflow: the header's last offset was checked */
-	rec->offset = it->batch.base_offset + rec->offset_delta;
-	if (it->batch.attributes & KBR_BATCH_APPEND_TIME)
-		rec->timestamp = it->batch.max_timestamp;
-	else if (check_add_overflow(it->batch.base_timestamp, ts_delta, &rec->timestamp))
-		return -EBADMSG;
-
-	it->last_delta = rec->offset_delta;
-	it->pos = next;
-	it->left--;
-	return 1;
+	return kbr_record_step(it, rec);
 }
 KBR_EXPORT_IF_KUNIT(kbr_record_next);
 

@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR LGPL-2.1-or-later */
 /*
- * One record, parsed in line: shared by the walk of kbr_batch_validate() and by
- * kbr_record_next(), each of which lets the compiler drop what it doesn't use.
- * Not for other files: use record.h.
+ * One record, parsed in line: shared by the walk of kbr_batch_validate(), by
+ * kbr_record_next() and by libkbroker's reader, each of which lets the compiler
+ * drop what it doesn't use. Not for other files: use record.h.
  */
 #ifndef _KBR_CODEC_RECORD_PARSE_H
 #define _KBR_CODEC_RECORD_PARSE_H
 
 #include <linux/compiler.h>
+#include <linux/errno.h>
+#include <linux/overflow.h>
 #include <linux/types.h>
 
 #include "codec/record.h"
@@ -86,6 +88,34 @@ static __always_inline const u8 *kbr_record_parse(const u8 *p, const u8 *end,
 	rec->headers_len = end - p;
 	rec->headers_count = count >> 1;
 	return kbr_record_headers_ok(p, end, count >> 1) ? end : NULL;
+}
+
+/* kbr_record_next(), in line */
+static __always_inline int kbr_record_step(struct kbr_record_iter *it, struct kbr_record *rec)
+{
+	const u8 *next;
+	s64 ts_delta;
+
+	if (unlikely(it->left <= 0))
+		return it->pos == it->end ? 0 : -EBADMSG;
+
+	next = kbr_record_parse(it->pos, it->end, rec, &ts_delta);
+	if (unlikely(!next))
+		return -EBADMSG;
+	if (unlikely(rec->offset_delta <= it->last_delta ||
+		     rec->offset_delta > it->batch.last_offset_delta))
+		return -EBADMSG;
+	/* cannot overflow: the header's last offset was checked */
+	rec->offset = it->batch.base_offset + rec->offset_delta;
+	if (unlikely(it->batch.attributes & KBR_BATCH_APPEND_TIME))
+		rec->timestamp = it->batch.max_timestamp;
+	else if (unlikely(check_add_overflow(it->batch.base_timestamp, ts_delta, &rec->timestamp)))
+		return -EBADMSG;
+
+	it->last_delta = rec->offset_delta;
+	it->pos = next;
+	it->left--;
+	return 1;
 }
 
 #endif /* _KBR_CODEC_RECORD_PARSE_H */

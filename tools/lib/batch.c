@@ -14,23 +14,6 @@
 #include "lib.h"
 #include "pack.h"
 
-/**
- * struct kbroker_batch - a batch being built
- * @builder: the uncompressed batch
- * @buf: its memory
- * @size: bytes of @buf
- * @packer: compression; NULL for none
- * @packed: memory of the compressed batch, allocated when it is first needed
- */
-struct kbroker_batch {
-	struct kbr_batch_builder builder;
-	u8 *buf;
-	size_t size;
-	int codec;
-	struct kbl_packer *packer;
-	u8 *packed;
-};
-
 static const char * const kbl_codec_names[] = {
 	[KBROKER_CODEC_NONE] = "none",
 	[KBROKER_CODEC_GZIP] = "gzip",
@@ -98,39 +81,16 @@ void kbroker_batch_reset(struct kbroker_batch *batch)
 	kbr_batch_builder_init(&batch->builder, batch->buf, batch->size);
 }
 
-int kbl_message_to_record(const struct kbroker_message *message, struct kbr_record *rec)
-{
-	/* narrower fields below; the builder judges the rest */
-	if (message->key_len > KBR_BATCH_BYTES_MAX || message->value_len > KBR_BATCH_BYTES_MAX ||
-	    message->headers_len > KBR_BATCH_BYTES_MAX)
-		return -EINVAL;
-	rec->key = message->key;
-	rec->value = message->value;
-	rec->headers = message->headers;
-	rec->key_len = (u32)message->key_len;
-	rec->value_len = (u32)message->value_len;
-	rec->headers_len = (u32)message->headers_len;
-	rec->headers_count = message->headers_count;
-	rec->timestamp = message->timestamp == KBROKER_TIME_NOW ? kbl_now_ms() : message->timestamp;
-	return 0;
-}
-
-int kbl_batch_add_record(struct kbroker_batch *batch, const struct kbr_record *rec)
-{
-	int err = kbr_batch_builder_add(&batch->builder, rec);
-
-	if (unlikely(err == -ENOSPC && !batch->builder.count))
-		return -EMSGSIZE;
-	return err;
-}
-
 int kbroker_batch_add(struct kbroker_batch *batch, const struct kbroker_message *message)
 {
 	struct kbr_record rec;
 	int err;
 
-	err = kbl_message_to_record(message, &rec);
-	return err ? err : kbl_batch_add_record(batch, &rec);
+	if (!kbl_message_to_record(message, &rec))
+		return -EINVAL;
+	rec.timestamp = message->timestamp == KBROKER_TIME_NOW ? kbl_now_ms() : message->timestamp;
+	err = kbr_batch_builder_add(&batch->builder, &rec);
+	return err == -ENOSPC && !batch->builder.count ? -EMSGSIZE : err;
 }
 
 uint32_t kbroker_batch_count(const struct kbroker_batch *batch)

@@ -29,7 +29,8 @@
  * @fd: its device; -1 if it is not assigned
  * @number: the partition
  * @ready: a read may give something
- * @position: offset that is given out next
+ * @position: offset that is given out next; of the current partition
+ *	kbl_consumer_note() brings it up to date
  */
 struct kbl_cpartition {
 	int fd;
@@ -163,6 +164,13 @@ int kbroker_consumer_fd(const struct kbroker_consumer *c)
 	return c->epoll;
 }
 
+/* Where the current partition stands is known to the reader until it is asked */
+static void kbl_consumer_note(struct kbroker_consumer *c)
+{
+	if (c->current)
+		c->current->position = kbroker_reader_position(c->reader);
+}
+
 /* What was read of a partition and not given out is dropped */
 static void kbl_consumer_drop(struct kbroker_consumer *c, const struct kbl_cpartition *part)
 {
@@ -294,6 +302,7 @@ int kbroker_consumer_position(struct kbroker_consumer *c, int32_t partition,
 	err = kbl_device_position(c->partitions[partition].fd, -1, position);
 	if (err)
 		return err;
+	kbl_consumer_note(c);
 	position->partition = partition;
 	position->position = c->partitions[partition].position;
 	return 0;
@@ -408,12 +417,11 @@ int kbroker_consumer_poll(struct kbroker_consumer *c, struct kbroker_message *me
 
 	for (;;) {
 		if (likely(c->current)) {
+			message->partition = c->current->number;
 			ret = kbroker_reader_next(c->reader, message);
-			c->current->position = kbroker_reader_position(c->reader);
-			if (likely(ret > 0)) {
-				message->partition = c->current->number;
+			if (likely(ret > 0))
 				return 1;
-			}
+			kbl_consumer_note(c);
 			if (ret < 0)
 				return kbl_consumer_error(c, c->current, message, ret);
 			kbl_consumer_drop(c, c->current);

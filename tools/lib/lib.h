@@ -7,6 +7,7 @@
 
 #include <time.h>
 #include <linux/kbroker.h>
+#include <linux/limits.h>
 #include <linux/types.h>
 
 #include <kbroker/batch.h>
@@ -31,11 +32,49 @@ static inline s64 kbl_monotonic_ms(void)
 	return (s64)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
-/** kbl_message_to_record() - what the codec calls a message; -EINVAL for impossible lengths */
-int kbl_message_to_record(const struct kbroker_message *message, struct kbr_record *rec);
+/* the wall clock as of the last tick: cheap, some ms behind */
+static inline s64 kbl_tick_ms(void)
+{
+	struct timespec now;
 
-/** kbl_batch_add_record() - kbroker_batch_add() of a converted message */
-int kbl_batch_add_record(struct kbroker_batch *batch, const struct kbr_record *rec);
+	clock_gettime(CLOCK_REALTIME_COARSE, &now);
+	return (s64)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/**
+ * struct kbroker_batch - a batch being built
+ * @builder: the uncompressed batch
+ * @buf: its memory
+ * @size: bytes of @buf
+ * @codec: enum kbroker_codec
+ * @packer: compression; NULL for none
+ * @packed: memory of the compressed batch, allocated when it is first needed
+ */
+struct kbroker_batch {
+	struct kbr_batch_builder builder;
+	u8 *buf;
+	size_t size;
+	int codec;
+	struct kbl_packer *packer;
+	u8 *packed;
+};
+
+/* What the codec calls a message, but for its time; false for impossible lengths */
+static inline bool kbl_message_to_record(const struct kbroker_message *message,
+					 struct kbr_record *rec)
+{
+	/* narrower fields below; the builder judges the rest */
+	if (unlikely((message->key_len | message->value_len | message->headers_len) > S32_MAX))
+		return false;
+	rec->key = message->key;
+	rec->value = message->value;
+	rec->headers = message->headers;
+	rec->key_len = (u32)message->key_len;
+	rec->value_len = (u32)message->value_len;
+	rec->headers_len = (u32)message->headers_len;
+	rec->headers_count = message->headers_count;
+	return true;
+}
 
 /**
  * kbl_device_open() - open a node of a topic in batch format, not blocking

@@ -109,7 +109,7 @@ static struct kbl_pbatch *kbl_producer_open_batch(struct kbroker_producer *p, u3
 	b->partition = partition;
 	b->number = p->created++;
 	b->deadline = kbl_monotonic_ms() + p->config.linger_ms;
-	b->bytes = 0;
+	b->opened = kbl_now_ms();
 	b->sent = 0;
 	b->error = 0;
 	b->offset = -1;
@@ -123,7 +123,7 @@ static struct kbl_pbatch *kbl_producer_open_batch(struct kbroker_producer *p, u3
 	p->partitions[partition].open = b;
 	/* the thread may have been waiting for nothing, or for a later deadline */
 	if (p->open == b)
-		pthread_cond_signal(&p->work);
+		kbl_event_signal(&p->work);
 	return b;
 }
 
@@ -156,7 +156,7 @@ static int kbl_producer_choose(struct kbroker_producer *p, const struct kbroker_
 
 static int kbl_pbatch_remember(struct kbl_pbatch *b, void *opaque)
 {
-	size_t count = kbroker_batch_count(b->batch);
+	size_t count = b->batch->builder.count;
 
 	if (count >= b->opaques_max) {
 		size_t max = b->opaques_max ? 2 * b->opaques_max : 64;
@@ -174,27 +174,26 @@ static int kbl_pbatch_remember(struct kbl_pbatch *b, void *opaque)
 static int kbl_pbatch_add(struct kbroker_producer *p, struct kbl_pbatch *b,
 			  const struct kbr_record *rec, void *opaque)
 {
-	size_t before = kbroker_batch_length(b->batch), added;
+	struct kbr_batch_builder *builder = &b->batch->builder;
+	size_t before = builder->len;
 	int err;
 
 	if (p->config.delivered) {
 		err = kbl_pbatch_remember(b, opaque);
-		if (err)
+		if (unlikely(err))
 			return err;
 	}
-	err = kbl_batch_add_record(b->batch, rec);
-	if (err)
+	err = kbr_batch_builder_add(builder, rec);
+	if (unlikely(err))
 		return err;
-	added = kbroker_batch_length(b->batch) - before;
-	b->bytes += added;
-	p->waiting_bytes += added;
+	p->waiting_bytes += builder->len - before;
 	p->stats.waiting++;
 	return 0;
 }
 
 /* The batch that was open is full, or there was none: begin another one */
-static int kbl_producer_add_new(struct kbroker_producer *p, u32 partition,
-				const struct kbr_record *rec, void *opaque)
+static int kbl_producer_add_new(struct kbroker_producer *p, u32 partition, struct kbr_record *rec,
+				bool now, void *opaque)
 {
 	size_t need = KBR_BATCH_HEADER_LEN + kbr_record_size(rec, 0, 0);
 	struct kbl_pbatch *b;
@@ -207,6 +206,8 @@ static int kbl_producer_add_new(struct kbroker_producer *p, u32 partition,
 	b = kbl_producer_open_batch(p, partition, need, &err);
 	if (!b)
 		return err;
+	if (now)
+		rec->timestamp = b->opened;
 	err = kbl_pbatch_add(p, b, rec, opaque);
 	/* one that holds nothing must not be sent */
 	if (err) {
@@ -226,8 +227,8 @@ static int kbl_producer_wait_room(struct kbroker_producer *p)
 {
 	while (p->waiting_bytes >= p->config.buffer_bytes && !p->closing) {
 		p->blocked++;
-		pthread_cond_signal(&p->work);
-		pthread_cond_wait(&p->done, &p->lock);
+		kbl_event_signal(&p->work);
+		kbl_event_wait(&p->done, &p->lock, -1);
 		p->blocked--;
 	}
 	return p->closing ? -EPIPE : 0;
@@ -241,44 +242,58 @@ static int kbl_producer_take_error(struct kbroker_producer *p)
 	return err;
 }
 
-int kbroker_producer_send(struct kbroker_producer *p, const struct kbroker_message *message,
-			  void *opaque)
+/* What a caller must know first: there is no room, an earlier record failed, it is closed */
+static int kbl_producer_check(struct kbroker_producer *p)
 {
-	struct kbr_record rec;
+	if (p->error)
+		return kbl_producer_take_error(p);
+	return kbl_producer_wait_room(p);
+}
+
+static int kbl_producer_add(struct kbroker_producer *p, const struct kbroker_message *message,
+			    struct kbr_record *rec, void *opaque)
+{
+	const bool now = message->timestamp == KBROKER_TIME_NOW;
 	struct kbl_pbatch *b;
 	u32 partition;
 	int err;
 
-	err = kbl_message_to_record(message, &rec);
+	err = kbl_producer_choose(p, message, &partition);
 	if (unlikely(err))
 		return err;
-	pthread_mutex_lock(&p->lock);
-	if (unlikely(p->error))
-		err = kbl_producer_take_error(p);
-	if (unlikely(!err && (p->closing || p->waiting_bytes >= p->config.buffer_bytes)))
-		err = kbl_producer_wait_room(p);
-	if (likely(!err))
-		err = kbl_producer_choose(p, message, &partition);
-	if (unlikely(err))
-		goto unlock;
-
 	for (;;) {
 		b = p->partitions[partition].open;
-		if (!b) {
-			err = kbl_producer_add_new(p, partition, &rec, opaque);
-			break;
-		}
-		err = kbl_pbatch_add(p, b, &rec, opaque);
+		if (unlikely(!b))
+			return kbl_producer_add_new(p, partition, rec, now, opaque);
+		/* the clock of ticks may be behind the one that the batch began with */
+		if (now && rec->timestamp < b->opened)
+			rec->timestamp = b->opened;
+		err = kbl_pbatch_add(p, b, rec, opaque);
 		if (likely(err != -ENOSPC))
-			break;
+			return err;
 		kbl_producer_seal(p, b);
-		pthread_cond_signal(&p->work);
+		kbl_event_signal(&p->work);
 		/* a sticky record goes where the next ones go */
 		if (kbl_producer_sticks(p, message))
 			partition = p->sticky;
 	}
-unlock:
-	pthread_mutex_unlock(&p->lock);
+}
+
+int kbroker_producer_send(struct kbroker_producer *p, const struct kbroker_message *message,
+			  void *opaque)
+{
+	struct kbr_record rec;
+	int err = 0;
+
+	if (unlikely(!kbl_message_to_record(message, &rec)))
+		return -EINVAL;
+	rec.timestamp = message->timestamp == KBROKER_TIME_NOW ? kbl_tick_ms() : message->timestamp;
+	kbl_lock(&p->lock);
+	if (unlikely(p->error || p->closing || p->waiting_bytes >= p->config.buffer_bytes))
+		err = kbl_producer_check(p);
+	if (likely(!err))
+		err = kbl_producer_add(p, message, &rec, opaque);
+	kbl_unlock(&p->lock);
 	return err;
 }
 
@@ -299,25 +314,21 @@ static u64 kbl_producer_oldest(const struct kbroker_producer *p)
 
 int kbroker_producer_flush(struct kbroker_producer *p, int timeout_ms)
 {
-	s64 end = timeout_ms < 0 ? 0 : kbl_monotonic_ms() + timeout_ms;
-	struct timespec until = { .tv_sec = end / 1000, .tv_nsec = end % 1000 * 1000000 };
+	s64 end = timeout_ms < 0 ? -1 : kbl_monotonic_ms() + timeout_ms;
 	int err = 0;
 	u64 target;
 
-	pthread_mutex_lock(&p->lock);
+	kbl_lock(&p->lock);
 	target = p->created;
 	while (p->open)
 		kbl_producer_seal(p, p->open);
-	pthread_cond_signal(&p->work);
-	while (!err && kbl_producer_oldest(p) < target) {
-		if (timeout_ms < 0)
-			pthread_cond_wait(&p->done, &p->lock);
-		else if (pthread_cond_timedwait(&p->done, &p->lock, &until))
+	kbl_event_signal(&p->work);
+	while (!err && kbl_producer_oldest(p) < target)
+		if (!kbl_event_wait(&p->done, &p->lock, end))
 			err = -ETIMEDOUT;
-	}
 	if (!err)
 		err = kbl_producer_take_error(p);
-	pthread_mutex_unlock(&p->lock);
+	kbl_unlock(&p->lock);
 	return err;
 }
 
@@ -328,9 +339,9 @@ uint32_t kbroker_producer_partitions(const struct kbroker_producer *p)
 
 void kbroker_producer_stats(struct kbroker_producer *p, struct kbroker_producer_stats *stats)
 {
-	pthread_mutex_lock(&p->lock);
+	kbl_lock(&p->lock);
 	*stats = p->stats;
-	pthread_mutex_unlock(&p->lock);
+	kbl_unlock(&p->lock);
 }
 
 static void kbl_producer_free(struct kbroker_producer *p)
@@ -345,9 +356,6 @@ static void kbl_producer_free(struct kbroker_producer *p)
 		p->free = b->next;
 		kbl_pbatch_free(b);
 	}
-	pthread_cond_destroy(&p->done);
-	pthread_cond_destroy(&p->work);
-	pthread_mutex_destroy(&p->lock);
 	free(p->partitions);
 	free(p->topic);
 	free(p->mount);
@@ -361,11 +369,11 @@ int kbroker_producer_close(struct kbroker_producer *p)
 	if (!p)
 		return 0;
 	err = kbroker_producer_flush(p, -1);
-	pthread_mutex_lock(&p->lock);
+	kbl_lock(&p->lock);
 	p->closing = true;
-	pthread_cond_broadcast(&p->done);
-	pthread_cond_signal(&p->work);
-	pthread_mutex_unlock(&p->lock);
+	kbl_event_broadcast(&p->done);
+	kbl_event_signal(&p->work);
+	kbl_unlock(&p->lock);
 	pthread_join(p->thread, NULL);
 	kbl_producer_free(p);
 	return err;
@@ -452,7 +460,6 @@ int kbroker_producer_open(struct kbroker_producer **producer, const char *topic,
 {
 	static const struct kbroker_producer_config defaults = KBROKER_PRODUCER_CONFIG_INIT;
 	struct kbroker_producer *p;
-	pthread_condattr_t attr;
 	int err;
 
 	if (!config)
@@ -463,12 +470,6 @@ int kbroker_producer_open(struct kbroker_producer **producer, const char *topic,
 	if (!p)
 		return -ENOMEM;
 	p->config = *config;
-	pthread_condattr_init(&attr);
-	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-	pthread_mutex_init(&p->lock, NULL);
-	pthread_cond_init(&p->work, &attr);
-	pthread_cond_init(&p->done, &attr);
-	pthread_condattr_destroy(&attr);
 
 	err = kbl_producer_init(p, topic);
 	if (!err)

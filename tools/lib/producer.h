@@ -3,7 +3,7 @@
  * Inside libkbroker: the producer's own structures, between producer.c (what
  * callers hand over) and sender.c (the thread that writes it).
  *
- * One mutex guards everything that is not said to belong to the thread. A batch
+ * One lock guards everything that is not said to belong to the thread. A batch
  * is in exactly one place: open (one for each partition, also on the list of
  * open ones, oldest first), ready (full, or to be sent now), with the thread,
  * or free.
@@ -17,6 +17,8 @@
 
 #include <kbroker/producer.h>
 
+#include "lock.h"
+
 /**
  * struct kbl_pbatch - a batch of a producer
  * @next: next in its list
@@ -26,7 +28,7 @@
  * @opaques_max: room at @opaques
  * @number: counts batches from 0, for flush
  * @deadline: when it must be sent, monotonic ms
- * @bytes: bytes counted against buffer_bytes
+ * @opened: when it was begun, by the wall clock in ms
  * @size: most bytes it may get; batches of another size than usual are not kept
  * @partition: where it goes
  * @offset: thread: offset of its first record; -1 unknown
@@ -41,7 +43,7 @@ struct kbl_pbatch {
 	size_t opaques_max;
 	u64 number;
 	s64 deadline;
-	size_t bytes;
+	s64 opened;
 	size_t size;
 	u32 partition;
 	s64 offset;
@@ -80,7 +82,6 @@ struct kbl_ppartition {
  * @partitions_count: their number
  * @batch_bytes: bytes of an ordinary batch
  * @batch_bytes_max: max.message.bytes
- * @now: how to wait for a deadline
  * @thread: the sender
  * @lock: guards what follows
  * @work: the thread has something to do
@@ -111,9 +112,9 @@ struct kbroker_producer {
 	size_t batch_bytes_max;
 	pthread_t thread;
 
-	pthread_mutex_t lock;
-	pthread_cond_t work;
-	pthread_cond_t done;
+	struct kbl_lock lock;
+	struct kbl_event work;
+	struct kbl_event done;
 	struct kbl_pbatch *open;
 	struct kbl_pbatch *open_tail;
 	struct kbl_queue ready;

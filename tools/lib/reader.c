@@ -12,6 +12,7 @@
 #include "codec/batch.h"
 #include "codec/compress.h"
 #include "codec/record.h"
+#include "codec/record_parse.h"
 
 /**
  * struct kbroker_reader - a walk over batches
@@ -110,7 +111,7 @@ int kbroker_reader_next(struct kbroker_reader *reader, struct kbroker_message *m
 	if (unlikely(reader->err))
 		return reader->err;
 	for (;;) {
-		ret = reader->unpacked.data ? kbr_record_next(&reader->it, &rec) : 0;
+		ret = likely(reader->unpacked.data) ? kbr_record_step(&reader->it, &rec) : 0;
 		if (unlikely(ret <= 0)) {
 			if (!ret)
 				ret = kbl_reader_end_batch(reader);

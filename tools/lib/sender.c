@@ -184,7 +184,7 @@ static void kbl_sender_finish(struct kbroker_producer *p, struct kbl_pbatch *rou
 		u32 count = kbroker_batch_count(b->batch);
 
 		round = b->next;
-		p->waiting_bytes -= b->bytes;
+		p->waiting_bytes -= kbroker_batch_length(b->batch) - KBR_BATCH_HEADER_LEN;
 		p->stats.waiting -= count;
 		if (b->error) {
 			p->stats.failed += count;
@@ -198,20 +198,12 @@ static void kbl_sender_finish(struct kbroker_producer *p, struct kbl_pbatch *rou
 		kbl_producer_recycle(p, b);
 	}
 	p->sending = U64_MAX;
-	pthread_cond_broadcast(&p->done);
+	kbl_event_broadcast(&p->done);
 }
 
 static void kbl_sender_wait(struct kbroker_producer *p)
 {
-	struct timespec until;
-
-	if (!p->open) {
-		pthread_cond_wait(&p->work, &p->lock);
-		return;
-	}
-	until.tv_sec = p->open->deadline / 1000;
-	until.tv_nsec = p->open->deadline % 1000 * 1000000;
-	pthread_cond_timedwait(&p->work, &p->lock, &until);
+	kbl_event_wait(&p->work, &p->lock, p->open ? p->open->deadline : -1);
 }
 
 void *kbl_sender_run(void *producer)
@@ -219,7 +211,7 @@ void *kbl_sender_run(void *producer)
 	struct kbroker_producer *p = producer;
 	struct kbl_pbatch *round, *b;
 
-	pthread_mutex_lock(&p->lock);
+	kbl_lock(&p->lock);
 	for (;;) {
 		round = kbl_sender_take(p, kbl_monotonic_ms());
 		if (!round) {
@@ -228,13 +220,13 @@ void *kbl_sender_run(void *producer)
 			kbl_sender_wait(p);
 			continue;
 		}
-		pthread_mutex_unlock(&p->lock);
+		kbl_unlock(&p->lock);
 		kbl_sender_round(p, round);
 		for (b = round; p->config.delivered && b; b = b->next)
 			kbl_sender_report(p, b);
-		pthread_mutex_lock(&p->lock);
+		kbl_lock(&p->lock);
 		kbl_sender_finish(p, round);
 	}
-	pthread_mutex_unlock(&p->lock);
+	kbl_unlock(&p->lock);
 	return NULL;
 }

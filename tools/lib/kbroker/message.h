@@ -15,7 +15,12 @@ extern "C" {
 
 /** KBROKER_PARTITION_ANY - produce: the partitioner chooses */
 #define KBROKER_PARTITION_ANY	(-1)
-/** KBROKER_TIME_NOW - produce: the library stamps the record */
+/**
+ * KBROKER_TIME_NOW - produce: the library stamps the record
+ *
+ * A producer stamps the first record of a batch exactly and the others as of the
+ * clock's last tick, never earlier than the first.
+ */
 #define KBROKER_TIME_NOW	INT64_MIN
 
 /**

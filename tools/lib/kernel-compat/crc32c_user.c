@@ -55,22 +55,33 @@ u32 kbr_user_crc32c_table(u32 crc, const void *data, size_t len)
 #if defined(__x86_64__)
 static bool kbr_crc32c_has_instruction;
 
+static inline unsigned long long kbr_load64(const u8 *p)
+{
+	unsigned long long word;
+
+	memcpy(&word, p, sizeof(word));
+	return word;
+}
+
 __attribute__((target("sse4.2")))
 static u32 kbr_user_crc32c_sse42(u32 crc, const u8 *p, size_t len)
 {
-	unsigned long long wide = crc, words[4];
+	unsigned long long wide = crc;
+	const u8 *end = p + (len & ~(size_t)63);
 
-	for (; len >= sizeof(words); len -= sizeof(words), p += sizeof(words)) {
-		memcpy(words, p, sizeof(words));
-		wide = _mm_crc32_u64(wide, words[0]);
-		wide = _mm_crc32_u64(wide, words[1]);
-		wide = _mm_crc32_u64(wide, words[2]);
-		wide = _mm_crc32_u64(wide, words[3]);
+	while (p < end) {
+		wide = _mm_crc32_u64(wide, kbr_load64(p));
+		wide = _mm_crc32_u64(wide, kbr_load64(p + 8));
+		wide = _mm_crc32_u64(wide, kbr_load64(p + 16));
+		wide = _mm_crc32_u64(wide, kbr_load64(p + 24));
+		wide = _mm_crc32_u64(wide, kbr_load64(p + 32));
+		wide = _mm_crc32_u64(wide, kbr_load64(p + 40));
+		wide = _mm_crc32_u64(wide, kbr_load64(p + 48));
+		wide = _mm_crc32_u64(wide, kbr_load64(p + 56));
+		p += 64;
 	}
-	for (; len >= 8; len -= 8, p += 8) {
-		memcpy(words, p, 8);
-		wide = _mm_crc32_u64(wide, words[0]);
-	}
+	for (len &= 63; len >= 8; len -= 8, p += 8)
+		wide = _mm_crc32_u64(wide, kbr_load64(p));
 	crc = (u32)wide;
 	while (len--)
 		crc = _mm_crc32_u8(crc, *p++);
