@@ -42,6 +42,12 @@ static int by_offset(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
+static void sort(int64_t *list, size_t count)
+{
+	if (count)
+		qsort(list, count, sizeof(*list), by_offset);
+}
+
 static bool has_suffix(const char *name, const char *suffix)
 {
 	size_t n = strlen(name), m = strlen(suffix);
@@ -128,9 +134,9 @@ int kb_logdir_open(const char *path, struct kb_logdir *dir)
 		kb_logdir_release(dir);
 		return kb_fail(err, NULL, "%s: cannot read the directory: %s", path, strerror(err));
 	}
-	qsort(dir->segments, dir->segments_count, sizeof(*dir->segments), by_offset);
-	qsort(dir->snapshots, dir->snapshots_count, sizeof(*dir->snapshots), by_offset);
-	qsort(dir->indexes, dir->indexes_count, sizeof(*dir->indexes), by_offset);
+	sort(dir->segments, dir->segments_count);
+	sort(dir->snapshots, dir->snapshots_count);
+	sort(dir->indexes, dir->indexes_count);
 	return KB_OK;
 }
 
