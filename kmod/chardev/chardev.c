@@ -200,28 +200,38 @@ static ssize_t kbr_open_write(struct kbr_open *open, struct iov_iter *from,
 	return ret;
 }
 
-/* W9: the write failed after its append; its caller believes nothing was taken. */
-static void kbr_open_drop_pending(struct kbr_open *open, const struct kbr_write *write)
+/*
+ * W14: io_uring and aio go on, and hear when the acks are met. Writes that are
+ * to be on stable storage whatever the topic says wait in a thread of theirs.
+ */
+static ssize_t kbr_open_write_async(struct kbr_open *open, struct kiocb *iocb,
+				    struct iov_iter *from, bool nowait)
 {
-	struct kbr_writer *writer = &open->writer;
+	struct kbr_write write = { .nowait = nowait };
+	struct kbr_async *async;
+	ssize_t ret;
 
-	/* Who is killed while waiting for the lock loses the line in flush(). */
-	if (!write->left_pending || mutex_lock_killable(&writer->lock))
-		return;
-	if (writer->pending_seq == write->pending_seq) {
-		writer->pending = 0;
-		writer->pending_seq++;
-	}
-	mutex_unlock(&writer->lock);
+	async = kbr_async_alloc(open, iocb);
+	if (!async)
+		return -ENOMEM;
+	ret = kbr_open_lock(&open->writer.lock, nowait);
+	if (ret)
+		goto out_free;
+	ret = kbr_open_write(open, from, &write);
+	mutex_unlock(&open->writer.lock);
+	if (ret > 0 && write.part && READ_ONCE(open->writer.acks) == KBR_ACKS_ALL)
+		return kbr_async_start(async, &write, ret);
+out_free:
+	kbr_async_free(async);
+	return ret;
 }
 
 static ssize_t kbr_chardev_write_iter(struct kiocb *iocb, struct iov_iter *from)
 {
 	struct kbr_open *open = iocb->ki_filp->private_data;
+	bool nonblock = iocb->ki_filp->f_flags & O_NONBLOCK;
 	bool nowait = iocb->ki_flags & IOCB_NOWAIT;
-	struct kbr_write write = {
-		.nonblock = nowait || (iocb->ki_filp->f_flags & O_NONBLOCK),
-	};
+	struct kbr_write write = { };
 	ssize_t ret;
 	int err;
 
@@ -229,13 +239,14 @@ static ssize_t kbr_chardev_write_iter(struct kiocb *iocb, struct iov_iter *from)
 		return -ENODEV;
 	if (!iov_iter_count(from))
 		return 0;
-	/*
-	 * io_uring tries without waiting first. Its write is done when its acks
-	 * are met (W14), so it has to come again from where it can wait.
-	 */
-	if (nowait && !is_sync_kiocb(iocb) && !(iocb->ki_filp->f_flags & O_NONBLOCK) &&
-	    (READ_ONCE(open->writer.acks) == KBR_ACKS_ALL || (iocb->ki_flags & IOCB_DSYNC)))
-		return -EAGAIN;
+	if (!is_sync_kiocb(iocb) && !nonblock) {
+		if (!(iocb->ki_flags & IOCB_DSYNC))
+			return kbr_open_write_async(open, iocb, from, nowait);
+		if (nowait)
+			return -EAGAIN;
+	}
+	write.nowait = nonblock || nowait;
+	write.detached = write.nowait;
 	ret = kbr_open_lock(&open->writer.lock, nowait);
 	if (ret)
 		return ret;
@@ -245,7 +256,7 @@ static ssize_t kbr_chardev_write_iter(struct kiocb *iocb, struct iov_iter *from)
 		return ret;
 	err = kbr_writer_settle(open, &write, iocb->ki_flags & IOCB_DSYNC);
 	if (err) {
-		kbr_open_drop_pending(open, &write);
+		kbr_writer_drop_pending(open, &write);
 		return err;
 	}
 	return ret;
@@ -430,15 +441,24 @@ int kbr_chardev_init(void)
 	dev_t devt;
 	int err;
 
-	err = alloc_chrdev_region(&devt, 0, KBR_CHARDEV_MINORS, "kbroker");
+	err = kbr_async_init();
 	if (err)
 		return err;
+	err = alloc_chrdev_region(&devt, 0, KBR_CHARDEV_MINORS, "kbroker");
+	if (err)
+		goto out_async;
 	kbr_node_devt = devt;
 	cdev_init(&kbr_chardev, &kbr_chardev_fops);
 	kbr_chardev.owner = THIS_MODULE;
 	err = cdev_add(&kbr_chardev, devt, KBR_CHARDEV_MINORS);
 	if (err)
-		unregister_chrdev_region(devt, KBR_CHARDEV_MINORS);
+		goto out_region;
+	return 0;
+
+out_region:
+	unregister_chrdev_region(devt, KBR_CHARDEV_MINORS);
+out_async:
+	kbr_async_exit();
 	return err;
 }
 
@@ -446,4 +466,5 @@ void kbr_chardev_exit(void)
 {
 	cdev_del(&kbr_chardev);
 	unregister_chrdev_region(kbr_node_devt, KBR_CHARDEV_MINORS);
+	kbr_async_exit();
 }

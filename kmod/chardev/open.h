@@ -23,6 +23,8 @@
 #include "codec/compress.h"
 #include "codec/record.h"
 
+struct kbr_async;
+
 /* Buffers beyond this are given back after each call, bytes */
 #define KBR_OPEN_KEEP_BYTES	(2u << 20)
 
@@ -149,7 +151,8 @@ struct kbr_open {
 
 /**
  * struct kbr_write - one write() under way
- * @nonblock: do not wait
+ * @nowait: fail rather than wait before the append
+ * @detached: return before its acks are met; a loss is told later
  * @final: by the last close: no signal may end it
  * @part: where it was appended; NULL: nothing was
  * @last: offset of its last record
@@ -158,7 +161,8 @@ struct kbr_open {
  * @left_pending: it did
  */
 struct kbr_write {
-	bool nonblock;
+	bool nowait;
+	bool detached;
 	bool final;
 	struct kbr_partition *part;
 	s64 last;
@@ -210,6 +214,7 @@ int kbr_writer_append(struct kbr_open *open, struct kbr_partition *part,
 int kbr_writer_append_built(struct kbr_open *open, struct kbr_batch_builder *bld,
 			    struct kbr_write *write);
 int kbr_writer_check(struct kbr_open *open);
+void kbr_writer_drop_pending(struct kbr_open *open, const struct kbr_write *write);
 int kbr_writer_settle(struct kbr_open *open, struct kbr_write *write, bool dsync);
 int kbr_writer_sync(struct kbr_open *open);
 s64 kbr_writer_end(struct kbr_open *open, unsigned int index);
@@ -225,6 +230,13 @@ int kbr_record_user_size(const struct kbr_record *rec, size_t *size, u32 *header
 ssize_t kbr_batch_read(struct kbr_open *open, struct iov_iter *to);
 ssize_t kbr_batch_write(struct kbr_open *open, struct iov_iter *from, struct kbr_write *write);
 int kbr_batch_next(struct kbr_open *open, struct kbroker_next *next);
+
+/* async.c */
+int kbr_async_init(void);
+void kbr_async_exit(void);
+struct kbr_async *kbr_async_alloc(struct kbr_open *open, struct kiocb *iocb);
+ssize_t kbr_async_start(struct kbr_async *async, const struct kbr_write *write, ssize_t ret);
+void kbr_async_free(struct kbr_async *async);
 
 /* ioctl.c */
 long kbr_open_ioctl(struct file *file, unsigned int cmd, unsigned long arg);

@@ -161,7 +161,7 @@ int kbr_writer_append(struct kbr_open *open, struct kbr_partition *part,
 	if (!written)
 		return -ENOMEM;
 	produce->acks = writer->acks;
-	produce->nowait = write->nonblock;
+	produce->nowait = write->nowait;
 	produce->final = write->final;
 	err = kbr_partition_produce(part, produce);
 	if (err)
@@ -172,7 +172,7 @@ int kbr_writer_append(struct kbr_open *open, struct kbr_partition *part,
 	written->end = produce->last_offset + 1;
 	if (!written->unsettled)
 		written->failures = produce->failures;
-	if (write->nonblock || writer->acks != KBR_ACKS_ALL) {
+	if (write->detached || writer->acks != KBR_ACKS_ALL) {
 		written->unsettled = true;
 		writer->unsettled = true;
 	}
@@ -221,6 +221,27 @@ int kbr_writer_append_built(struct kbr_open *open, struct kbr_batch_builder *bld
 		.max_timestamp = bld->max_timestamp,
 	};
 	return kbr_writer_append(open, part, &produce, write);
+}
+
+/**
+ * kbr_writer_drop_pending() - forget the unfinished line at the end of a failed write (W9)
+ * @open: the open
+ * @write: the write; its caller believes that nothing was taken
+ *
+ * Context: may sleep; no lock held. Who is killed while waiting for the lock
+ * loses the line in flush().
+ */
+void kbr_writer_drop_pending(struct kbr_open *open, const struct kbr_write *write)
+{
+	struct kbr_writer *writer = &open->writer;
+
+	if (!write->left_pending || mutex_lock_killable(&writer->lock))
+		return;
+	if (writer->pending_seq == write->pending_seq) {
+		writer->pending = 0;
+		writer->pending_seq++;
+	}
+	mutex_unlock(&writer->lock);
 }
 
 /*
@@ -280,7 +301,7 @@ int kbr_writer_settle(struct kbr_open *open, struct kbr_write *write, bool dsync
 	const struct kbr_topic_config *config = &kbr_open_topic(open)->config;
 	int err = 0;
 
-	if (!write->part || write->nonblock)
+	if (!write->part || write->detached)
 		return 0;
 	if (READ_ONCE(open->writer.acks) == KBR_ACKS_ALL)
 		err = kbr_partition_wait_acks(write->part, write->last, write->failures,
@@ -338,7 +359,7 @@ int kbr_writer_sync(struct kbr_open *open)
 	return err;
 }
 
-/** kbr_writer_end() - one past the last record written to partition @index, or -1; writer lock held */
+/** kbr_writer_end() - one past the last record written to @index, or -1; writer lock held */
 s64 kbr_writer_end(struct kbr_open *open, unsigned int index)
 {
 	const struct kbr_writer *writer = &open->writer;

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
-# timeout: 120
+# timeout: 240
 """Writes, waiting, signals, poll, splice: W1 to W17 of the ABI text."""
 import ctypes
 import socket
