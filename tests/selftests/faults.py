@@ -38,7 +38,7 @@ def setting(path, value):
     try:
         with open("/sys/kernel/debug/" + path, "w", encoding="ascii") as out:
             out.write(value)
-    except FileNotFoundError:
+    except OSError:     # not every fault has every setting
         pass
 
 
