@@ -6,10 +6,12 @@
 #include <errno.h>
 #include <linux/kbroker.h>
 #include <linux/limits.h>
+#include <pthread.h>
 #include <snappy-c.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include <kbroker/kbroker.h>
 
@@ -286,7 +288,7 @@ static unsigned int consume_all(uint32_t partitions, unsigned int *counts)
 		return 0;
 	expect_eq(kbroker_consumer_partitions(consumer), partitions);
 	expect_eq(kbroker_consumer_assign(consumer, KBROKER_PARTITION_ALL, KBROKER_OFFSET_BEGIN), 0);
-	while (fake_counts.reads < 100000 && n < 100000) {
+	while (n < 100000) {
 		uint32_t i;
 		bool all = true;
 
@@ -516,6 +518,90 @@ static void test_produce_limits(void)
 	expect_eq(fake_counts.open, 0);
 }
 
+static struct kbroker_consumer *open_consumer(size_t read_bytes)
+{
+	struct kbroker_consumer_config config = KBROKER_CONSUMER_CONFIG_INIT;
+	struct kbroker_consumer *consumer = NULL;
+
+	config.mount = FAKE_MOUNT;
+	config.read_bytes = read_bytes;
+	expect_eq(kbroker_consumer_open(&consumer, FAKE_TOPIC, &config), 0);
+	return consumer;
+}
+
+#define SENDERS		4
+#define PER_SENDER	5000
+
+static void *send_many(void *arg)
+{
+	struct kbroker_message m = text_message(NULL, "from one of several threads");
+	int i, failed = 0;
+
+	for (i = 0; i < PER_SENDER; i++)
+		failed += !!kbroker_producer_send(arg, &m, NULL);
+	return (void *)(intptr_t)failed;
+}
+
+/* Many threads, little room, small batches: everything arrives once */
+static void test_threads(void)
+{
+	struct kbroker_producer_config config = producer_defaults;
+	struct kbroker_producer_stats stats;
+	struct kbroker_producer *producer;
+	pthread_t threads[SENDERS];
+	unsigned int counts[3];
+	void *failed;
+	int i;
+
+	fake_reset(3);
+	config.batch_bytes = 3000;
+	config.buffer_bytes = 20000;
+	config.partitioner = KBROKER_PARTITIONER_ROUND_ROBIN;
+	producer = open_producer(&config, NULL);
+	for (i = 0; i < SENDERS; i++)
+		expect_eq(pthread_create(&threads[i], NULL, send_many, producer), 0);
+	for (i = 0; i < SENDERS; i++) {
+		pthread_join(threads[i], &failed);
+		expect(!failed);
+	}
+	expect_eq(kbroker_producer_flush(producer, -1), 0);
+	kbroker_producer_stats(producer, &stats);
+	expect_eq(stats.records, SENDERS * PER_SENDER);
+	expect_eq(stats.waiting, 0);
+	expect_eq(kbroker_producer_close(producer), 0);
+	expect_eq(consume_all(3, counts), SENDERS * PER_SENDER);
+}
+
+/* The clock: never behind what the batch began with, never ahead */
+static void test_stamps(void)
+{
+	struct kbroker_producer_config config = producer_defaults;
+	struct kbroker_message m = text_message(NULL, "now");
+	struct kbroker_producer *producer;
+	struct kbroker_consumer *consumer;
+	struct timespec before, after;
+	int64_t from, to;
+	int i;
+
+	fake_reset(1);
+	producer = open_producer(&config, NULL);
+	clock_gettime(CLOCK_REALTIME, &before);
+	for (i = 0; i < 1000; i++)
+		expect_eq(kbroker_producer_send(producer, &m, NULL), 0);
+	expect_eq(kbroker_producer_close(producer), 0);
+	clock_gettime(CLOCK_REALTIME, &after);
+	from = before.tv_sec * 1000 + before.tv_nsec / 1000000;
+	to = after.tv_sec * 1000 + after.tv_nsec / 1000000;
+
+	consumer = open_consumer(100000);
+	expect_eq(kbroker_consumer_assign(consumer, 0, 0), 0);
+	for (i = 0; i < 1000; i++) {
+		expect_eq(kbroker_consumer_poll(consumer, &m, 1000), 1);
+		expect(m.timestamp >= from && m.timestamp <= to);
+	}
+	kbroker_consumer_close(consumer);
+}
+
 /* Records leave by themselves once they waited for linger_ms */
 static void test_linger(void)
 {
@@ -556,17 +642,6 @@ static void fill_log(uint32_t partitions, int records, size_t value_len)
 	}
 	expect_eq(kbroker_producer_close(producer), 0);
 	free(value);
-}
-
-static struct kbroker_consumer *open_consumer(size_t read_bytes)
-{
-	struct kbroker_consumer_config config = KBROKER_CONSUMER_CONFIG_INIT;
-	struct kbroker_consumer *consumer = NULL;
-
-	config.mount = FAKE_MOUNT;
-	config.read_bytes = read_bytes;
-	expect_eq(kbroker_consumer_open(&consumer, FAKE_TOPIC, &config), 0);
-	return consumer;
 }
 
 static void test_consume_positions(void)
@@ -677,6 +752,8 @@ const struct tap_case library_cases[] = {
 	{ "library: produce with every codec and partitioner, consume it all", test_produce },
 	{ "library: producer errors", test_produce_errors },
 	{ "library: producer limits", test_produce_limits },
+	{ "library: many threads", test_threads },
+	{ "library: timestamps", test_stamps },
 	{ "library: linger", test_linger },
 	{ "library: consumer positions", test_consume_positions },
 	{ "library: consumer errors", test_consume_errors },
