@@ -238,10 +238,12 @@ static void test_ring(void)
 	ring_submit(&ring, IORING_OP_WRITE, writer, (void *)8, 10, -1, 0, 12);
 	say_equal(ring_wait(&ring, 5000, &data), -EFAULT, "F5: a bad address by io_uring");
 
-	nonblock = open(node, O_RDONLY | O_NONBLOCK);
-	lseek(nonblock, 0, SEEK_END);
-	ring_submit(&ring, IORING_OP_READ, nonblock, buf, sizeof(buf), -1, 0, 13);
-	say_equal(ring_wait(&ring, 5000, &data), -EAGAIN, "W14: O_NONBLOCK: EAGAIN at once");
+	lseek(reader, 0, SEEK_END);
+	ring_submit(&ring, IORING_OP_READ, reader, buf, sizeof(buf), -1, RWF_NOWAIT, 13);
+	say_equal(ring_wait(&ring, 5000, &data), -EAGAIN, "P8: RWF_NOWAIT by io_uring");
+	nonblock = open(node, O_WRONLY | O_NONBLOCK);
+	ring_submit(&ring, IORING_OP_WRITE, nonblock, "nonblock\n", 9, -1, 0, 13);
+	say_equal(ring_wait(&ring, 5000, &data), 9, "W14: a write to an O_NONBLOCK file");
 	close(nonblock);
 
 	/* the ring goes away with a read and writes under way */
