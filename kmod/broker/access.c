@@ -5,7 +5,6 @@
  */
 #include <linux/capability.h>
 #include <linux/cred.h>
-#include <linux/stat.h>
 #include <linux/user_namespace.h>
 
 #include "base/kunit.h"
@@ -54,9 +53,9 @@ int kbr_access_check(const struct kbr_topic *topic, const struct cred *cred, uns
 	else if (kbr_access_in_group(cred, READ_ONCE(topic->gid)))
 		mode >>= 3;
 	if (what & KBR_MAY_CONSUME)
-		need |= S_IROTH;
+		need |= 0004;
 	if (what & KBR_MAY_PRODUCE)
-		need |= S_IWOTH;
+		need |= 0002;
 	return (mode & need) == need ? 0 : -EACCES;
 }
 KBR_EXPORT_IF_KUNIT(kbr_access_check);

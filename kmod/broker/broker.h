@@ -212,7 +212,7 @@ int kbr_broker_alter(struct kbr_net *knet, const struct kbr_broker_change *chang
 struct kbr_broker *kbr_broker_get_in(struct kbr_net *knet);
 /** kbr_broker_lookup() - a running broker by name, any namespace (the file system's view); a reference or NULL */
 struct kbr_broker *kbr_broker_lookup(const char *name);
-/** kbr_broker_next() - the broker with the first name after @after ("" the first), any namespace and state; a reference or NULL */
+/** kbr_broker_next() - the first by name after @after ("": of all), any namespace and state; a reference or NULL */
 struct kbr_broker *kbr_broker_next(const char *after);
 void kbr_broker_get(struct kbr_broker *broker);
 void kbr_broker_put(struct kbr_broker *broker);
@@ -246,7 +246,12 @@ struct kbr_task {
 	void (*free)(struct kbr_task *task);
 };
 
-/** kbr_broker_queue() - queue @task, whose @run and @free are set, as an operation; the admin mutex need not be held. -ENODEV not running, -ENOMEM; then @task is the caller's. */
+/**
+ * kbr_broker_queue() - queue @task, whose @run and @free are set, as an operation
+ *
+ * Context: takes the admin mutex. Return: 0; -ENODEV not running, -ENOMEM: then
+ * @task is still the caller's.
+ */
 int kbr_broker_queue(struct kbr_broker *broker, struct kbr_task *task, int kind,
 		     const char *object, u32 *op_id, struct kbr_refusal *why);
 void kbr_broker_raise(struct kbr_broker *broker);

@@ -102,13 +102,13 @@ static int kbr_start_found_topic(struct kbr_broker *broker, struct kbr_metadata_
 
 static int kbr_start_found_deletion(struct kbr_broker *broker, const char *name, const u8 id[16])
 {
-	struct kbr_deleted *deleted = kmalloc(struct_size(deleted, name, strlen(name) + 1),
-					      GFP_KERNEL);
+	size_t size = strlen(name) + 1;
+	struct kbr_deleted *deleted = kmalloc(struct_size(deleted, name, size), GFP_KERNEL);
 
 	if (!deleted)
 		return -ENOMEM;
 	memcpy(deleted->id, id, sizeof(deleted->id));
-	strcpy(deleted->name, name);
+	memcpy(deleted->name, name, size);
 	list_add_tail(&deleted->node, &broker->start->deleted);
 	return 0;
 }

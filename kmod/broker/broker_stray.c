@@ -56,6 +56,7 @@ static int kbr_stray_look(void *arg, const struct kbr_dirent *ent)
 	struct kbr_stray *stray;
 	bool known = false;
 	u32 partition;
+	size_t size;
 
 	if (!ent->is_dir || strlen(ent->name) > KBR_STRAY_NAME_MAX ||
 	    !kbr_stray_split(ent->name, name, &partition))
@@ -68,10 +69,11 @@ static int kbr_stray_look(void *arg, const struct kbr_dirent *ent)
 	kbr_topic_put(topic);
 	if (known)
 		return 0;
-	stray = kmalloc(struct_size(stray, name, strlen(ent->name) + 1), GFP_KERNEL);
+	size = strlen(ent->name) + 1;
+	stray = kmalloc(struct_size(stray, name, size), GFP_KERNEL);
 	if (!stray)
 		return -ENOMEM;
-	strcpy(stray->name, ent->name);
+	memcpy(stray->name, ent->name, size);
 	list_add_tail(&stray->node, &scan->found);
 	return 0;
 }

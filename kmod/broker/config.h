@@ -79,7 +79,7 @@ int kbr_config_set_copy(struct kbr_config_set *to, const struct kbr_config_set *
 void kbr_config_set_free(struct kbr_config_set *set);
 
 void kbr_broker_config_default(struct kbr_broker_config *config);
-/** kbr_broker_config_apply() - defaults, then @set; unknown names and bad values are -EINVAL with the sentence in @why */
+/** kbr_broker_config_apply() - defaults, then @set; -EINVAL for unknown names and bad values, which @why names */
 int kbr_broker_config_apply(struct kbr_broker_config *config, const struct kbr_config_set *set,
 			    struct kbr_refusal *why);
 /** kbr_topic_config_apply() - the broker's defaults, then @set, and the rules between values */

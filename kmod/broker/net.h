@@ -54,7 +54,7 @@ void kbr_net_unregister(void);
 
 /** kbr_net_create() - state for @net (NULL in tests: a namespace of its own); NULL on -ENOMEM */
 struct kbr_net *kbr_net_create(struct net *net);
-/** kbr_net_destroy() - the namespace ends: hand its broker to that broker's worker, forget operations; waits for no disk */
+/** kbr_net_destroy() - the namespace ends: its broker is left to that broker's worker; waits for no disk */
 void kbr_net_destroy(struct kbr_net *knet);
 void kbr_net_get(struct kbr_net *knet);
 void kbr_net_put(struct kbr_net *knet);

@@ -36,6 +36,7 @@ static void kbr_partition_wake_readers(struct kbr_partition *part)
 	 */
 	if (wq_has_sleeper(&part->wait))
 		wake_up_poll(&part->wait, key);
+	/* ordered by the barrier of wq_has_sleeper() above */
 	if (waitqueue_active(&part->topic->wait))
 		wake_up_poll(&part->topic->wait, key);
 }

@@ -138,7 +138,12 @@ int kbr_partition_wait_acks(struct kbr_partition *part, s64 offset, u32 failures
  */
 int kbr_partition_sync(struct kbr_partition *part, s64 end, u32 failures);
 
-/** kbr_partition_lost() - did a failed sync take (or may it have taken) the record at @offset, whose append gave @failures? For writers that did not wait. */
+/**
+ * kbr_partition_lost() - may a failed sync have taken the record at @offset?
+ * @failures: kbr_produce.failures of its append
+ *
+ * For writers that did not wait for their acks.
+ */
 bool kbr_partition_lost(const struct kbr_partition *part, s64 offset, u32 failures);
 
 /** kbr_partition_hw() - high watermark */
@@ -155,7 +160,7 @@ static inline s64 kbr_partition_hw(const struct kbr_partition *part)
 ssize_t kbr_partition_read(struct kbr_partition *part, struct kbr_log_pos *pos,
 			   struct iov_iter *to, size_t *room);
 
-/** kbr_partition_find_time() - first record below the high watermark at or after @timestamp, as kbr_log_find_time(); -ENODATA gone */
+/** kbr_partition_find_time() - as kbr_log_find_time(), below the high watermark; -ENODATA gone */
 int kbr_partition_find_time(struct kbr_partition *part, s64 timestamp, s64 *offset, s64 *found);
 
 /**
@@ -185,7 +190,7 @@ struct kbr_partition_info {
 /** kbr_partition_describe() - fill @info; at any time while a reference on the topic is held */
 void kbr_partition_describe(struct kbr_partition *part, struct kbr_partition_info *info);
 
-/** kbr_partition_advance() - storage's news: the end or the synced end moved, or a sync failed; moves the high watermark and wakes */
+/** kbr_partition_advance() - storage's news: the synced end moved, or a sync failed (@err); wakes who waits for it */
 void kbr_partition_advance(struct kbr_partition *part, int err);
 /** kbr_partition_wake() - wake everybody who sleeps on it (death of topic or broker) */
 void kbr_partition_wake(struct kbr_partition *part);

@@ -324,12 +324,12 @@ static void kbr_broker_test_net_exit(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, kbr_test_produce(kbr_topic_partition(topic, 0), "y", KBR_ACKS_ALL),
 			-ENODEV);
 	kbr_topic_put(topic);
-	for (ms = 0; ms < KBR_TEST_PATIENCE_MS; ms += 10) {
+	for (ms = 0; ms < KBR_TEST_PATIENCE_MS; ms += 20) {
 		broker = kbr_broker_next("");
 		kbr_broker_put(broker);
 		if (!broker)
 			break;
-		msleep(10);
+		msleep(20);
 	}
 	KUNIT_EXPECT_NULL(test, broker);
 	KUNIT_EXPECT_TRUE(test, kbr_test_exists(tb, ".kafka_cleanshutdown"));
@@ -401,4 +401,5 @@ static struct kunit_suite kbr_broker_suite = {
 	.exit = kbr_test_cleanup,
 	.test_cases = kbr_broker_test_cases,
 };
+
 kunit_test_suite(kbr_broker_suite);

@@ -257,10 +257,10 @@ bool kbr_test_wait_state(struct kbr_partition *part, enum kbr_partition_state st
 {
 	unsigned int ms;
 
-	for (ms = 0; ms < KBR_TEST_PATIENCE_MS; ms += 10) {
+	for (ms = 0; ms < KBR_TEST_PATIENCE_MS; ms += 20) {
 		if (READ_ONCE(part->state) == state)
 			return true;
-		msleep(10);
+		msleep(20);
 	}
 	return false;
 }

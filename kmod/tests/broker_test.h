@@ -67,7 +67,7 @@ struct kbr_topic *kbr_test_topic(struct kbr_test_broker *tb, const char *name);
 
 /** kbr_test_produce() - one record; waits for its acks; its offset or an error */
 s64 kbr_test_produce(struct kbr_partition *part, const char *value, int acks);
-/** kbr_test_read() - the value of the record at @offset into @value; its offset, 0 length and -ENODATA at the end, or an error */
+/** kbr_test_read() - the value at @offset into @value; its offset, -ENODATA at the end, or an error */
 s64 kbr_test_read(struct kbr_partition *part, s64 offset, char *value, size_t size);
 /** kbr_test_wait_state() - until the partition is in @state; false after the patience */
 bool kbr_test_wait_state(struct kbr_partition *part, enum kbr_partition_state state);

@@ -189,4 +189,5 @@ static struct kunit_suite kbr_config_suite = {
 	.name = "kbroker_config",
 	.test_cases = kbr_config_test_cases,
 };
+
 kunit_test_suite(kbr_config_suite);

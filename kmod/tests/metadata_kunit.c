@@ -155,4 +155,5 @@ static struct kunit_suite kbr_metadata_suite = {
 	.exit = kbr_test_cleanup,
 	.test_cases = kbr_metadata_test_cases,
 };
+
 kunit_test_suite(kbr_metadata_suite);

@@ -371,4 +371,5 @@ static struct kunit_suite kbr_partition_suite = {
 	.exit = kbr_test_cleanup,
 	.test_cases = kbr_partition_test_cases,
 };
+
 kunit_test_suite(kbr_partition_suite);

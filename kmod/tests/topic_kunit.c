@@ -260,4 +260,5 @@ static struct kunit_suite kbr_topic_suite = {
 	.exit = kbr_test_cleanup,
 	.test_cases = kbr_topic_test_cases,
 };
+
 kunit_test_suite(kbr_topic_suite);
