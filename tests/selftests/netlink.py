@@ -6,13 +6,16 @@
 Messages are made byte by byte (nlclient.py), since the tools send only correct
 ones. Each refusal must name its rule, and its attribute where there is one.
 """
+import ctypes
 import errno
 import os
 import random
 import shutil
 import struct
+import subprocess
 import sys
 import threading
+import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import nlclient
@@ -317,6 +320,98 @@ def test_events():
     listener.close()
 
 
+def handles(topic, partition):
+    payload = attr(K[H + "TOPIC"], topic) + u32(K[H + "PARTITION"], partition)
+    found = [h for h in nl.dump(cmd("HANDLE_GET"), payload) if be(h[K[H + "PID"]]) == os.getpid()]
+    return sorted(found, key=lambda h: (K[H + "ALL"] in h, h[K[H + "DIRECTION"]]))
+
+
+def test_handles():
+    mount = "/run/netlink-devices"
+    os.makedirs(mount, exist_ok=True)
+    ok("the devices are mounted", subprocess.run(["mount", "-t", "kbroker", "kbroker", mount], check=False).returncode == 0)
+    writer = os.open(f"{mount}/orders/0", os.O_WRONLY)
+    reader = os.open(f"{mount}/orders/0", os.O_RDONLY)
+    both = os.open(f"{mount}/orders/all", os.O_RDWR)
+    try:
+        os.write(writer, b"one\ntwo\nthree\nfour\n")
+        os.read(reader, 4)
+        found = handles("orders", 0)
+        ok("open devices are shown with process and direction",
+           [h[K[H + "DIRECTION"]][0] for h in found] == [1, 2, 3] and
+           all(text(h[K[H + "COMM"]]).startswith("python") or "netlink" in text(h[K[H + "COMM"]]) for h in found), found)
+        at, lag = be(found[0][K[H + "POSITION"]]), be(found[0][K[H + "LAG_RECORDS"]])
+        ok("a reader with its position and lag", (at, lag) == (1, 3) and be(found[0][K[H + "LAG_BYTES"]]) > 0 and
+           be(found[0][K[H + "LAG_MS"]]) < 60000, found[0])
+        ok("a writer with neither", K[H + "POSITION"] not in found[1], found[1])
+        ok("and the one of \"all\", which has not read", K[H + "ALL"] in found[2] and
+           be(found[2][K[H + "LAG_RECORDS"]]) == 4, found[2])
+        ok("\"all\" concerns the other partitions as well", len(handles("orders", 3)) == 1)
+        part = nl.get(cmd("PARTITION_GET"), partition_request("orders", 0))
+        ok("the partition counts them", (be(part[K[P + "READERS"]]), be(part[K[P + "WRITERS"]])) == (2, 2), part)
+        os.read(reader, 4096)
+        found = handles("orders", 0)
+        ok("at the end there is no lag", [be(found[0][K[H + name]]) for name in ("LAG_RECORDS", "LAG_BYTES", "LAG_MS")] ==
+           [0, 0, 0], found[0])
+        ok("the broker counts all", be(nl.get(cmd("BROKER_GET"))[K[B + "HANDLES"]]) == 3)
+    finally:
+        for fd in (writer, reader, both):
+            os.close(fd)
+        subprocess.run(["umount", mount], check=False)
+    ok("closed ones are gone", handles("orders", 0) == [])
+    part = nl.get(cmd("PARTITION_GET"), partition_request("orders", 0))
+    done("delete records: half of them", change(cmd("PARTITION_SET"), partition_request("orders", 0, 2), P + "OP_ID"))
+    part = nl.get(cmd("PARTITION_GET"), partition_request("orders", 0))
+    ok("the log starts there", be(part[K[P + "LOG_START"]]) == 2 and be(part[K[P + "LOG_END"]]) == 4, part)
+
+
+def pins(client):
+    answer = client.ask(cmd("MODULE_GET"))[0][1]
+    return sorted(text(nlclient.parse(payload)[K["KBROKER_A_PIN_NAME"]]) for kind, payload, _ in nlclient.walk(answer)
+                  if kind == K["KBROKER_A_MODULE_PIN"])
+
+
+def test_namespace():
+    """A second broker in a network namespace of its own, which ends with it running."""
+    other = "/var/lib/kbroker/netlink-other"
+    shutil.rmtree(other, ignore_errors=True)
+    os.makedirs(other)
+    events = Client("events")
+    list(events.events(0.2))
+    reader, writer = os.pipe()
+    pid = os.fork()
+    if not pid:
+        code = 1
+        try:
+            if ctypes.CDLL(None, use_errno=True).unshare(0x40000000):  # CLONE_NEWNET
+                raise OSError(ctypes.get_errno(), "unshare")
+            client = Client()
+            seen = [client.dump(cmd("BROKER_GET")), pins(client)]
+            answer = client.get(cmd("BROKER_NEW"), attr(K[B + "NAME"], "other") + attr(K[B + "DIR"], other))
+            op_id = be(answer[K[B + "OP_ID"]])
+            seen += [op_id, client.wait_op(op_id)[K["KBROKER_A_OP_STATE"]][0], pins(client)]
+            seen.append(as_nobody(lambda: pins(Client())))
+            os.write(writer, repr(seen).encode())
+            code = 0
+        except Exception as error:
+            os.write(writer, repr(error).encode())
+        finally:
+            os._exit(code)
+    os.close(writer)
+    seen = os.read(reader, 65536).decode()
+    os.close(reader)
+    os.waitpid(pid, 0)
+    wanted = [[], ["kbroker"], 1, K["KBROKER_OP_STATE_DONE"], ["kbroker", "other"], "['other']"]
+    ok("another namespace has a broker and operations of its own", seen == repr(wanted), seen, wanted)
+    ok("whose events stay there", list(events.events(0.2)) == [])
+    events.close()
+    end = time.monotonic() + 60
+    while pins(nl) != ["kbroker"] and time.monotonic() < end:
+        time.sleep(0.05)
+    ok("its broker ends with it", pins(nl) == ["kbroker"], pins(nl))
+    shutil.rmtree(other, ignore_errors=True)
+
+
 def test_many_partitions():
     done("a topic of 400 partitions", create("wide", 400))
     dump = nl.dump(cmd("PARTITION_GET"))
@@ -465,6 +560,8 @@ try:
     test_partition()
     test_operations()
     test_events()
+    test_handles()
+    test_namespace()
     test_many_partitions()
     test_privileges()
     test_garbage()
