@@ -180,8 +180,8 @@ s64 kbr_time_index_check(struct kbr_file *file, u64 offset_end, struct kbr_time_
 			if (timestamp <= last->timestamp || offset >= offset_end ||
 			    (count && offset <= last->offset))
 				return count;
-			/* zeroes: time 0 at the segment's first offset, where other bytes should be */
-			if (!timestamp && !offset && i + 1 < n && !chunk[i + 1].timestamp)
+			/* most likely never written; if it was, the walk makes it again */
+			if (!timestamp && !offset)
 				return count;
 			last->timestamp = timestamp;
 			last->offset = offset;

@@ -80,6 +80,7 @@ int kbr_log_init(struct kbr_log *log, struct kbr_log_env *env, const char *name,
 	log->round = -1;
 	log->noted = -1;
 	log->snapshot = -1;
+	log->snapshot_wanted = -1;
 	log->synced_base = S64_MIN;
 	INIT_LIST_HEAD(&log->dirty);
 	INIT_LIST_HEAD(&log->doomed);
@@ -613,6 +614,7 @@ static void kbr_log_publish_end(struct kbr_log *log, struct kbr_segment *seg,
 
 	lockdep_assert_held(&log->lock);
 	WRITE_ONCE(log->size, log->size + len);
+	log->snapshot_behind += len;
 	atomic64_add(len, &log->env->unsynced_bytes);
 	write_seqlock(&log->tail);
 	smp_store_release(&seg->size, seg->size + len);	/* (D) */
@@ -646,6 +648,7 @@ static void kbr_append_cut_back(struct kbr_log *log, struct kbr_segment *seg,
 	write_sequnlock(&log->tail);
 	if (!pinned)
 		kbr_files_put(files);
+	kbr_log_request_sync(log, 0);
 }
 
 static int kbr_append_write(struct kbr_log *log, struct kbr_log_appending *a)

@@ -144,6 +144,9 @@ struct kbr_log_border {
  * @meta_dirty: indexes, epochs or snapshots may be newer than on disk (@lock)
  * @epochs_dirty: leader-epoch-checkpoint is older than @epochs (@lock)
  * @snapshot: offset of the newest producer snapshot, -1 none (@lock)
+ * @snapshot_wanted: the one that must be durable before segments are removed,
+ *	-1 not chosen yet (@lock)
+ * @snapshot_behind: bytes appended since it was taken (@lock)
  * @env: the broker's
  * @config: the topic's; may change under our feet, each field is read once
  * @name: "<topic>-<n>", owned
@@ -180,6 +183,8 @@ struct kbr_log {
 	bool meta_dirty;
 	bool epochs_dirty;
 	s64 snapshot;
+	s64 snapshot_wanted;
+	u64 snapshot_behind;
 	struct kbr_log_env *env;
 	const struct kbr_log_config *config;
 	char *name;
@@ -346,7 +351,9 @@ struct kbr_append {
  *
  * Stamps offsets, epoch and append time, checks idempotent sequences, rolls
  * if needed, writes to the page cache, indexes, publishes the new end. All or
- * nothing: after an error nothing is visible and the file is cut back.
+ * nothing: after an error nothing is visible and the file is cut back. (Until
+ * the next sync, which is then asked for at once, a crash may bring back
+ * batches of it that had been written whole.)
  * Does not sync: the caller asks the syncer if somebody waits.
  *
  * Context: process; takes @log->lock. Callers must not hold user pages.

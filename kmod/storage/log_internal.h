@@ -65,8 +65,16 @@ void kbr_log_forget_unsynced_locked(struct kbr_log *log, struct kbr_segment *seg
 void kbr_log_clamp_synced_locked(struct kbr_log *log, struct kbr_segment *seg, s64 offset, u32 pos);
 /** kbr_log_write_snapshot_locked() - producer snapshot at the end of the log, not synced */
 int kbr_log_write_snapshot_locked(struct kbr_log *log);
-/** kbr_log_sync_snapshot() - make the snapshot named for @offset durable; a missing one is no error */
+/** kbr_log_sync_snapshot() - make the snapshot named for @offset durable; -ENOENT there is none */
 int kbr_log_sync_snapshot(struct kbr_log *log, s64 offset);
+/**
+ * kbr_log_secure_producers() - before the segments below @first are removed
+ *
+ * What they tell of producers must be in a durable snapshot that a crash
+ * leaves usable. Not under log->lock.
+ * Return: 0; -EAGAIN not before more is synced; an error.
+ */
+int kbr_log_secure_producers(struct kbr_log *log, s64 first);
 /** kbr_log_write_epochs() - leader-epoch-checkpoint, durably; not under log->lock when appends go on */
 int kbr_log_write_epochs(struct kbr_log *log);
 

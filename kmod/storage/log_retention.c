@@ -111,14 +111,8 @@ static struct kbr_segment *kbr_log_next_doomed(struct kbr_log *log, s64 now_ms)
 static int kbr_log_reap(struct kbr_log *log, s64 now_ms)
 {
 	struct kbr_segment *seg;
-	s64 first;
-	int err;
+	int err = 0;
 
-	/* what the removed batches tell of producers must be in a snapshot that stays */
-	mutex_lock(&log->lock);
-	first = kbr_log_list_locked(log)->seg[0]->base;
-	mutex_unlock(&log->lock);
-	err = kbr_log_sync_snapshot(log, first);
 	/* only we take segments off this list, so that @seg stays */
 	while (!err && (seg = kbr_log_next_doomed(log, now_ms))) {
 		if (!seg->renamed) {
@@ -143,6 +137,8 @@ static int kbr_log_reap(struct kbr_log *log, s64 now_ms)
 
 int kbr_log_unlink_doomed(struct kbr_log *log)
 {
+	if (list_empty(&log->doomed))
+		return 0;
 	/* later than any deletion could be due */
 	return kbr_log_reap(log, S64_MAX);
 }
@@ -196,11 +192,11 @@ static unsigned int kbr_log_count_due_locked(struct kbr_log *log, s64 hw, s64 no
 	return i;
 }
 
-static int kbr_log_retain_locked(struct kbr_log *log, s64 hw, s64 now_ms)
+/* How many segments are due; a new one is begun if all are, or if the active one is old. */
+static int kbr_log_plan_locked(struct kbr_log *log, s64 hw, s64 now_ms, s64 *first)
 {
 	s64 segment_ms = READ_ONCE(log->config->segment_ms);
 	struct kbr_segment *seg = kbr_log_active_locked(log);
-	struct kbr_epoch_cache *epochs;
 	unsigned int due;
 	int err;
 
@@ -216,40 +212,70 @@ static int kbr_log_retain_locked(struct kbr_log *log, s64 hw, s64 now_ms)
 	    segment_ms - min_t(s64, seg->jitter_ms, segment_ms))
 		kbr_log_roll_locked(log);
 	due = kbr_log_count_due_locked(log, min(hw, log->end), now_ms);
-	if (!due)
-		return 0;
 	if (due == kbr_log_list_locked(log)->count) {
 		err = kbr_log_roll_locked(log);
 		if (err)
 			return err;
 	}
-	kbr_log_publish_start(log, max(log->start, kbr_log_list_locked(log)->seg[due]->base));
+	*first = kbr_log_list_locked(log)->seg[due]->base;
+	return due;
+}
+
+/* Take the segments below @first out of the log. */
+static int kbr_log_drop_below_locked(struct kbr_log *log, s64 first, s64 now_ms)
+{
+	struct kbr_segment_list *list = kbr_log_list_locked(log);
+	struct kbr_epoch_cache *epochs;
+	unsigned int due = 0;
+	int err;
+
+	/* a truncation may have been faster */
+	while (due + 1 < list->count && list->seg[due + 1]->base <= first)
+		due++;
+	if (!due)
+		return 0;
+	kbr_log_publish_start(log, max(log->start, list->seg[due]->base));
 	err = kbr_log_drop_locked(log, 0, due, now_ms);
 	if (err)
 		return err;
 	kbr_log_skip_synced_locked(log, log->start);
 	epochs = rcu_dereference_protected(log->epochs, lockdep_is_held(&log->lock));
+	/* without memory the history is longer than it need be */
 	kbr_log_set_epochs_locked(log, kbr_epoch_cut_start(epochs, log->start));
 	return due;
 }
 
+static int kbr_log_remove_due(struct kbr_log *log, s64 hw, s64 now_ms)
+{
+	s64 first;
+	int ret;
+
+	mutex_lock(&log->lock);
+	ret = log->stopped ? 0 : kbr_log_plan_locked(log, hw, now_ms, &first);
+	mutex_unlock(&log->lock);
+	if (ret <= 0)
+		return ret;
+	ret = kbr_log_secure_producers(log, first);
+	if (ret)
+		return ret == -EAGAIN ? 0 : ret;
+	mutex_lock(&log->lock);
+	ret = kbr_log_drop_below_locked(log, first, now_ms);
+	mutex_unlock(&log->lock);
+	return ret;
+}
+
 int kbr_log_retain(struct kbr_log *log, s64 hw, s64 now_ms)
 {
-	int removed = 0, err;
-	bool idle;
+	int removed, err;
 
 	mutex_lock(&log->lock);
 	if (log->retaining) {
 		mutex_unlock(&log->lock);
 		return 0;
 	}
-	if (!log->stopped)
-		removed = kbr_log_retain_locked(log, hw, now_ms);
-	idle = list_empty(&log->doomed);
-	log->retaining = !idle;
+	log->retaining = true;
 	mutex_unlock(&log->lock);
-	if (idle)
-		return removed;
+	removed = kbr_log_remove_due(log, hw, now_ms);
 	err = kbr_log_reap(log, now_ms);
 	mutex_lock(&log->lock);
 	log->retaining = false;

@@ -22,6 +22,8 @@
 
 /* Files synced with one call when no syncer does it */
 #define KBR_LOG_SYNC_FILES	16
+/* Bytes appended after which a checkpoint takes a producer snapshot */
+#define KBR_LOG_SNAPSHOT_BYTES	(16U << 20)
 /* Bytes read at once to check what the disk has kept */
 #define KBR_LOG_REPAIR_CHUNK	(256U << 10)
 
@@ -261,8 +263,10 @@ int kbr_log_write_snapshot_locked(struct kbr_log *log)
 		err = kbr_file_write(file, buf, len, 0);
 		kbr_file_close(file);
 	}
-	if (!err)
+	if (!err) {
 		log->snapshot = log->end;
+		log->snapshot_behind = 0;
+	}
 	kvfree(buf);
 	return err;
 }
@@ -279,10 +283,35 @@ int kbr_log_sync_snapshot(struct kbr_log *log, s64 offset)
 	err = kbr_file_open(log->env->dir, path, 0, &file);
 	kfree(path);
 	if (err)
-		return err == -ENOENT ? 0 : err;
+		return err;
 	err = kbr_file_sync(file);
 	kbr_file_close(file);
 	return err ?: kbr_dir_sync(log->env->dir, log->name);
+}
+
+int kbr_log_secure_producers(struct kbr_log *log, s64 first)
+{
+	s64 wanted = -1;
+	int err = 0;
+
+	mutex_lock(&log->lock);
+	if (kbr_producer_table_count(log->producers)) {
+		/* one that this run has written or read: others may be torn */
+		if (log->snapshot < first)
+			err = kbr_log_write_snapshot_locked(log);
+		if (!err && log->snapshot_wanted < first)
+			log->snapshot_wanted = log->snapshot;
+		wanted = log->snapshot_wanted;
+	}
+	mutex_unlock(&log->lock);
+	if (err || wanted < 0)
+		return err;
+	/* a crash makes one useless that is ahead of the log's end then */
+	if (wanted > kbr_log_synced(log)) {
+		kbr_log_request_sync(log, 0);
+		return -EAGAIN;
+	}
+	return kbr_log_sync_snapshot(log, wanted);
 }
 
 int kbr_log_write_epochs(struct kbr_log *log)
@@ -312,26 +341,37 @@ int kbr_log_write_epochs(struct kbr_log *log)
 	return err;
 }
 
+static bool kbr_log_mark_meta(struct kbr_segment *seg, bool *meta, bool *snapshot)
+{
+	*meta = seg->meta_dirty;
+	*snapshot = seg->snapshot_dirty;
+	seg->meta_dirty = false;
+	seg->snapshot_dirty = false;
+	return *meta || *snapshot;
+}
+
 /* a segment whose indexes or snapshot are newer than on disk, marked clean; NULL when there is none */
 static struct kbr_segment *kbr_log_take_meta(struct kbr_log *log, bool *meta, bool *snapshot)
 {
 	const struct kbr_segment_list *list;
-	struct kbr_segment *seg = NULL;
+	struct kbr_segment *seg;
 	unsigned int i;
 
 	mutex_lock(&log->lock);
+	/* a removed one that still has its name would be part of the log after a crash */
+	list_for_each_entry(seg, &log->doomed, doomed)
+		if (!seg->renamed && kbr_log_mark_meta(seg, meta, snapshot))
+			goto found;
 	list = kbr_log_list_locked(log);
 	for (i = 0; i < list->count; i++) {
-		if (!list->seg[i]->meta_dirty && !list->seg[i]->snapshot_dirty)
-			continue;
 		seg = list->seg[i];
-		kref_get(&seg->ref);
-		*meta = seg->meta_dirty;
-		*snapshot = seg->snapshot_dirty;
-		seg->meta_dirty = false;
-		seg->snapshot_dirty = false;
-		break;
+		if (kbr_log_mark_meta(seg, meta, snapshot))
+			goto found;
 	}
+	seg = NULL;
+found:
+	if (seg)
+		kref_get(&seg->ref);
 	mutex_unlock(&log->lock);
 	return seg;
 }
@@ -353,9 +393,54 @@ static int kbr_log_sync_meta(struct kbr_log *log, struct kbr_segment *seg, bool 
 			err = kbr_file_sync_many(log->env->dir, file, errs, 2);
 		kbr_files_put(files);
 	}
-	if (!err && snapshot)
+	if (!err && snapshot) {
 		err = kbr_log_sync_snapshot(log, seg->base);
+		if (err == -ENOENT)
+			err = 0;
+	}
 	return err;
+}
+
+static bool kbr_log_segment_begins(struct kbr_log *log, s64 offset)
+{
+	struct kbr_segment *seg;
+	bool begins;
+	s64 next;
+
+	seg = kbr_log_segment_get(log, offset, &next);
+	begins = seg && seg->base == offset;
+	if (seg)
+		kbr_segment_put(seg);
+	return begins;
+}
+
+/*
+ * Recovery reads batch headers from the newest snapshot on, so one is taken
+ * now and then between the rolls, too. The one before is of no more use,
+ * unless a segment begins there.
+ */
+static void kbr_log_renew_snapshot(struct kbr_log *log)
+{
+	s64 old, new;
+	char *path;
+	int err;
+
+	mutex_lock(&log->lock);
+	old = log->snapshot;
+	err = log->snapshot_behind < KBR_LOG_SNAPSHOT_BYTES ? -EAGAIN :
+	      kbr_log_write_snapshot_locked(log);
+	new = log->snapshot;
+	mutex_unlock(&log->lock);
+	/* without it recovery has more to read, that is all */
+	if (err || kbr_log_sync_snapshot(log, new) || old < 0 || old == new ||
+	    kbr_log_synced(log) < new)
+		return;
+	if (kbr_log_segment_begins(log, old))
+		return;
+	path = kbr_segment_path(log, old, KBR_SUFFIX_SNAPSHOT);
+	if (path)
+		kbr_dir_unlink(log->env->dir, path);
+	kfree(path);
 }
 
 s64 kbr_log_checkpoint(struct kbr_log *log)
@@ -365,6 +450,7 @@ s64 kbr_log_checkpoint(struct kbr_log *log)
 	bool meta, snapshot;
 	int err = 0;
 
+	kbr_log_renew_snapshot(log);
 	mutex_lock(&log->lock);
 	kbr_segment_flush_index(log, kbr_log_active_locked(log));
 	kfree(log->index_tail);

@@ -871,6 +871,7 @@ int kbr_log_load_producers_locked(struct kbr_log *log)
 	kbr_producer_table_destroy(log->producers);
 	log->producers = NULL;
 	log->snapshot = -1;
+	log->snapshot_wanted = -1;
 	err = kbr_found_list(log, &all);
 	for (i = all.count; i-- > 0 && !err;) {
 		struct kbr_found *f = &all.file[i];

@@ -22,7 +22,7 @@ static unsigned long crash_seed;
 module_param(crash_seed, ulong, 0444);
 MODULE_PARM_DESC(crash_seed, "run this seed of the crash simulation only");
 
-static unsigned int crash_seeds = 300;
+static unsigned int crash_seeds = 200;
 module_param(crash_seeds, uint, 0444);
 MODULE_PARM_DESC(crash_seeds, "how many seeds the crash simulation runs");
 
@@ -138,9 +138,9 @@ static void crash_note(struct crash *c, s64 base, const s8 *producer)
 	}
 }
 
-static void crash_append(struct crash *c)
+static void crash_append(struct crash *c, bool single)
 {
-	unsigned int n = 1 + (crash_below(c, 4) ? 0 : crash_below(c, 5)), i;
+	unsigned int n = 1 + (single || crash_below(c, 4) ? 0 : crash_below(c, 5)), i;
 	s32 sequence[CRASH_PRODUCERS];
 	s8 producer[FIX_BATCHES_MAX];
 	struct kbr_append append;
@@ -264,12 +264,20 @@ static void crash_repair(struct crash *c)
 static void crash_full_disk(struct crash *c)
 {
 	s64 end = kbr_log_end(&c->fix->log);
+	bool single;
 
 	if (c->dying || c->fix->log.stopped)
 		return;
+	/*
+	 * Of several batches the first may be whole on the disk, and come back if
+	 * the power goes before the cut is synced: which is asked for at once.
+	 */
+	single = crash_below(c, 2);
 	kbr_ram_fail(c->fix->dir, KBR_RAM_WRITE, 0, 0, -ENOSPC, ".log");
-	crash_append(c);
+	crash_append(c, single);
 	kbr_ram_heal(c->fix->dir);
+	if (!single)
+		crash_sync(c);
 	crash_expect(c, kbr_log_end(&c->fix->log) == end && !c->fix->log.stopped, "full disk: end",
 		     kbr_log_end(&c->fix->log), end);
 }
@@ -418,7 +426,7 @@ static void crash_step(struct crash *c)
 			kbr_log_start(&c->fix->log), kbr_log_end(&c->fix->log),
 			kbr_log_synced(&c->fix->log), c->fix->log.stopped);
 	if (dice < 55) {
-		crash_append(c);
+		crash_append(c, false);
 	} else if (dice < 72) {
 		crash_sync(c);
 	} else if (dice < 76) {
