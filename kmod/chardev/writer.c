@@ -299,11 +299,16 @@ int kbr_writer_check(struct kbr_open *open)
 int kbr_writer_settle(struct kbr_open *open, struct kbr_write *write, bool dsync)
 {
 	const struct kbr_topic_config *config = &kbr_open_topic(open)->config;
+	bool all = READ_ONCE(open->writer.acks) == KBR_ACKS_ALL;
 	int err = 0;
 
 	if (!write->part || write->detached)
 		return 0;
-	if (READ_ONCE(open->writer.acks) == KBR_ACKS_ALL)
+	/* flush.policy=async: it is committed already */
+	if (all && kbr_partition_hw(write->part) > write->last &&
+	    !kbr_partition_lost(write->part, write->last, write->failures))
+		all = false;
+	if (all)
 		err = kbr_partition_wait_acks(write->part, write->last, write->failures,
 					      READ_ONCE(config->delivery_timeout_ms));
 	if (!err && dsync)
