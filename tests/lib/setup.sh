@@ -29,8 +29,8 @@ packages_for()
 	tools)      echo make gcc libc6-dev pkg-config libnl-3-dev libnl-genl-3-dev libzstd-dev liblz4-dev libsnappy-dev zlib1g-dev ;;
 	vm-*)       echo qemu-system-x86 busybox-static e2fsprogs kmod cpio xz-utils iproute2 ;;
 	uml)        echo make gcc libc6-dev flex bison bc libelf-dev libssl-dev xz-utils linux-source-6.12 ccache e2fsprogs python3 kmod ;;
-	unit)       echo make gcc libc6-dev python3 libzstd-dev liblz4-dev libsnappy-dev zlib1g-dev ;;
-	fuzz)       echo clang libclang-rt-14-dev llvm make ;;
+	unit)       echo make gcc clang libclang-rt-14-dev libc6-dev pkg-config libzstd-dev liblz4-dev libsnappy-dev zlib1g-dev ;;
+	fuzz)       echo clang libclang-rt-14-dev llvm make libc6-dev pkg-config libzstd-dev liblz4-dev zlib1g-dev ;;
 	checks)     echo sparse perl shellcheck python3 python3-yaml python3-jsonschema linux-source-6.12 xz-utils ;;
 	selftests)  echo dmsetup python3 util-linux strace ;;
 	docs)       echo python3-sphinx python3-docutils man-db ;;
