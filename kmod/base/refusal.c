@@ -2,6 +2,7 @@
 /* Sentences for refused requests; see refusal.h. */
 #include <linux/kernel.h>
 
+#include "base/kunit.h"
 #include "base/refusal.h"
 
 int kbr_refuse(struct kbr_refusal *why, int err, int attr, const char *fmt, ...)
@@ -16,3 +17,4 @@ int kbr_refuse(struct kbr_refusal *why, int err, int attr, const char *fmt, ...)
 	}
 	return err;
 }
+KBR_EXPORT_IF_KUNIT(kbr_refuse);

@@ -9,6 +9,7 @@
 #include <linux/user_namespace.h>
 #include <net/sock.h>
 
+#include "base/kunit.h"
 #include "kbr_genetlink.h"
 #include "netlink/family.h"
 #include "netlink/nl.h"
@@ -56,6 +57,7 @@ int kbr_nl_refuse(struct netlink_ext_ack *extack, const struct nlattr *attr, int
 	NL_SET_BAD_ATTR(extack, attr);
 	return err;
 }
+KBR_EXPORT_IF_KUNIT(kbr_nl_refuse);
 
 /* The config of @info that @text speaks of, or NULL. */
 static const struct nlattr *kbr_nl_find_config(struct genl_info *info, int type, const char *text)
@@ -112,6 +114,7 @@ int kbr_nl_refused(struct genl_info *info, int err, const struct kbr_refusal *wh
 		config = kbr_nl_find_config(info, config_type, why->text);
 	return kbr_nl_refuse(info->extack, config ?: attr, err, "%s", why->text);
 }
+KBR_EXPORT_IF_KUNIT(kbr_nl_refused);
 
 /**
  * kbr_nl_check_unique() - refuse attributes that are given twice
@@ -141,6 +144,7 @@ int kbr_nl_check_unique(const struct nlmsghdr *nlh, int multi, struct netlink_ex
 	}
 	return 0;
 }
+KBR_EXPORT_IF_KUNIT(kbr_nl_check_unique);
 
 /**
  * kbr_nl_check_text() - refuse a string with bytes behind its NUL
@@ -156,6 +160,7 @@ int kbr_nl_check_text(const struct nlattr *attr, struct netlink_ext_ack *extack)
 	NL_SET_ERR_MSG_ATTR(extack, attr, "a NUL byte must be the last byte of a string");
 	return -EINVAL;
 }
+KBR_EXPORT_IF_KUNIT(kbr_nl_check_text);
 
 /**
  * kbr_nl_check_broker() - the broker of the caller's network namespace
@@ -330,6 +335,7 @@ int kbr_nl_get_configs(struct genl_info *info, int type, struct kbr_config_set *
 	}
 	return 0;
 }
+KBR_EXPORT_IF_KUNIT(kbr_nl_get_configs);
 
 /**
  * kbr_nl_reply() - answer with an object
@@ -574,6 +580,7 @@ struct genl_family kbr_nl_family __ro_after_init = {
 	.mcgrps = kbr_nl_groups,
 	.n_mcgrps = ARRAY_SIZE(kbr_nl_groups),
 };
+KBR_EXPORT_IF_KUNIT(kbr_nl_family);
 
 int __init kbr_netlink_init(void)
 {

@@ -2,6 +2,7 @@
 /*
  * Netlink: operations: what a change started and did not wait for.
  */
+#include "base/kunit.h"
 #include "netlink/nl.h"
 
 static_assert((int)KBR_OP_PENDING == (int)KBROKER_OP_STATE_PENDING);
@@ -39,6 +40,7 @@ int kbr_nl_op_fill(struct sk_buff *skb, void *obj)
 		return -EMSGSIZE;
 	return 0;
 }
+KBR_EXPORT_IF_KUNIT(kbr_nl_op_fill);
 
 /** kbroker_nl_op_get_doit() - show one operation */
 int kbroker_nl_op_get_doit(struct sk_buff *skb, struct genl_info *info)
