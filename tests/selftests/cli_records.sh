@@ -96,6 +96,16 @@ wait $follower
 check_equal "SIGTERM, like Ctrl-C, ends it well" $? 0
 check_equal "a closed pipe ends it quietly" "$(kbroker consume rr --from-beginning 2>&1 | head -n 3 | wc -l)" 3
 
+topic_create grows --partitions 1
+kbroker consume grows --count 2 --format '%p=%s\n' >"$T_TMP/grown" &
+follower=$!
+wait_for 10 bash -c 'kbroker partition describe grows --json | grep -q "\"readers\": 1"'
+kbroker topic alter grows --partitions 2
+echo old >/dev/kbroker/grows/0
+echo new >/dev/kbroker/grows/1
+wait $follower
+check_equal "partitions that are added are read, too" "$(tr '\n' ' ' <"$T_TMP/grown")" "0=old 1=new "
+
 # --- nothing is lost ------------------------------------------------------------------
 topic_create s --partitions 1
 mkfifo "$T_TMP/fifo"

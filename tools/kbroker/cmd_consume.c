@@ -21,6 +21,8 @@
 
 #define READ_BYTES	(1u << 20)
 #define EVENTS_MAX	64
+/* how often to look for new partitions while nothing comes */
+#define LOOK_MS		1000
 
 enum start_kind { START_END, START_BEGINNING, START_OFFSET, START_BACK, START_TIME };
 
@@ -45,6 +47,8 @@ struct source {
  * @dev: the topic
  * @sources: its partitions
  * @count: how many
+ * @partitions: partitions that the topic had when last looked at
+ * @all: partitions that are added are read, too
  * @open: how many aren't done
  * @epfd: epoll
  * @start: where to begin
@@ -64,7 +68,9 @@ struct consume {
 	struct kb_topic_dev dev;
 	struct source *sources;
 	uint32_t count;
+	uint32_t partitions;
 	uint32_t open;
+	bool all;
 	int epfd;
 	enum start_kind start;
 	int64_t start_value;
@@ -297,6 +303,8 @@ static int open_sources(struct consume *c)
 	close(fd);
 	if (ret != KB_OK)
 		return ret;
+	c->partitions = info.partitions;
+	c->all = !kb_opt_get("partition");
 	wanted = kb_alloc(info.partitions);
 	ret = kb_parse_partitions(kb_opt_get("partition"), info.partitions, wanted);
 	c->sources = kb_alloc(info.partitions * sizeof(*c->sources));
@@ -434,8 +442,28 @@ static int read_source(struct consume *c, struct source *src)
 	}
 }
 
-/* wait until some partition has something; 1 it has, 0 it is over, -1 error */
-static int wait_sources(struct consume *c, int timeout_ms)
+/* open partitions that the topic has got since: from their beginning, nothing is missed */
+static int open_new_sources(struct consume *c)
+{
+	struct kbroker_info info = { .size = sizeof(info) };
+	uint32_t i;
+	int ret = KB_OK;
+
+	for (i = 0; i < c->count && c->sources[i].fd < 0; i++)
+		;
+	if (!c->all || i == c->count || ioctl(c->sources[i].fd, KBROKER_IOC_GET_INFO, &info) < 0 ||
+	    info.partitions <= c->partitions)
+		return KB_OK;
+	c->sources = kb_realloc(c->sources, info.partitions * sizeof(*c->sources));
+	c->start = START_BEGINNING;
+	for (i = c->partitions; i < info.partitions && ret == KB_OK; i++)
+		ret = open_source(c, (int32_t)i);
+	c->partitions = info.partitions;
+	return ret;
+}
+
+/* wait until some partition has something; false once waiting is over */
+static bool wait_sources(struct consume *c, int timeout_ms, int *ret)
 {
 	struct epoll_event ev[EVENTS_MAX];
 	int n, i;
@@ -444,42 +472,56 @@ static int wait_sources(struct consume *c, int timeout_ms)
 	if (n > 0)
 		n = epoll_wait(c->epfd, ev, EVENTS_MAX, 0);
 	if (n < 0 && errno == EPIPE)
-		return 0;
-	if (n < 0 && errno != EINTR) {
-		kb_fail(errno, NULL, "epoll: %s", strerror(errno));
-		return -1;
-	}
+		return false;
+	if (n < 0 && errno != EINTR)
+		*ret = kb_fail(errno, NULL, "epoll: %s", strerror(errno));
 	for (i = 0; i < n; i++)
 		c->sources[ev[i].data.u32].ready = true;
-	return n != 0;
+	if (!n)
+		*ret = open_new_sources(c);
+	return *ret == KB_OK;
 }
 
-static int consume(struct consume *c, int timeout_ms)
+/* one read of each partition that may have something; whether there was one */
+static bool read_sources(struct consume *c, int *ret)
 {
+	bool any = false;
+	uint32_t i;
+
+	for (i = 0; i < c->count && c->records_left > 0 && *ret == KB_OK; i++) {
+		if (c->sources[i].fd < 0 || !c->sources[i].ready)
+			continue;
+		any = true;
+		*ret = read_source(c, &c->sources[i]);
+	}
+	return any;
+}
+
+/* @timeout_ms: stop when nothing came for so long; -1 never */
+static int consume(struct consume *c, int64_t timeout_ms)
+{
+	int64_t quiet = kb_mono_ms(), wait;
 	struct kb_progress pr;
 	int ret = KB_OK;
-	uint32_t i;
 
 	kb_progress_start(&pr, "consuming");
 	pr.on = pr.on && !kb.out_tty;
 	while (c->open && c->records_left > 0 && !kb_interrupted()) {
-		bool any = false;
+		uint64_t before = c->printed;
+		bool any = read_sources(c, &ret);
 
-		for (i = 0; i < c->count && c->records_left > 0 && ret == KB_OK; i++) {
-			if (c->sources[i].fd < 0 || !c->sources[i].ready)
-				continue;
-			any = true;
-			ret = read_source(c, &c->sources[i]);
-		}
 		kb_progress_update(&pr, 0, 0, "%" PRIu64 " records", c->printed);
 		if (ret != KB_OK || ferror(stdout))
 			break;
+		if (c->printed != before)
+			quiet = kb_mono_ms();
 		if (any)
 			continue;
 		/* all caught up: what was printed must be seen before the wait */
 		if (fflush(stdout))
 			break;
-		if (wait_sources(c, timeout_ms) <= 0)
+		wait = timeout_ms < 0 ? LOOK_MS : quiet + timeout_ms - kb_mono_ms();
+		if (wait <= 0 || !wait_sources(c, wait < LOOK_MS ? (int)wait : LOOK_MS, &ret))
 			break;
 	}
 	kb_progress_end(&pr);
@@ -515,7 +557,7 @@ static int cmd_consume(int argc, char **argv)
 	c.epfd = epoll_create1(EPOLL_CLOEXEC);
 	ret = c.epfd < 0 ? kb_fail(errno, NULL, "epoll: %s", strerror(errno)) : open_sources(&c);
 	if (ret == KB_OK)
-		ret = consume(&c, (int)timeout_ms);
+		ret = consume(&c, timeout_ms);
 	if (ret == KB_OK)
 		ret = kb_out_check();
 	summary(&c, kb_mono_ms() - began);
