@@ -78,7 +78,10 @@ static int kbr_stray_look(void *arg, const struct kbr_dirent *ent)
 	return 0;
 }
 
-/* Does partition.metadata of @stray name a topic that was deleted? */
+/*
+ * Is @stray what a removal left? Its partition.metadata names a topic that was
+ * deleted, or went before the rest of a directory of that name.
+ */
 static bool kbr_stray_is_deleted(struct kbr_broker *broker, const struct kbr_stray *stray)
 {
 	char path[KBR_STRAY_PATH_SIZE], topic[KBR_TOPIC_NAME_MAX + 1];
@@ -87,17 +90,21 @@ static bool kbr_stray_is_deleted(struct kbr_broker *broker, const struct kbr_str
 	bool found = false;
 	u32 partition;
 	size_t len;
+	int err;
 
 	if (list_empty(&broker->start->deleted) || !kbr_stray_split(stray->name, topic, &partition))
 		return false;
 	snprintf(path, sizeof(path), "%s/%s", stray->name, KBR_PARTITION_META);
-	if (kbr_checkpoint_read(broker->dir, path, KBR_PARTITION_META_MAX, &text, &len))
+	err = kbr_checkpoint_read(broker->dir, path, KBR_PARTITION_META_MAX, &text, &len);
+	if (err && err != -ENOENT)
 		return false;
+	if (err)
+		text = NULL;
 	list_for_each_entry(deleted, &broker->start->deleted, node) {
 		if (strcmp(deleted->name, topic))
 			continue;
 		kbr_uuid_print(deleted->id, id);
-		found = strstr(text, id);
+		found = !text || strstr(text, id);
 		break;
 	}
 	kvfree(text);

@@ -127,7 +127,7 @@ static int kbr_topic_create_logs(struct kbr_topic *topic, struct kbr_partition_a
 		return 0;
 	while (i-- > from) {
 		WRITE_ONCE(array->part[i]->opened, false);
-		kbr_log_delete(&array->part[i]->log);
+		kbr_log_discard(&array->part[i]->log);
 	}
 	return err;
 }
@@ -146,7 +146,7 @@ static void kbr_topic_remove_logs(struct kbr_topic *topic, struct kbr_partition_
 		if (!part->opened)
 			continue;
 		WRITE_ONCE(part->opened, false);
-		err = kbr_log_delete(&part->log);
+		err = kbr_log_discard(&part->log);
 		if (err)
 			pr_warn_ratelimited("%s: %s-%u: its files could not be removed (%d); the next start tries again\n",
 					    topic->broker->name, topic->name, i, err);

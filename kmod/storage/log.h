@@ -266,6 +266,8 @@ int kbr_log_close(struct kbr_log *log);
 void kbr_log_abandon(struct kbr_log *log);
 /** kbr_log_delete() - close and remove: renamed to "<name>.<hex>-delete", then unlinked */
 int kbr_log_delete(struct kbr_log *log);
+/** kbr_log_discard() - kbr_log_delete() for many: the broker directory is synced by the caller; a crash may leave any part */
+int kbr_log_discard(struct kbr_log *log);
 /** kbr_log_delete_leftovers() - remove "*-delete" directories that a crash left in the broker directory */
 int kbr_log_delete_leftovers(struct kbr_dir *dir);
 

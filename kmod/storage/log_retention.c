@@ -507,7 +507,7 @@ static int kbr_log_remove_dir(struct kbr_dir *dir, const char *name)
 	return err ?: kbr_dir_rmdir(dir, name);
 }
 
-int kbr_log_delete(struct kbr_log *log)
+static int kbr_log_remove(struct kbr_log *log, bool sync)
 {
 	struct kbr_dir *dir = log->env->dir;
 	char *doomed, hex[33];
@@ -523,7 +523,7 @@ int kbr_log_delete(struct kbr_log *log)
 	doomed = kasprintf(GFP_KERNEL, "%.*s.%s" KBR_LOG_DELETE_SUFFIX,
 			   (int)(KBR_LOG_DIR_NAME_MAX - KBR_LOG_DELETE_EXTRA), log->name, hex);
 	err = doomed ? kbr_dir_rename(dir, log->name, doomed) : -ENOMEM;
-	if (!err)
+	if (!err && sync)
 		err = kbr_dir_sync(dir, "");
 	kbr_log_free(log);
 	if (!err)
@@ -531,7 +531,17 @@ int kbr_log_delete(struct kbr_log *log)
 	kfree(doomed);
 	return err;
 }
+
+int kbr_log_delete(struct kbr_log *log)
+{
+	return kbr_log_remove(log, true);
+}
 KBR_EXPORT_IF_KUNIT(kbr_log_delete);
+
+int kbr_log_discard(struct kbr_log *log)
+{
+	return kbr_log_remove(log, false);
+}
 
 int kbr_log_delete_leftovers(struct kbr_dir *dir)
 {

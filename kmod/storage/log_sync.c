@@ -476,7 +476,8 @@ s64 kbr_log_checkpoint(struct kbr_log *log)
 		}
 		kbr_segment_put(seg);
 	}
-	if (!err && READ_ONCE(log->epochs_dirty))
+	/* a log that never had a record has no epoch worth a file */
+	if (!err && READ_ONCE(log->epochs_dirty) && kbr_log_end(log))
 		err = kbr_log_write_epochs(log);
 	mutex_lock(&log->lock);
 	if (err)
