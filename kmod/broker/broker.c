@@ -711,7 +711,8 @@ int kbr_broker_init(void)
 	err = kbr_partition_init();
 	if (err)
 		return err;
-	kbr_release_wq = alloc_workqueue("kbr-release", WQ_UNBOUND | WQ_MEM_RECLAIM, 0);
+	/* Not for reclaim: nobody waits for memory here, and it waits for SRCU's work. */
+	kbr_release_wq = alloc_workqueue("kbr-release", WQ_UNBOUND, 0);
 	if (!kbr_release_wq) {
 		err = -ENOMEM;
 		goto exit_partition;
