@@ -173,7 +173,8 @@ ssize_t __wrap_write(int fd, const void *buf, size_t len)
 	if (fake.write_again) {
 		fake.write_again--;
 		ret = fake_fail(EAGAIN);
-	} else if (fake.write_error) {
+	} else if (fake.write_error && !fake.write_error_after--) {
+		fake.write_error_after = 0;
 		ret = fake_fail(fake.write_error);
 		fake.write_error = 0;
 	} else {

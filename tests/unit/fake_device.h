@@ -22,6 +22,7 @@
  * @commit_on_sync: records are committed by fsync(), not by write()
  * @async: nothing is ever synced, yet everything is committed
  * @write_error: errno that the next write fails with, once
+ * @write_error_after: so many writes succeed before that
  * @write_again: so many writes are EAGAIN first
  * @sync_error: errno that the next fsync() fails with, once
  * @overtaken: the next read is EPIPE, and begins at @log_start
@@ -34,6 +35,7 @@ struct fake_settings {
 	bool commit_on_sync;
 	bool async;
 	int write_error;
+	int write_error_after;
 	int write_again;
 	int sync_error;
 	bool overtaken;

@@ -420,6 +420,26 @@ static void test_produce_errors(void)
 	expect_eq(all.failed, 10);
 	expect_eq(all.offsets[3], 3);
 
+	tap_context("a write tells that an earlier one was lost");
+	fake.commit_on_sync = true;
+	config.batch_bytes = 80;
+	expect_eq(kbroker_producer_close(producer), 0);
+	producer = open_producer(&config, &all);
+	fake.write_error_after = 2;
+	fake.write_error = EIO;
+	send_some(producer, 3);
+	expect_eq(kbroker_producer_flush(producer, -1), 0);
+	expect_eq(all.count, 3);
+	/* the one that was refused, and what was not committed before it in its round */
+	expect(all.failed >= 1 && all.failed <= 3 && all.error == -EIO);
+	expect_eq(all.offsets[2], -1);
+	expect_eq(kbroker_producer_close(producer), 0);
+	fake.commit_on_sync = false;
+	config.batch_bytes = 10000;
+	producer = open_producer(&config, &all);
+	all.count = 20;
+	all.failed = 10;
+
 	tap_context("sync fails");
 	fake.commit_on_sync = true;
 	fake.sync_error = ETIMEDOUT;
@@ -486,6 +506,16 @@ static void test_produce_limits(void)
 	expect_eq(kbroker_producer_send(producer, &m, NULL), -ERANGE);
 	m.partition = 1;
 	expect_eq(kbroker_producer_send(producer, &m, NULL), 0);
+
+	/* one that no batch can hold leaves nothing behind */
+	m.partition = 0;
+	m.headers_count = 10001;
+	expect_eq(kbroker_producer_send(producer, &m, NULL), -EINVAL);
+	expect_eq(kbroker_producer_flush(producer, -1), 0);
+	expect_eq(kbroker_producer_send(producer, &m, NULL), -EINVAL);
+	m.headers_count = 0;
+	kbroker_producer_stats(producer, &stats);
+	expect_eq(stats.waiting, 0);
 
 	/* nobody flushes and nothing lingers out: a full buffer makes room itself */
 	tap_context("room");
@@ -684,6 +714,28 @@ static void test_consume_positions(void)
 	expect_eq(fake_counts.open, 0);
 }
 
+/* Waiting ends when it should, though these devices say all the time that they are readable */
+static void test_consume_wait(void)
+{
+	struct kbroker_consumer *consumer;
+	struct kbroker_message m;
+	struct timespec from, to;
+
+	fill_log(2, 4, 10);
+	consumer = open_consumer(1000);
+	expect_eq(kbroker_consumer_assign(consumer, KBROKER_PARTITION_ALL, KBROKER_OFFSET_END), 0);
+	expect_eq(kbroker_consumer_poll(consumer, &m, 0), 0);
+	expect_eq(m.partition, -1);
+	clock_gettime(CLOCK_MONOTONIC, &from);
+	expect_eq(kbroker_consumer_poll(consumer, &m, 30), 0);
+	clock_gettime(CLOCK_MONOTONIC, &to);
+	expect((to.tv_sec - from.tv_sec) * 1000 + (to.tv_nsec - from.tv_nsec) / 1000000 >= 29);
+	expect_eq(kbroker_consumer_assign(consumer, 1, 1), 0);
+	expect_eq(kbroker_consumer_poll(consumer, &m, -1), 1);
+	expect_eq(m.offset, 1);
+	kbroker_consumer_close(consumer);
+}
+
 static void test_consume_errors(void)
 {
 	struct kbroker_consumer *consumer;
@@ -756,6 +808,7 @@ const struct tap_case library_cases[] = {
 	{ "library: timestamps", test_stamps },
 	{ "library: linger", test_linger },
 	{ "library: consumer positions", test_consume_positions },
+	{ "library: consumer waits", test_consume_wait },
 	{ "library: consumer errors", test_consume_errors },
 	{ NULL, NULL }
 };

@@ -412,8 +412,8 @@ static int kbl_consumer_wait(struct kbroker_consumer *c, int timeout_ms)
 
 int kbroker_consumer_poll(struct kbroker_consumer *c, struct kbroker_message *message, int timeout_ms)
 {
-	s64 end = 0;
-	int ret;
+	s64 end = -1;
+	int left = -1, ret;
 
 	for (;;) {
 		if (likely(c->current)) {
@@ -435,15 +435,17 @@ int kbroker_consumer_poll(struct kbroker_consumer *c, struct kbroker_message *me
 		if (ret)
 			continue;
 
-		if (timeout_ms > 0) {
+		/* a device may say that it is readable and have nothing after all */
+		if (!left)
+			return 0;
+		if (timeout_ms >= 0) {
 			s64 now = kbl_monotonic_ms();
 
-			if (!end)
+			if (end < 0)
 				end = now + timeout_ms;
-			ret = kbl_consumer_wait(c, end > now ? (int)(end - now) : 0);
-		} else {
-			ret = kbl_consumer_wait(c, timeout_ms);
+			left = end > now ? (int)(end - now) : 0;
 		}
+		ret = kbl_consumer_wait(c, left);
 		if (ret <= 0)
 			return ret;
 	}
