@@ -45,9 +45,17 @@ struct kbr_epoch_cache {
  * older than the last); ERR_PTR(-ENOMEM).
  */
 struct kbr_epoch_cache *kbr_epoch_assign(struct kbr_epoch_cache *old, s32 epoch, s64 start);
-/** kbr_epoch_cut_end() - the history of a log that ends at @end; returns as kbr_epoch_assign(), NULL when empty */
+/**
+ * kbr_epoch_cut_end() - the history of a log that ends at @end
+ *
+ * Returns as kbr_epoch_assign(), NULL when empty.
+ */
 struct kbr_epoch_cache *kbr_epoch_cut_end(struct kbr_epoch_cache *old, s64 end);
-/** kbr_epoch_cut_start() - the history of a log that begins at @start; the epoch in force there stays */
+/**
+ * kbr_epoch_cut_start() - the history of a log that begins at @start
+ *
+ * The epoch in force there stays.
+ */
 struct kbr_epoch_cache *kbr_epoch_cut_start(struct kbr_epoch_cache *old, s64 start);
 
 /** kbr_epoch_last() - latest epoch, -1 if empty */

@@ -160,8 +160,13 @@ static struct kbr_files *kbr_files_lookup(struct kbr_segment *seg)
 	if (files && !refcount_inc_not_zero(&files->ref))
 		files = NULL;
 	rcu_read_unlock();
-	if (files && READ_ONCE(files->used) != jiffies)
-		WRITE_ONCE(files->used, jiffies);
+	if (files) {
+		unsigned long now = jiffies;
+
+		/* do not dirty the line for nothing */
+		if (READ_ONCE(files->used) != now)
+			WRITE_ONCE(files->used, now);
+	}
 	return files;
 }
 

@@ -59,7 +59,11 @@ unsigned int kbr_file_cache_count(struct kbr_file_cache *cache);
 struct kbr_files *kbr_files_get(struct kbr_log *log, struct kbr_segment *seg);
 /** kbr_files_put() - may sleep when the segment left the cache */
 void kbr_files_put(struct kbr_files *files);
-/** kbr_files_create() - make the three files of a new segment, empty; they stay open in the cache */
+/**
+ * kbr_files_create() - make the three files of a new segment, empty
+ *
+ * They stay open in the cache.
+ */
 int kbr_files_create(struct kbr_log *log, struct kbr_segment *seg);
 /** kbr_files_index() - the .index file, created if missing; valid as long as @files */
 struct kbr_file *kbr_files_index(struct kbr_log *log, struct kbr_segment *seg,

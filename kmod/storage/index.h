@@ -79,7 +79,11 @@ struct kbr_index_tail {
 int kbr_index_floor(struct kbr_file *file, u32 count, u32 offset_max, u32 pos_max, u32 guess,
 		    struct kbr_index_entry *entry);
 
-/** kbr_time_index_floor() - last entry with a timestamp <= @timestamp; returns as kbr_index_floor() */
+/**
+ * kbr_time_index_floor() - last entry with a timestamp <= @timestamp
+ *
+ * Returns as kbr_index_floor().
+ */
 int kbr_time_index_floor(struct kbr_file *file, u32 count, s64 timestamp,
 			 struct kbr_time_entry *entry);
 

@@ -92,7 +92,11 @@ struct kbr_log_env {
 
 int kbr_log_env_init(struct kbr_log_env *env, struct kbr_dir *dir, unsigned int files_max);
 void kbr_log_env_exit(struct kbr_log_env *env);
-/** kbr_log_env_trim() - close cached files not used for @idle_ms and with nothing unsynced; periodic upkeep calls it */
+/**
+ * kbr_log_env_trim() - close cached files not used for @idle_ms and with nothing unsynced
+ *
+ * Periodic upkeep calls it.
+ */
 void kbr_log_env_trim(struct kbr_log_env *env, unsigned int idle_ms);
 
 /* Ends of the last appends that are remembered, for readers at the tail */
@@ -262,13 +266,23 @@ int kbr_log_open(struct kbr_log *log, struct kbr_log_env *env, const char *name,
  * the stop then does not count as clean.
  */
 int kbr_log_close(struct kbr_log *log);
-/** kbr_log_abandon() - release memory and files without touching the disk (failed start, crash tests) */
+/**
+ * kbr_log_abandon() - release memory and files without touching the disk (failed start,
+ * crash tests)
+ */
 void kbr_log_abandon(struct kbr_log *log);
 /** kbr_log_delete() - close and remove: renamed to "<name>.<hex>-delete", then unlinked */
 int kbr_log_delete(struct kbr_log *log);
-/** kbr_log_discard() - kbr_log_delete() for many: the broker directory is synced by the caller; a crash may leave any part */
+/**
+ * kbr_log_discard() - kbr_log_delete() for many: the broker directory is synced by the caller
+ *
+ * A crash may leave any part.
+ */
 int kbr_log_discard(struct kbr_log *log);
-/** kbr_log_delete_leftovers() - remove "*-delete" directories that a crash left in the broker directory */
+/**
+ * kbr_log_delete_leftovers() - remove "*-delete" directories that a crash left in the broker
+ * directory
+ */
 int kbr_log_delete_leftovers(struct kbr_dir *dir);
 
 /**
@@ -281,7 +295,10 @@ int kbr_log_delete_leftovers(struct kbr_dir *dir);
  */
 s64 kbr_log_checkpoint(struct kbr_log *log);
 
-/** kbr_log_recovery_point() - what kbr_log_checkpoint() or kbr_log_close() last returned or reached */
+/**
+ * kbr_log_recovery_point() - what kbr_log_checkpoint() or kbr_log_close() last returned or
+ * reached
+ */
 static inline s64 kbr_log_recovery_point(const struct kbr_log *log)
 {
 	return READ_ONCE(log->checkpoint);
@@ -299,7 +316,11 @@ static inline s64 kbr_log_recovery_point(const struct kbr_log *log)
 int kbr_log_set_epoch(struct kbr_log *log, s32 epoch);
 /** kbr_log_last_epoch() - the last leader epoch that the log knows, -1 none */
 s32 kbr_log_last_epoch(struct kbr_log *log);
-/** kbr_log_epoch_end() - Kafka's endOffsetFor(@epoch): fills the epoch found and its end offset (-1/-1 unknown) */
+/**
+ * kbr_log_epoch_end() - Kafka's endOffsetFor(@epoch)
+ *
+ * Fills the epoch found and its end offset (-1/-1 unknown).
+ */
 void kbr_log_epoch_end(struct kbr_log *log, s32 epoch, s32 *found, s64 *end);
 
 static inline s64 kbr_log_start(const struct kbr_log *log)
@@ -366,7 +387,11 @@ struct kbr_append {
  */
 int kbr_log_append(struct kbr_log *log, struct kbr_append *append, bool interruptible);
 
-/** kbr_log_request_sync() - have everything appended so far synced soon; @waiters as in kbr_syncer_request() */
+/**
+ * kbr_log_request_sync() - have everything appended so far synced soon
+ *
+ * @waiters as in kbr_syncer_request().
+ */
 void kbr_log_request_sync(struct kbr_log *log, unsigned int waiters);
 
 /**
@@ -446,7 +471,12 @@ ssize_t kbr_log_read(struct kbr_log *log, struct kbr_log_pos *pos, s64 limit,
  */
 int kbr_log_find_time(struct kbr_log *log, s64 timestamp, s64 limit, s64 *offset, s64 *found);
 
-/** kbr_log_set_start() - delete-records: raise the log start to @offset (<= end); whole segments below go with the next kbr_log_retain(). -ERANGE above the end. */
+/**
+ * kbr_log_set_start() - delete-records
+ *
+ * Raise the log start to @offset (<= end); whole segments below go with the next
+ * kbr_log_retain(). -ERANGE above the end.
+ */
 int kbr_log_set_start(struct kbr_log *log, s64 offset);
 
 /**

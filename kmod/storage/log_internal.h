@@ -42,9 +42,15 @@ void kbr_log_set_list_locked(struct kbr_log *log, struct kbr_segment_list *list)
 void kbr_log_publish_start(struct kbr_log *log, s64 start);
 /** kbr_log_set_end_locked() - the end moved backwards, or is known at last; borders start anew */
 void kbr_log_set_end_locked(struct kbr_log *log, s64 end);
-/** kbr_log_roll_locked() - a new, empty segment that begins at the end of the log becomes the active one */
+/**
+ * kbr_log_roll_locked() - a new, empty segment that begins at the end of the log becomes the
+ * active one
+ */
 int kbr_log_roll_locked(struct kbr_log *log);
-/** kbr_log_age_ms_locked() - how old the active segment is for segment.ms when a record of @timestamp comes; -1 empty */
+/**
+ * kbr_log_age_ms_locked() - how old the active segment is for segment.ms when a record of
+ * @timestamp comes; -1 empty
+ */
 s64 kbr_log_age_ms_locked(struct kbr_log *log, s64 timestamp, s64 now_ms);
 /** kbr_log_note_epoch_locked() - @epoch begins at @start unless it is known */
 int kbr_log_note_epoch_locked(struct kbr_log *log, s32 epoch, s64 start);
@@ -57,11 +63,23 @@ int kbr_log_check_metadata(struct kbr_log *log, const u8 topic_id[16]);
 
 /* log_sync.c */
 extern const struct kbr_sync_ops kbr_log_sync_ops;
-/** kbr_log_sync_now() - make everything durable; no round of the syncer may run; env->synced is not called */
+/**
+ * kbr_log_sync_now() - make everything durable
+ *
+ * No round of the syncer may run; env->synced is not called.
+ */
 int kbr_log_sync_now(struct kbr_log *log);
-/** kbr_log_forget_unsynced_locked() - @seg leaves the log: what is unsynced in it needs no sync any more */
+/**
+ * kbr_log_forget_unsynced_locked() - @seg leaves the log
+ *
+ * What is unsynced in it needs no sync any more.
+ */
 void kbr_log_forget_unsynced_locked(struct kbr_log *log, struct kbr_segment *seg);
-/** kbr_log_clamp_synced_locked() - the log was cut at @offset, in @seg at @pos: nothing beyond is synced */
+/**
+ * kbr_log_clamp_synced_locked() - the log was cut at @offset, in @seg at @pos
+ *
+ * Nothing beyond is synced.
+ */
 void kbr_log_clamp_synced_locked(struct kbr_log *log, struct kbr_segment *seg, s64 offset, u32 pos);
 /** kbr_log_write_snapshot_locked() - producer snapshot at the end of the log, not synced */
 int kbr_log_write_snapshot_locked(struct kbr_log *log);
@@ -75,7 +93,11 @@ int kbr_log_sync_snapshot(struct kbr_log *log, s64 offset);
  * Return: 0; -EAGAIN not before more is synced; an error.
  */
 int kbr_log_secure_producers(struct kbr_log *log, s64 first);
-/** kbr_log_write_epochs() - leader-epoch-checkpoint, durably; not under log->lock when appends go on */
+/**
+ * kbr_log_write_epochs() - leader-epoch-checkpoint, durably
+ *
+ * Not under log->lock when appends go on.
+ */
 int kbr_log_write_epochs(struct kbr_log *log);
 
 /** kbr_log_skip_synced_locked() - the log starts at @start now: nothing below needs a sync */
@@ -92,7 +114,11 @@ struct kbr_segment *kbr_log_segment_get(struct kbr_log *log, s64 offset, s64 *ne
 /* log_retention.c */
 /** kbr_log_drop_locked() - take segments @from..@to - 1 out of the list; they go to @log->doomed */
 int kbr_log_drop_locked(struct kbr_log *log, unsigned int from, unsigned int to, s64 now_ms);
-/** kbr_log_unlink_segment() - remove a segment's files, with @suffix appended to their names; a missing one is no error */
+/**
+ * kbr_log_unlink_segment() - remove a segment's files, with @suffix appended to their names
+ *
+ * A missing one is no error.
+ */
 int kbr_log_unlink_segment(struct kbr_log *log, s64 base, const char *suffix);
 /** kbr_log_unlink_doomed() - unlink the files of all removed segments now */
 int kbr_log_unlink_doomed(struct kbr_log *log);

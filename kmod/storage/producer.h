@@ -56,7 +56,11 @@ int kbr_producer_update(struct kbr_producer_table *table, const struct kbr_batch
 /** kbr_producer_expire() - forget producers whose last batch is older than @expiration_ms */
 void kbr_producer_expire(struct kbr_producer_table *table, s64 now_ms, s64 expiration_ms);
 
-/** kbr_producer_encode() - a snapshot, to be kvfree()d, in *@buf; @table may be NULL; 0 or -ENOMEM */
+/**
+ * kbr_producer_encode() - a snapshot, to be kvfree()d, in *@buf
+ *
+ * @table may be NULL; 0 or -ENOMEM.
+ */
 int kbr_producer_encode(const struct kbr_producer_table *table, void **buf, size_t *len);
 /** kbr_producer_decode() - read a snapshot into an empty table; 0, -EBADMSG damaged, -ENOMEM */
 int kbr_producer_decode(struct kbr_producer_table *table, const void *buf, size_t len);

@@ -357,7 +357,9 @@ int kbr_segment_cut_index(struct kbr_log *log, struct kbr_segment *seg, struct k
 		err = kbr_file_truncate(time, tcount * sizeof(struct kbr_time_disk));
 	if (err)
 		return err;
+	/* pairs with the acquires in kbr_segment_index_count() and _time_count() */
 	smp_store_release(&seg->index_count, (u32)count);
+	/* likewise */
 	smp_store_release(&seg->time_count, (u32)tcount);
 	seg->indexed_pos = last.pos;
 	seg->time_last = tlast.timestamp;

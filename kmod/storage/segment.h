@@ -132,13 +132,20 @@ void kbr_segment_note_batch(struct kbr_log *log, struct kbr_segment *seg,
  */
 void kbr_segment_flush_index(struct kbr_log *log, struct kbr_segment *seg);
 
-/** kbr_segment_seal_index() - the closing time index entry, and all entries written. Context: log->lock. */
+/**
+ * kbr_segment_seal_index() - the closing time index entry, and all entries written
+ *
+ * Context: log->lock.
+ */
 void kbr_segment_seal_index(struct kbr_log *log, struct kbr_segment *seg);
 
 /** kbr_segment_index_full() - Kafka's condition to roll. Context: log->lock. */
 bool kbr_segment_index_full(const struct kbr_log *log, const struct kbr_segment *seg);
 
-/** kbr_segment_index_count() - entries in its .index file, learned from the file's size when unknown */
+/**
+ * kbr_segment_index_count() - entries in its .index file, learned from the file's size when
+ * unknown
+ */
 u32 kbr_segment_index_count(struct kbr_segment *seg, struct kbr_file *index);
 /** kbr_segment_time_count() - the same for .timeindex */
 u32 kbr_segment_time_count(struct kbr_segment *seg, struct kbr_file *time);
@@ -212,9 +219,17 @@ struct kbr_scan {
 	u64 bytes;
 };
 
-/** kbr_scan_start() - @size: bytes a read; small for headers only, large for whole batches. 0 or -ENOMEM. */
+/**
+ * kbr_scan_start() - @size
+ *
+ * Bytes a read; small for headers only, large for whole batches. 0 or -ENOMEM.
+ */
 int kbr_scan_start(struct kbr_scan *scan, struct kbr_file *file, u32 pos, u32 end, size_t size);
-/** kbr_scan_header() - header at @scan->pos: 1; 0 at the end; -EBADMSG no batch, or cut; I/O errors */
+/**
+ * kbr_scan_header() - header at @scan->pos
+ *
+ * 1; 0 at the end; -EBADMSG no batch, or cut; I/O errors.
+ */
 int kbr_scan_header(struct kbr_scan *scan, struct kbr_batch *batch);
 /** kbr_scan_body() - the whole batch whose header was just read; NULL pointer never with 0 */
 int kbr_scan_body(struct kbr_scan *scan, const struct kbr_batch *batch, const void **body);

@@ -22,7 +22,7 @@ static unsigned long crash_seed;
 module_param(crash_seed, ulong, 0444);
 MODULE_PARM_DESC(crash_seed, "run this seed of the crash simulation only");
 
-static unsigned int crash_seeds = 200;
+static unsigned int crash_seeds = 100;
 module_param(crash_seeds, uint, 0444);
 MODULE_PARM_DESC(crash_seeds, "how many seeds the crash simulation runs");
 
