@@ -103,10 +103,9 @@ static const char *start_hint(int err)
 {
 	switch (-err) {
 	case EEXIST:
-		return "there is one broker in a network namespace: 'kbroker broker list' shows it; "
-			"--netns starts one elsewhere";
+		return "'kbroker broker list --all' shows the brokers there are, one in a network namespace";
 	case EBUSY:
-		return "another broker uses the directory: 'kbroker module status' shows all";
+		return "'kbroker broker list --all' shows the brokers there are";
 	case EROFS:
 		return "its file system is mounted read-only";
 	default:
@@ -225,7 +224,7 @@ static int stop_one(void)
 	ret = kb_nl_call(&nl, msg, kb_op_take_id, &op);
 	if (ret)
 		ret = kb_nl_refused(&nl, ret, ret == -ENOENT || ret == -ENODEV ?
-				    "'kbroker module status' shows the brokers of all network namespaces" : NULL,
+				    "'kbroker broker list --all' shows the brokers of all network namespaces" : NULL,
 				    "the broker was not stopped");
 	else
 		ret = kb_op_finish(&nl, op, "the broker was not stopped cleanly");

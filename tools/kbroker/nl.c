@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include <netlink/errno.h>
 #include <netlink/genl/ctrl.h>
@@ -346,7 +347,7 @@ static const char *default_hint(int err)
 	switch (err) {
 	case EPERM:
 	case EACCES:
-		return "run it as root (changes need CAP_NET_ADMIN)";
+		return geteuid() ? "run it as root (changes need CAP_NET_ADMIN)" : NULL;
 	case ENODEV:
 	case ENONET:
 		return "'kbroker broker start --dir DIR' starts a broker";
