@@ -53,18 +53,22 @@ ssize_t kbr_lines_read(struct kbr_open *open, struct iov_iter *to)
 		copied = copy_to_iter(line + reader->done, want, to);
 		bytes += copied;
 		reader->done += copied;
-		if (reader->done == total)
-			kbr_reader_consume(open);
 		if (copied < want) {
 			ret = -EFAULT;
 			break;
 		}
+		if (reader->done < total)
+			break;
+		kbr_reader_consume(open);
+		/* The commonest end, without looking for another batch. */
+		if (open->part && kbr_partition_hw(open->part) <= reader->rec.offset + 1)
+			break;
 	}
 	return bytes ?: ret;
 }
 
 /* Not 0 if one of the 8 bytes at @p is a newline. */
-static u64 kbr_lines_word(const u8 *p)
+static __always_inline u64 kbr_lines_word(const u8 *p)
 {
 	const u64 ones = 0x0101010101010101ull;
 	u64 word;
