@@ -57,10 +57,18 @@ enum kbr_vfs_group kbr_vfs_sync_group(struct super_block *sb)
 	return KBR_VFS_GROUP_NONE;
 }
 
+/* The time of the last write, as far as anybody wants to know it: see kbr_vfs_open(). */
+static void kbr_vfs_stamp(struct file *filp)
+{
+	if (filp->f_mode & FMODE_WRITE)
+		file_update_time(filp);
+}
+
 int kbr_vfs_sync(struct kbr_file *f)
 {
 	struct kbr_vfs_file *file = kbr_vfs_file(f);
 
+	kbr_vfs_stamp(file->filp);
 	WRITE_ONCE(file->overwrote, false);
 	return kbr_vfs_err(vfs_fsync(file->filp, 1));
 }
@@ -105,6 +113,7 @@ int kbr_vfs_sync_many(struct kbr_dir *d, struct kbr_file **files, int *errs, uns
 			WRITE_ONCE(file->overwrote, false);
 			overwrote = true;
 		}
+		kbr_vfs_stamp(file->filp);
 		errs[i] = filemap_fdatawrite(file->filp->f_mapping);
 	}
 	for (i = 0; i < n; i++) {
