@@ -29,7 +29,9 @@ static inline struct kbr_segment *kbr_log_active_locked(const struct kbr_log *lo
 }
 
 /* log.c */
+/** kbr_log_path() - "<log>/<file>", to be kfree()d; NULL on -ENOMEM */
 char *kbr_log_path(const struct kbr_log *log, const char *file);
+/** kbr_log_init() - an empty structure without segments; only kbr_log_free() is left to do after an error */
 int kbr_log_init(struct kbr_log *log, struct kbr_log_env *env, const char *name,
 		 const struct kbr_log_config *config);
 /** kbr_log_free() - release everything in memory; no reader may be left */

@@ -61,6 +61,7 @@ unlock:
 	rcu_read_unlock();
 	return seg;
 }
+KBR_EXPORT_IF_KUNIT(kbr_log_segment_get);
 
 /* one lookup under way */
 struct kbr_log_reading {

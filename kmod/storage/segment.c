@@ -44,6 +44,7 @@ void kbr_segment_put(struct kbr_segment *seg)
 {
 	kref_put(&seg->ref, kbr_segment_release);
 }
+KBR_EXPORT_IF_KUNIT(kbr_segment_put);
 
 char *kbr_segment_path(const struct kbr_log *log, s64 base, const char *suffix)
 {
@@ -310,6 +311,7 @@ int kbr_segment_locate(struct kbr_log *log, struct kbr_segment *seg, struct kbr_
 	}
 	return 0;
 }
+KBR_EXPORT_IF_KUNIT(kbr_segment_locate);
 
 int kbr_segment_cut_index(struct kbr_log *log, struct kbr_segment *seg, struct kbr_files *files,
 			  s64 offset, u32 pos, u32 *rewalk)
@@ -411,6 +413,7 @@ int kbr_scan_start(struct kbr_scan *scan, struct kbr_file *file, u32 pos, u32 en
 	scan->buf = kvmalloc(size, GFP_KERNEL_ACCOUNT);
 	return scan->buf ? 0 : -ENOMEM;
 }
+KBR_EXPORT_IF_KUNIT(kbr_scan_start);
 
 /* have @want bytes at @scan->pos in the buffer; 0 with fewer only at the end of the file */
 static int kbr_scan_fill(struct kbr_scan *scan, size_t want)
@@ -458,6 +461,7 @@ int kbr_scan_header(struct kbr_scan *scan, struct kbr_batch *batch)
 		return -EBADMSG;
 	return 1;
 }
+KBR_EXPORT_IF_KUNIT(kbr_scan_header);
 
 int kbr_scan_body(struct kbr_scan *scan, const struct kbr_batch *batch, const void **body)
 {
@@ -470,9 +474,11 @@ int kbr_scan_body(struct kbr_scan *scan, const struct kbr_batch *batch, const vo
 	*body = scan->buf + (scan->pos - scan->at);
 	return 0;
 }
+KBR_EXPORT_IF_KUNIT(kbr_scan_body);
 
 void kbr_scan_stop(struct kbr_scan *scan)
 {
 	kvfree(scan->buf);
 	scan->buf = NULL;
 }
+KBR_EXPORT_IF_KUNIT(kbr_scan_stop);
