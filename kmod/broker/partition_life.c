@@ -231,6 +231,8 @@ static void kbr_partition_repair_work(struct work_struct *work)
 	if (!err) {
 		kbr_partition_repaired(part);
 	} else if (err == -EBADMSG) {
+		pr_err("%s: %s-%u: the disk lost what was synced: stopped at offset %lld\n",
+		       broker->name, part->topic->name, part->index, kbr_log_end(&part->log));
 		kbr_partition_fail(part, err, kbr_log_end(&part->log));
 	} else {
 		/* The disk does not answer yet: upkeep tries again. */

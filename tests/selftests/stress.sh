@@ -10,5 +10,6 @@ for t in s0 s1; do
 done
 stress "${KBROKER_STRESS_SECONDS:-8}" "${KBROKER_STRESS_SEED:-1}" "${KBROKER_STRESS_HOW:-restart}" "$T_DIR"
 status=$?
+# shellcheck disable=SC2034 # lib.sh reads it
 t_done=1
 exit $status
