@@ -450,6 +450,9 @@ s64 kbr_log_checkpoint(struct kbr_log *log)
 	bool meta, snapshot;
 	int err = 0;
 
+	/* a damaged log ends before what it had promised: that promise is kept in mind */
+	if (READ_ONCE(log->stopped) == -EBADMSG)
+		return kbr_log_recovery_point(log);
 	kbr_log_renew_snapshot(log);
 	mutex_lock(&log->lock);
 	kbr_segment_flush_index(log, kbr_log_active_locked(log));

@@ -474,7 +474,7 @@ static int kbr_recovery_clean(struct kbr_recovery *rec)
 		err = kbr_recovery_clean_tail(rec, list->seg[list->count - 1]);
 	if (err < 0)
 		return err;
-	if (err) {
+	if (err && rec->offset >= rec->recovery_point) {
 		rec->report->clean = !rec->report->rebuilt_indexes;
 		return 0;
 	}
@@ -645,7 +645,11 @@ static int kbr_recovery_finish(struct kbr_recovery *rec, bool clean, s64 start_c
 	log->start = max(start_checkpoint, list->seg[0]->base);
 	log->end = rec->offset;
 	log->synced = log->end;
-	log->checkpoint = clean ? log->end : min(rec->recovery_point, log->end);
+	/* damage stays known: the next start must not take the end for what was promised */
+	if (log->stopped)
+		log->checkpoint = rec->recovery_point;
+	else
+		log->checkpoint = clean ? log->end : min(rec->recovery_point, log->end);
 	for (i = 0; i < list->count; i++)
 		log->size += list->seg[i]->size;
 	if (log->start > log->end && !log->stopped) {

@@ -172,12 +172,20 @@ static void rec_damage_below_the_point(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, fix_append_one(fix, 1, 1, 1), (s64)-EBADMSG);
 	KUNIT_EXPECT_EQ(test, fix_walk(fix, FIX_BUF_SIZE), 580LL);
 	KUNIT_EXPECT_EQ(test, rec_size(test, PATH(SEG("0560") ".log")), size);
-	KUNIT_EXPECT_NE(test, fix_close(fix), 0);
+	/* nor is it forgotten at the next start, clean or not */
+	KUNIT_EXPECT_EQ(test, kbr_log_checkpoint(&fix->log), 600LL);
+	KUNIT_EXPECT_EQ(test, fix_close(fix), -EBADMSG);
+	KUNIT_ASSERT_EQ(test, fix_open(fix, true, 600, 0), 0);
+	KUNIT_EXPECT_EQ(test, fix->report.damaged_offset, 580LL);
+	KUNIT_EXPECT_EQ(test, fix_close(fix), -EBADMSG);
 	/* a lost segment */
 	KUNIT_ASSERT_EQ(test, kbr_dir_unlink(fix->dir, PATH(SEG("0560") ".log")), 0);
 	KUNIT_ASSERT_EQ(test, fix_open(fix, false, 600, 0), 0);
 	KUNIT_EXPECT_EQ(test, fix->report.damaged_offset, 560LL);
 	KUNIT_EXPECT_EQ(test, fix_walk(fix, FIX_BUF_SIZE), 560LL);
+	KUNIT_EXPECT_EQ(test, fix_close(fix), -EBADMSG);
+	KUNIT_ASSERT_EQ(test, fix_open(fix, true, 600, 0), 0);
+	KUNIT_EXPECT_EQ(test, fix->report.damaged_offset, 560LL);
 }
 
 /* The stop was not as clean as the marker says. */
