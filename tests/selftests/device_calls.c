@@ -201,10 +201,10 @@ static void test_ring(void)
 	}
 	say(seen == 0x18 && !memcmp(buf, "three\n", 6), "W14: and is completed by a write; P5: the offset is ignored");
 
+	/* io_uring believes a wake-up without asking: only that poll ends is sure */
 	ring_submit(&ring, IORING_OP_POLL_ADD, reader, NULL, 0, 0, POLLIN, 5);
-	say_equal(ring_wait(&ring, 50, NULL), -ETIME, "W13: poll by io_uring waits");
-	say_equal(write(writer, "poll\n", 5), 5, "W13: until something is written");
-	say(ring_wait(&ring, 5000, &data) & POLLIN, "W13: and says so");
+	say_equal(write(writer, "poll\n", 5), 5, "W13: a write while io_uring polls");
+	say(ring_wait(&ring, 5000, &data) == POLLIN && data == 5, "W13: poll by io_uring says so");
 	ring_submit(&ring, IORING_OP_READ, reader, buf, sizeof(buf), -1, 0, 6);
 	say_equal(ring_wait(&ring, 5000, &data), 5, "W14: then the read");
 
