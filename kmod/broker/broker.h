@@ -295,6 +295,8 @@ void kbr_offset_table_free(struct kbr_offset_table *table);
 int kbr_broker_write_checkpoints(struct kbr_broker *broker);
 
 /* upkeep.c, scrub.c */
+/* Longest pause between two runs of upkeep, which has synced what nobody waits for */
+#define KBR_UPKEEP_MS_MAX	5000
 void kbr_upkeep_work(struct work_struct *work);
 void kbr_upkeep_start(struct kbr_broker *broker);
 void kbr_scrub_run(struct kbr_broker *broker, s64 now_ms);

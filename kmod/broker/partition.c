@@ -204,16 +204,27 @@ static int kbr_partition_throttle(struct kbr_partition *part, const struct kbr_p
 	return 0;
 }
 
-/* Have it synced: at once if somebody waits, otherwise when flush.messages says so or when convenient. */
+/*
+ * May an async append leave the syncing to upkeep? Not if flush.messages or a
+ * short flush.ms want it sooner, or much of the broker's memory waits for it.
+ */
+static bool kbr_partition_sync_can_wait(const struct kbr_partition *part)
+{
+	const struct kbr_topic_config *config = &part->topic->config;
+	const struct kbr_broker *broker = part->topic->broker;
+
+	return READ_ONCE(part->log.end) - READ_ONCE(part->log.synced) <
+		       READ_ONCE(config->flush_messages) &&
+	       READ_ONCE(config->flush_ms) >= KBR_UPKEEP_MS_MAX &&
+	       kbr_broker_unsynced_bytes(broker) < READ_ONCE(broker->config.unsynced_bytes_max) / 4;
+}
+
+/* Have it synced: at once if somebody waits, soon if nobody does. */
 static void kbr_partition_want_sync(struct kbr_partition *part, int acks, bool async)
 {
-	unsigned int waiters = acks == KBR_ACKS_ALL && !async;
-
-	if (async && kbr_log_end(&part->log) - kbr_log_synced(&part->log) <
-		     READ_ONCE(part->topic->config.flush_messages) &&
-	    READ_ONCE(part->log.sync.queued))
+	if (async && kbr_partition_sync_can_wait(part))
 		return;
-	kbr_log_request_sync(&part->log, waiters);
+	kbr_log_request_sync(&part->log, acks == KBR_ACKS_ALL && !async);
 }
 
 /* Append what was validated, inside an I/O section. */

@@ -15,8 +15,7 @@
 #include "broker/partition.h"
 #include "broker/topic.h"
 
-/* Longest pause between two runs, and the pause while something is being repaired */
-#define KBR_UPKEEP_MS_MAX	5000
+/* The pause while something is being repaired */
 #define KBR_UPKEEP_MS_REPAIR	500
 /* Segment files not used for so long are closed */
 #define KBR_UPKEEP_FILE_IDLE_MS	60000

@@ -4,6 +4,7 @@
  * writers are told, and what a failed sync, a full disk and damage do.
  */
 #include <kunit/test.h>
+#include <linux/delay.h>
 #include <linux/slab.h>
 #include <linux/uio.h>
 
@@ -142,6 +143,25 @@ static void kbr_partition_test_alter_policy(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, kbr_test_produce(pt.part, "x", KBR_ACKS_ALL), 0);
 	KUNIT_EXPECT_EQ(test, kbr_log_synced(&pt.part->log), 0);
 	kbr_config_set_free(&change.set);
+	kbr_part_test_end(&pt);
+}
+
+/* flush.messages bounds what an async topic has unsynced; without it nothing hurries. */
+static void kbr_partition_test_flush_messages(struct kunit *test)
+{
+	struct kbr_part_test pt;
+	unsigned int i, ms;
+
+	kbr_part_test_begin(test, &pt, "flush.policy", "async");
+	KUNIT_EXPECT_EQ(test, kbr_test_produce(pt.part, "x", KBR_ACKS_ALL), 0);
+	msleep(200);
+	KUNIT_EXPECT_EQ(test, kbr_log_synced(&pt.part->log), 0);
+	WRITE_ONCE(pt.topic->config.flush_messages, 10);
+	for (i = 1; i < 12; i++)
+		KUNIT_EXPECT_EQ(test, kbr_test_produce(pt.part, "x", KBR_ACKS_ALL), i);
+	for (ms = 0; ms < 2000 && !kbr_log_synced(&pt.part->log); ms += 20)
+		msleep(20);
+	KUNIT_EXPECT_GE(test, kbr_log_synced(&pt.part->log), 10);
 	kbr_part_test_end(&pt);
 }
 
@@ -356,6 +376,7 @@ static struct kunit_case kbr_partition_test_cases[] = {
 	KUNIT_CASE(kbr_partition_test_bad_batch),
 	KUNIT_CASE(kbr_partition_test_watermark),
 	KUNIT_CASE(kbr_partition_test_alter_policy),
+	KUNIT_CASE(kbr_partition_test_flush_messages),
 	KUNIT_CASE(kbr_partition_test_min_isr),
 	KUNIT_CASE(kbr_partition_test_eio),
 	KUNIT_CASE(kbr_partition_test_eio_long),
