@@ -30,7 +30,8 @@
 
 /* 6.6: generic_fillattr() is told what was asked for. */
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 6, 0)
-#define generic_fillattr(idmap, mask, inode, stat)	generic_fillattr(idmap, inode, stat)
+#define generic_fillattr(idmap, mask, inode, stat) \
+	((void)(mask), generic_fillattr(idmap, inode, stat))
 #endif
 
 /* kbr_renamedata_set_mnt() - the mount that both sides of a rename are on */

@@ -465,10 +465,12 @@ static int shared;
 
 static void *hammer(void *arg)
 {
+	static const uint32_t formats[] = {
+		KBROKER_FORMAT_LINES, KBROKER_FORMAT_RECORD, KBROKER_FORMAT_BATCH
+	};
 	unsigned int n = (uintptr_t)arg;
-	static const uint32_t formats[] = { KBROKER_FORMAT_LINES, KBROKER_FORMAT_RECORD, KBROKER_FORMAT_BATCH };
-	static _Thread_local char buf[65536];
 	struct kbroker_next next;
+	char buf[65536];
 	int i;
 
 	for (i = 0; i < 3000; i++) {

@@ -275,7 +275,8 @@ enum mode { LINE, LINES, HALVES, RECORD, BATCHES, PRODUCER, PIPE, RING, NONBLOCK
 /* Does it mean that nobody knows what became of the write? A full disk is awaited by some runs only. */
 static bool gone(int err)
 {
-	return (err == ENOSPC && full) || err == ENODEV || err == ENXIO || err == ENOENT || err == EIO || err == ETIMEDOUT;
+	return (err == ENOSPC && full) || err == ENODEV || err == ENXIO || err == ENOENT ||
+	       err == EIO || err == ETIMEDOUT;
 }
 
 static int node_open(unsigned int topic, int partition, int flags, unsigned int format)
@@ -759,8 +760,8 @@ static void churner_main(void)
 				break;
 			fcntl(fd, F_SETFL, O_NONBLOCK);
 			n = read(fd, buf, BUF);
-			if (n > 0 && n < BUF && (nl = memchr(buf, '\n', n)) && nl > buf &&
-			    !value_check(buf, nl - buf, &id, &seq))
+			nl = n > 0 && n < BUF ? memchr(buf, '\n', n) : NULL;
+			if (nl && nl > buf && !value_check(buf, nl - buf, &id, &seq))
 				fail("%s shows %.40s", path, buf);
 			if (n < 0 && errno != EAGAIN && errno != EINTR && errno != ENODEV && errno != EIO)
 				fail("%s: %s", path, strerror(errno));
@@ -795,14 +796,16 @@ static void admin_main(void)
 
 		switch (rnd(12)) {
 		case 0: case 1: case 2:
-			sh("kbroker topic create churn%u --partitions %u --config segment.bytes=16384 --config retention.bytes=%u --config file.delete.delay.ms=0",
-			   t, 1 + rnd(3), 20000 + rnd(50000));
+			sh("kbroker topic create churn%u --partitions %u --config retention.bytes=%u %s",
+			   t, 1 + rnd(3), 20000 + rnd(50000),
+			   "--config segment.bytes=16384 --config file.delete.delay.ms=0");
 			break;
 		case 3: case 4:
 			sh("kbroker topic delete churn%u", t);
 			break;
 		case 5:
-			sh("kbroker topic alter churn%u --config retention.bytes=%u --mode 0666", t, 10000 + rnd(90000));
+			sh("kbroker topic alter churn%u --config retention.bytes=%u --mode 0666",
+			   t, 10000 + rnd(90000));
 			break;
 		case 6:
 			sh("kbroker topic alter churn%u --partitions %u", t, 2 + ++grown % 5);
@@ -822,7 +825,8 @@ static void admin_main(void)
 			sh("kbroker broker alter --config log.retention.check.interval.ms=%u", 1000 + rnd(1000));
 			break;
 		case 11:
-			sh("mkdir -p /run/stress.mnt; mount -t kbroker %s /run/stress.mnt; ls -lR /run/stress.mnt; umount -l /run/stress.mnt",
+			sh("mkdir -p /run/stress.mnt; mount -t kbroker %s /run/stress.mnt; "
+			   "ls -lR /run/stress.mnt; umount -l /run/stress.mnt",
 			   "kbroker");
 			/* the user-mode kernel keeps KASAN's marks of a module that went away */
 			if (!getenv("KBROKER_SELFTEST_UML"))
