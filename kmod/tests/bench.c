@@ -56,6 +56,10 @@ static const size_t kbr_bench_sizes[] = {
  * @copy: the kept buffer that a write is copied to
  * @floor: plain file of the floor
  * @log: ours
+ * @dir: where the floor's file and the log are
+ * @env: what the log needs of a broker
+ * @config: the log's settings
+ * @sum: keeps the compiler from leaving work out
  * @ns: times per variant and round, of one pass over KBR_BENCH_ROUND_BYTES
  */
 struct kbr_bench {
