@@ -8,10 +8,11 @@ import shutil
 import socket
 import subprocess
 import sys
+import time
 
 import nlclient
 from device_lib import DIR, say, results
-from nlclient import K, NLM_F_ACK, NLM_F_DUMP, Refused, attr, be, config, s64, u32
+from nlclient import K, NLM_F_ACK, NLM_F_DUMP, Refused, attr, config, s64, u32
 
 B, T, P = (f"KBROKER_A_{name}_" for name in ("BROKER", "TOPIC", "PARTITION"))
 DECENT = {errno.ENOMEM, errno.EAGAIN, errno.ENOBUFS, errno.EINTR, errno.EMSGSIZE, errno.ENOENT, errno.ENFILE}
@@ -47,15 +48,18 @@ class Unlucky(nlclient.Client):
             os.pwrite(fd, b"0", 0)
 
 
-def settle(nl, answers, op):
-    """Whatever operation began has ended."""
-    if answers and op and answers[0][1]:
-        got = nlclient.parse(answers[0][1]).get(K[op])
-        if got:
-            nl.wait_op(be(got))
+def settle(nl):
+    """Whatever operation began has ended, also one whose answer was lost."""
+    state = K["KBROKER_A_OP_STATE"]
+    ended = K["KBROKER_OP_STATE_DONE"]
+    deadline = time.monotonic() + 60
+    while any(op[state][0] < ended for op in nl.dump(K["KBROKER_CMD_OP_GET"])):
+        if time.monotonic() > deadline:
+            raise TimeoutError("an operation does not end")
+        time.sleep(0.01)
 
 
-def every(name, command, payload, flags=NLM_F_ACK, op=None, before=None):
+def every(name, command, payload, flags=NLM_F_ACK, operation=False, before=None):
     fd = os.open("/proc/thread-self/fail-nth", os.O_RDWR)
     odd, n, failed = [], 0, 0
     good = nlclient.Client()
@@ -64,11 +68,12 @@ def every(name, command, payload, flags=NLM_F_ACK, op=None, before=None):
         if before:
             before()
         nl = Unlucky()
-        answers, error = nl.ask_unlucky(n, fd, K["KBROKER_CMD_" + command], payload, flags)
+        _, error = nl.ask_unlucky(n, fd, K["KBROKER_CMD_" + command], payload, flags)
         failed += error != 0
         if error and error not in DECENT:
             odd.append(f"allocation {n}: {errno.errorcode.get(error, error)}")
-        settle(good, answers, op)
+        if operation:
+            settle(good)
         left = nl.left
         nl.close()
         if left:
@@ -95,17 +100,17 @@ def main():
     shutil.rmtree(DIR, ignore_errors=True)
     os.makedirs(DIR)
     start = attr(K[B + "NAME"], "kbroker") + attr(K[B + "DIR"], DIR) + config(K[B + "CONFIG"], "log.retention.hours", "5")
-    every("start a broker", "BROKER_NEW", start, op=B + "OP_ID", before=lambda: calm("broker", "stop"))
+    every("start a broker", "BROKER_NEW", start, operation=True, before=lambda: calm("broker", "stop"))
     calm("broker", "stop")
     calm("broker", "start", "--dir", DIR)       # it mounts the devices, too
     topic = attr(K[T + "NAME"], "t") + u32(K[T + "PARTITIONS"], 2) + config(K[T + "CONFIG"], "retention.ms", "100000")
-    every("create a topic", "TOPIC_NEW", topic, op=T + "OP_ID", before=lambda: calm("topic", "delete", "t"))
+    every("create a topic", "TOPIC_NEW", topic, operation=True, before=lambda: calm("topic", "delete", "t"))
     calm("topic", "create", "t", "--partitions", "2")
     with open("/dev/kbroker/t/0", "wb") as file:
         file.write(b"x\n" * 100)
     reader = open("/dev/kbroker/t/0", "rb")
     change = attr(K[T + "NAME"], "t") + config(K[T + "CONFIG"], "retention.bytes", "1000000")
-    every("alter a topic", "TOPIC_SET", change, op=T + "OP_ID")
+    every("alter a topic", "TOPIC_SET", change, operation=True)
     grown = [2]
 
     def grow():
@@ -113,10 +118,10 @@ def main():
         calm("topic", "create", "g")
         grown[0] += 1
 
-    every("grow a topic", "TOPIC_SET", attr(K[T + "NAME"], "g") + u32(K[T + "PARTITIONS"], 3), op=T + "OP_ID", before=grow)
-    every("alter a broker", "BROKER_SET", config(K[B + "CONFIG"], "log.retention.hours", "7"), op=B + "OP_ID")
+    every("grow a topic", "TOPIC_SET", attr(K[T + "NAME"], "g") + u32(K[T + "PARTITIONS"], 3), operation=True, before=grow)
+    every("alter a broker", "BROKER_SET", config(K[B + "CONFIG"], "log.retention.hours", "7"), operation=True)
     delete = attr(K[P + "TOPIC"], "t") + u32(K[P + "INDEX"], 0) + s64(K[P + "LOG_START"], 3)
-    every("delete records", "PARTITION_SET", delete, op=P + "OP_ID")
+    every("delete records", "PARTITION_SET", delete, operation=True)
     one = attr(K[P + "TOPIC"], "t") + u32(K[P + "INDEX"], 0)
     for name, command, payload, flags in (
             ("a broker", "BROKER_GET", b"", NLM_F_ACK), ("brokers", "BROKER_GET", b"", NLM_F_DUMP),
@@ -126,9 +131,9 @@ def main():
             ("configs", "CONFIG_GET", b"", NLM_F_DUMP), ("the module", "MODULE_GET", b"", NLM_F_ACK)):
         if "KBROKER_CMD_" + command in K:
             every("show " + name, command, payload, flags)
-    every("delete a topic", "TOPIC_DEL", attr(K[T + "NAME"], "d"), op=T + "OP_ID",
+    every("delete a topic", "TOPIC_DEL", attr(K[T + "NAME"], "d"), operation=True,
           before=lambda: calm("topic", "create", "d"))
-    every("stop the broker", "BROKER_DEL", b"", op=B + "OP_ID", before=lambda: calm("broker", "start", "--dir", DIR))
+    every("stop the broker", "BROKER_DEL", b"", operation=True, before=lambda: calm("broker", "start", "--dir", DIR))
     reader.close()
     calm("broker", "stop")
     calm("broker", "start", "--dir", DIR)
