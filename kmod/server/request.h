@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * One request of a connection, from its frame to its reply.
+ *
+ * Handlers run in the work of the request's connection, one at a time for each
+ * connection, in process context, holding no lock. They never wait: what is not
+ * there yet parks the request (KBR_REQUEST_PARKED), and @resume is called when
+ * its waiter has news or its deadline has passed. Replies leave in the order
+ * of the requests.
+ */
+#ifndef _KBR_SERVER_REQUEST_H
+#define _KBR_SERVER_REQUEST_H
+
+#include <linux/ktime.h>
+#include <linux/list.h>
+#include <linux/types.h>
+
+#include "broker/waiter.h"
+#include "codec/proto.h"
+#include "storage/log.h"
+
+struct kbr_conn;
+struct kbr_request;
+
+/**
+ * struct kbr_reply_slice - batches that are sent from the page cache
+ * @at: they go before this byte of the reply's buffer
+ * @topic: a reference, so that the log stays
+ * @slice: mapped until they are sent
+ */
+struct kbr_reply_slice {
+	size_t at;
+	struct kbr_topic *topic;
+	struct kbr_log_slice slice;
+};
+
+enum kbr_request_state {
+	KBR_REQUEST_DONE,	/* the reply is complete */
+	KBR_REQUEST_NO_REPLY,	/* done, and the client expects no answer (acks=0) */
+	KBR_REQUEST_PARKED,	/* wait for @waiter or @deadline, then @resume */
+	KBR_REQUEST_CLOSE,	/* send what is before it, then close the connection */
+};
+
+/**
+ * struct kbr_handler - one API's code
+ * @start: first call, with @req->body at the first field of a checked body
+ * @resume: later calls, after PARKED; @expired: the deadline has passed, it
+ *	must not park again
+ * @drop: free @req->priv and put references, whatever state it is in; called
+ *	once, also after DONE; may be NULL
+ */
+struct kbr_handler {
+	enum kbr_request_state (*start)(struct kbr_request *req);
+	enum kbr_request_state (*resume)(struct kbr_request *req, bool expired);
+	void (*drop)(struct kbr_request *req);
+};
+
+/**
+ * struct kbr_request - one request
+ * @node: in kbr_conn.requests, oldest first
+ * @conn: its connection
+ * @header: decoded
+ * @handler: its API's
+ * @state: what the handler said last
+ * @frame: the bytes after the size, contiguous kernel memory that the handler
+ *	may change (batches are stamped in place); freed with the request, or
+ *	earlier by kbr_request_drop_frame()
+ * @frame_len: its length
+ * @body: where the handler reads
+ * @reply: what is sent: kbr_response_begin() was called on it
+ * @slices: batches between the parts of @reply, by rising @at
+ * @slices_count: entries of @slices
+ * @slices_bytes: their bytes
+ * @waiter: what a parked request waits for; its entries are the handler's
+ * @deadline: when a parked request must end (ktime_get())
+ * @received: when its last byte came (ktime_get())
+ * @priv: the handler's
+ */
+struct kbr_request {
+	struct list_head node;
+	struct kbr_conn *conn;
+	struct kbr_request_header header;
+	const struct kbr_handler *handler;
+	enum kbr_request_state state;
+	void *frame;
+	size_t frame_len;
+	struct kbr_reader body;
+	struct kbr_writer reply;
+	struct kbr_reply_slice *slices;
+	unsigned int slices_count;
+	size_t slices_bytes;
+	struct kbr_waiter waiter;
+	ktime_t deadline;
+	ktime_t received;
+	void *priv;
+};
+
+/* What handlers may ask of their connection (conn.c). */
+/** kbr_request_broker() - the broker; lives as long as the connection */
+struct kbr_broker *kbr_request_broker(const struct kbr_request *req);
+/** kbr_request_cred() - whom the listener's clients act as, for kbr_access_check() */
+const struct cred *kbr_request_cred(const struct kbr_request *req);
+/** kbr_request_may_admin() - may this listener's user change topics and configs? (root, or the broker's owner) */
+bool kbr_request_may_admin(const struct kbr_request *req);
+/** struct kbr_address - where clients reach a broker */
+struct kbr_address {
+	char host[256];
+	u16 port;
+};
+/** kbr_request_address() - advertised address of the listener, or the one this client connected to */
+void kbr_request_address(const struct kbr_request *req, struct kbr_address *address);
+/** kbr_request_set_software() - ApiVersions v3+: the client's name and version, for "connection list" */
+void kbr_request_set_software(struct kbr_request *req, const struct kbr_str *name,
+			      const struct kbr_str *version);
+/** kbr_request_drop_frame() - free the frame early: nothing in it is needed while parked */
+void kbr_request_drop_frame(struct kbr_request *req);
+/**
+ * kbr_request_park() - initialise @req->waiter with @entries and set the deadline
+ * @timeout_ms: from now; at most KBR_REQUEST_TIMEOUT_MS_MAX
+ */
+void kbr_request_park(struct kbr_request *req, struct kbr_waiter_entry *entries, s64 timeout_ms);
+
+/* One handler a file: api_<name>.c */
+extern const struct kbr_handler kbr_handle_produce;
+extern const struct kbr_handler kbr_handle_fetch;
+extern const struct kbr_handler kbr_handle_list_offsets;
+extern const struct kbr_handler kbr_handle_metadata;
+extern const struct kbr_handler kbr_handle_find_coordinator;
+extern const struct kbr_handler kbr_handle_group;	/* every other group API: refused */
+extern const struct kbr_handler kbr_handle_api_versions;
+extern const struct kbr_handler kbr_handle_create_topics;
+extern const struct kbr_handler kbr_handle_delete_topics;
+extern const struct kbr_handler kbr_handle_delete_records;
+extern const struct kbr_handler kbr_handle_init_producer_id;
+extern const struct kbr_handler kbr_handle_offset_for_leader_epoch;
+extern const struct kbr_handler kbr_handle_describe_configs;
+extern const struct kbr_handler kbr_handle_alter_configs;
+extern const struct kbr_handler kbr_handle_create_partitions;
+extern const struct kbr_handler kbr_handle_incremental_alter_configs;
+
+/** kbr_handler_find() - handler of an API key (server.c) */
+const struct kbr_handler *kbr_handler_find(s16 key);
+
+#endif /* _KBR_SERVER_REQUEST_H */
