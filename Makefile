@@ -29,6 +29,7 @@ help:
 	@echo ""
 	@echo "make kunit           KUnit suites in the user-mode kernel, under KASAN and lockdep"
 	@echo "make selftest        tests of the whole, on KERNEL"
+	@echo "make interop         Kafka clients that others wrote, on KERNEL"
 	@echo "make check-static    layers, style, sparse, documents"
 	@echo "make check-long      check, and what does not fit its minutes"
 	@echo "make check-one SUITE=NAME    one suite of tests/suites"
@@ -89,6 +90,9 @@ kunit: setup-uml
 selftest: modules tools
 	@tests/selftests/run --kernel $(KERNEL)
 
+interop: modules tools
+	@tests/interop/run --kernel $(KERNEL)
+
 fuzz: setup-fuzz
 	@tests/fuzz/run --seconds $(or $(FUZZ_SECONDS),60)
 
@@ -99,4 +103,4 @@ bench: setup-bench tools
 	@tests/bench/run
 
 .PHONY: all help modules tools install docs clean demo shell check check-long check-static check-one \
-	kunit selftest fuzz coverage bench
+	kunit selftest interop fuzz coverage bench

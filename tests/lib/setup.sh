@@ -11,6 +11,7 @@
 #	unit, fuzz	compile the codec in user space; with libFuzzer
 #	checks		static checks
 #	docs, bench, coverage
+#	interop		Kafka clients that others wrote
 #	demo		what "make demo" needs: build, tools and vm for one kernel
 #	check		what "make check" needs
 #	all		everything
@@ -36,6 +37,10 @@ packages_for()
 	docs)       echo python3-sphinx python3-docutils man-db ;;
 	bench)      echo redis-server redis-tools gcc libc6-dev python3 ;;
 	coverage)   echo lcov ;;
+	interop)    echo kcat python3-kafka python3-confluent-kafka
+		    # whoever has Node.js from elsewhere keeps it
+		    command -v node >/dev/null || echo nodejs
+		    command -v npm >/dev/null || echo npm ;;
 	*)          return 1 ;;
 	esac
 }
@@ -46,8 +51,8 @@ expand()
 
 	case $1 in
 	demo)  echo "build-$kernel tools vm-$kernel" ;;
-	check) echo build-6.1 build-6.12 tools vm-6.1 vm-6.12 uml unit fuzz checks selftests docs ;;
-	all)   echo build-6.1 build-6.12 tools vm-6.1 vm-6.12 uml unit fuzz checks selftests docs bench coverage ;;
+	check) echo build-6.1 build-6.12 tools vm-6.1 vm-6.12 uml unit fuzz checks selftests docs interop ;;
+	all)   echo build-6.1 build-6.12 tools vm-6.1 vm-6.12 uml unit fuzz checks selftests docs interop bench coverage ;;
 	*)     echo "$1" ;;
 	esac
 }
@@ -120,11 +125,28 @@ fetch_kernel()
 	mv "$dir" "$KB_CACHE/kernel/$kver"
 }
 
+# A JavaScript client; its tests are skipped where npm can't fetch it.
+fetch_kafkajs()
+{
+	local dir=$KB_CACHE/npm/kafkajs
+
+	[ ! -d "$dir/package" ] || return 0
+	kb_say "setup: fetching kafkajs into the cache"
+	rm -rf "$dir.new"
+	mkdir -p "$dir.new"
+	(cd "$dir.new" && npm pack --silent kafkajs@2.2.4 && tar xzf kafkajs-2.2.4.tgz) >>"$apt_log" 2>&1 </dev/null || {
+		kb_say "setup: npm can't fetch kafkajs: see $apt_log"
+		return 0
+	}
+	rm -rf "$dir"
+	mv "$dir.new" "$dir"
+}
+
 main()
 {
 	local purpose part packages=() purposes=()
 
-	[ $# -gt 0 ] || { sed -n '3,22s/^# \{0,1\}//p' "$0" >&2; exit 2; }
+	[ $# -gt 0 ] || { sed -n '3,23s/^# \{0,1\}//p' "$0" >&2; exit 2; }
 	mkdir -p "$KB_CACHE"
 	# Two checkouts may set up at once.
 	exec 8>"$KB_CACHE/.setup.lock"
@@ -148,6 +170,7 @@ main()
 	for part in "${purposes[@]}"; do
 		case $part in
 		vm-*) fetch_kernel "${part#vm-}" ;;
+		interop) fetch_kafkajs ;;
 		esac
 	done
 }
