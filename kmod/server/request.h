@@ -68,8 +68,14 @@ struct kbr_handler {
  * @frame_len: its length
  * @body: where the handler reads
  * @reply: what is sent: kbr_response_begin() was called on it
+ * @settled: while parked: what the request changes has happened, in order, and
+ *	only its answer waits: the next request may begin (a Produce that was
+ *	appended). A request that is parked without it holds back all later ones
+ * @pinned: bytes of memory beside @frame and @reply that it holds (@priv, what
+ *	hangs on it), for the accounts of its connection; kept by the handler
  * @slices: batches between the parts of @reply, by rising @at
- * @slices_count: entries of @slices
+ * @slices_count: entries of @slices in use
+ * @slices_room: entries of @slices
  * @slices_bytes: their bytes
  * @waiter: what a parked request waits for; its entries are the handler's
  * @deadline: when a parked request must end (ktime_get())
@@ -86,8 +92,11 @@ struct kbr_request {
 	size_t frame_len;
 	struct kbr_reader body;
 	struct kbr_writer reply;
+	bool settled;
+	size_t pinned;
 	struct kbr_reply_slice *slices;
 	unsigned int slices_count;
+	unsigned int slices_room;
 	size_t slices_bytes;
 	struct kbr_waiter waiter;
 	ktime_t deadline;
@@ -107,6 +116,7 @@ struct kbr_address {
 	char host[256];
 	u16 port;
 };
+
 /** kbr_request_address() - advertised address of the listener, or the one this client connected to */
 void kbr_request_address(const struct kbr_request *req, struct kbr_address *address);
 /** kbr_request_set_software() - ApiVersions v3+: the client's name and version, for "connection list" */
@@ -119,6 +129,19 @@ void kbr_request_drop_frame(struct kbr_request *req);
  * @timeout_ms: from now; at most KBR_REQUEST_TIMEOUT_MS_MAX
  */
 void kbr_request_park(struct kbr_request *req, struct kbr_waiter_entry *entries, s64 timeout_ms);
+
+/* request.c */
+/**
+ * kbr_request_add_slice() - batches that go where @req->reply ends now
+ * @topic: theirs; a reference is taken
+ * @slice: taken over, also on error
+ *
+ * Return: 0 or -ENOMEM.
+ */
+int kbr_request_add_slice(struct kbr_request *req, struct kbr_topic *topic,
+			  struct kbr_log_slice *slice);
+/** kbr_request_drop_slices() - give all of them back: they were sent, or never will be */
+void kbr_request_drop_slices(struct kbr_request *req);
 
 /* One handler a file: api_<name>.c */
 extern const struct kbr_handler kbr_handle_produce;
