@@ -252,11 +252,23 @@ static int kbr_partition_append(struct kbr_partition *part, struct kbr_produce *
 		kbr_partition_raise_hw(part, kbr_log_end(&part->log));
 		kbr_partition_wake_readers(part);
 	}
-	kbr_partition_want_sync(part, p->acks, async);
+	if (!p->defer_sync)
+		kbr_partition_want_sync(part, p->acks, async);
 out:
 	srcu_read_unlock(&broker->io, idx);
 	return err;
 }
+
+void kbr_partition_request_sync(struct kbr_partition *part, const struct kbr_produce *p)
+{
+	struct kbr_broker *broker = part->topic->broker;
+	int idx = srcu_read_lock(&broker->io);
+
+	if (!kbr_partition_writable(part))
+		kbr_partition_want_sync(part, p->acks, READ_ONCE(part->topic->config.flush_async));
+	srcu_read_unlock(&broker->io, idx);
+}
+KBR_EXPORT_IF_KUNIT(kbr_partition_request_sync);
 
 int kbr_partition_produce(struct kbr_partition *part, struct kbr_produce *p)
 {
@@ -336,6 +348,12 @@ static int kbr_partition_fate(const struct kbr_partition *part, s64 offset, u32 
 	return unlikely(READ_ONCE(part->state) != KBR_PARTITION_LEADER) ? -EIO : 0;
 }
 
+int kbr_partition_acked(const struct kbr_partition *part, s64 offset, u32 failures)
+{
+	return kbr_partition_fate(part, offset, failures, kbr_partition_hw(part));
+}
+KBR_EXPORT_IF_KUNIT(kbr_partition_acked);
+
 static int kbr_partition_wait_result(long left, int fate)
 {
 	if (fate)
@@ -349,8 +367,7 @@ int kbr_partition_wait_acks(struct kbr_partition *part, s64 offset, u32 failures
 	long left;
 
 	left = wait_event_killable_timeout(part->wait,
-					   (fate = kbr_partition_fate(part, offset, failures,
-								      kbr_partition_hw(part))),
+					   (fate = kbr_partition_acked(part, offset, failures)),
 					   msecs_to_jiffies(min_t(s64, timeout_ms, INT_MAX)));
 	return kbr_partition_wait_result(left, fate);
 }
@@ -464,17 +481,82 @@ ssize_t kbr_partition_read(struct kbr_partition *part, struct kbr_log_pos *pos,
 }
 KBR_EXPORT_IF_KUNIT(kbr_partition_read);
 
+/* May its log be looked at? Inside an I/O section. */
+static int kbr_partition_readable(const struct kbr_partition *part)
+{
+	if (kbr_topic_gone(part->topic))
+		return -ENODATA;
+	return READ_ONCE(part->opened) ? 0 : -EIO;
+}
+
+int kbr_partition_map(struct kbr_partition *part, struct kbr_log_pos *pos, size_t max,
+		      struct kbr_log_slice *slice, struct kbr_partition_bounds *bounds)
+{
+	s64 limit, damaged = READ_ONCE(part->damaged);
+	struct kbr_broker *broker = part->topic->broker;
+	int idx = srcu_read_lock(&broker->io);
+	int ret;
+
+	ret = kbr_partition_readable(part);
+	if (ret)
+		goto out;
+	bounds->start = kbr_log_start(&part->log);
+	bounds->hw = kbr_partition_hw(part);
+	limit = bounds->hw;
+	if (unlikely(damaged >= 0)) {
+		if (pos->offset >= damaged) {
+			ret = -EBADMSG;
+			goto out;
+		}
+		limit = min(limit, damaged);
+	}
+	ret = kbr_log_map(&part->log, pos, limit, max, slice);
+out:
+	srcu_read_unlock(&broker->io, idx);
+	return ret;
+}
+KBR_EXPORT_IF_KUNIT(kbr_partition_map);
+
+int kbr_partition_check_epoch(struct kbr_partition *part, s32 epoch)
+{
+	struct kbr_broker *broker = part->topic->broker;
+	int err, idx;
+	s32 now;
+
+	if (epoch < 0)
+		return 0;
+	idx = srcu_read_lock(&broker->io);
+	err = kbr_partition_readable(part);
+	now = READ_ONCE(part->log.epoch);
+	srcu_read_unlock(&broker->io, idx);
+	if (err)
+		return err == -ENODATA ? err : 0;	/* whatever follows says what is wrong */
+	if (epoch == now)
+		return 0;
+	return epoch < now ? -ESTALE : -ESRCH;
+}
+KBR_EXPORT_IF_KUNIT(kbr_partition_check_epoch);
+
+int kbr_partition_epoch_end(struct kbr_partition *part, s32 epoch, s32 *found, s64 *end)
+{
+	struct kbr_broker *broker = part->topic->broker;
+	int idx = srcu_read_lock(&broker->io);
+	int err = kbr_partition_readable(part);
+
+	if (!err)
+		kbr_log_epoch_end(&part->log, epoch, found, end);
+	srcu_read_unlock(&broker->io, idx);
+	return err;
+}
+KBR_EXPORT_IF_KUNIT(kbr_partition_epoch_end);
+
 int kbr_partition_find_time(struct kbr_partition *part, s64 timestamp, s64 *offset, s64 *found)
 {
 	struct kbr_broker *broker = part->topic->broker;
 	int idx = srcu_read_lock(&broker->io);
-	int err;
+	int err = kbr_partition_readable(part);
 
-	if (kbr_topic_gone(part->topic))
-		err = -ENODATA;
-	else if (!READ_ONCE(part->opened))
-		err = -EIO;
-	else
+	if (!err)
 		err = kbr_log_find_time(&part->log, timestamp, kbr_partition_hw(part), offset, found);
 	srcu_read_unlock(&broker->io, idx);
 	return err;

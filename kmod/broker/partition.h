@@ -76,7 +76,10 @@ struct kbr_partition {
  * @trusted: built by our own code from checked parts: not validated again;
  *	@verdict must then describe the one batch
  * @internal: the broker's own code writes to an internal topic
- * @nowait: -EAGAIN instead of waiting for unsynced bytes to fall
+ * @nowait: -EAGAIN instead of waiting for unsynced bytes to fall; who parks on
+ *	kbr_broker.unsynced_wait then tries again
+ * @defer_sync: kbr_partition_request_sync() follows, so that what one caller
+ *	appends to several partitions shares a sync
  * @final: no signal may end it (the last close() of a device)
  * @verdict: see @trusted
  * @base_offset: out
@@ -93,6 +96,7 @@ struct kbr_produce {
 	bool trusted;
 	bool internal;
 	bool nowait;
+	bool defer_sync;
 	bool final;
 	struct kbr_batch_verdict verdict;
 	s64 base_offset;
@@ -115,6 +119,18 @@ struct kbr_produce {
  * -EILSEQ, -EKEYEXPIRED idempotent producer.
  */
 int kbr_partition_produce(struct kbr_partition *part, struct kbr_produce *p);
+
+/** kbr_partition_request_sync() - the sync that @p->defer_sync left out, if @p->acks needs it */
+void kbr_partition_request_sync(struct kbr_partition *part, const struct kbr_produce *p);
+
+/**
+ * kbr_partition_acked() - kbr_partition_wait_acks() for who must not wait
+ *
+ * Context: any.
+ * Return: 1 committed; 0 not yet; -EIO the sync failed (the records may be
+ * gone); -ENODEV deleted or stopped.
+ */
+int kbr_partition_acked(const struct kbr_partition *part, s64 offset, u32 failures);
 
 /**
  * kbr_partition_wait_acks() - wait until @offset is committed
@@ -159,6 +175,42 @@ static inline s64 kbr_partition_hw(const struct kbr_partition *part)
  */
 ssize_t kbr_partition_read(struct kbr_partition *part, struct kbr_log_pos *pos,
 			   struct iov_iter *to, size_t *room);
+
+/**
+ * struct kbr_partition_bounds - what a fetch tells beside the records
+ * @start: log start
+ * @hw: high watermark
+ */
+struct kbr_partition_bounds {
+	s64 start;
+	s64 hw;
+};
+
+/**
+ * kbr_partition_map() - whole batches from @pos on, below the high watermark, to be sent
+ * @max: as kbr_log_map()
+ * @slice: result; holds segment and file alone: neither the deletion of the
+ *	topic nor its broker's stop waits for it, but the directory must live
+ *	until kbr_log_unmap()
+ * @bounds: as they were before @slice was looked for
+ *
+ * Return: 1 with a slice; 0 nothing below the high watermark; -ERANGE outside
+ * of the log; -EBADMSG damage; -EIO; -ENOMEM; -ENODATA gone. @bounds is set
+ * unless it is gone.
+ */
+int kbr_partition_map(struct kbr_partition *part, struct kbr_log_pos *pos, size_t max,
+		      struct kbr_log_slice *slice, struct kbr_partition_bounds *bounds);
+
+/**
+ * kbr_partition_check_epoch() - is @epoch, which a client believes in, the leader epoch?
+ * @epoch: -1: the client does not know
+ *
+ * Return: 0; -ESTALE it is older; -ESRCH it is newer; -ENODATA gone.
+ */
+int kbr_partition_check_epoch(struct kbr_partition *part, s32 epoch);
+
+/** kbr_partition_epoch_end() - as kbr_log_epoch_end(); 0, -ENODATA gone, -EIO */
+int kbr_partition_epoch_end(struct kbr_partition *part, s32 epoch, s32 *found, s64 *end);
 
 /** kbr_partition_find_time() - as kbr_log_find_time(), below the high watermark; -ENODATA gone */
 int kbr_partition_find_time(struct kbr_partition *part, s64 timestamp, s64 *offset, s64 *found);

@@ -288,3 +288,4 @@ out:
 	srcu_read_unlock(&broker->io, idx);
 	return err;
 }
+KBR_EXPORT_IF_KUNIT(kbr_partition_delete_records);

@@ -5,10 +5,17 @@
  * A waiter belongs to one connection or other object that has a work item; it
  * hangs on the wait queues of what it waits for, and queues that work when one
  * of them has news. The work looks again and arms the waiter anew or drops it.
+ *
+ * No wake-up is lost. Who makes news changes the partition, passes a full
+ * barrier (wq_has_sleeper(), or the wake function's own), sets @news and queues
+ * the work; who waits joins the queue, passes a full barrier, and looks at the
+ * partition: one of them sees the other (as in "Readers take none of them",
+ * Documentation/locking.rst).
  */
 #ifndef _KBR_BROKER_WAITER_H
 #define _KBR_BROKER_WAITER_H
 
+#include <linux/atomic.h>
 #include <linux/types.h>
 #include <linux/wait.h>
 #include <linux/workqueue.h>
@@ -24,6 +31,10 @@ struct kbr_waiter;
  * @waiter: whose
  * @part: partition whose @offset is waited for; NULL: any wake-up counts
  * @offset: news are the high watermark above it, or the partition's end
+ * @size: bytes of the log that are accounted for (under @head's lock); 0: not
+ *	known, any progress is news
+ * @start: log start when @size was read: bytes that retention took do not hide
+ *	bytes that came
  */
 struct kbr_waiter_entry {
 	wait_queue_entry_t wait;
@@ -31,13 +42,17 @@ struct kbr_waiter_entry {
 	struct kbr_waiter *waiter;
 	struct kbr_partition *part;
 	s64 offset;
+	u64 size;
+	s64 start;
 };
 
 /**
  * struct kbr_waiter - see the head of this file
  * @wq: where @work is queued
  * @work: queued at news (any context, also under a wait queue's lock)
- * @news: something happened since kbr_waiter_arm(); set before @work is queued
+ * @news: something happened, see kbr_waiter_take_news()
+ * @missing: bytes that must be appended, to all logs together, before progress
+ *	of those whose size is known is news
  * @count: entries
  * @entries: an array of the owner
  */
@@ -45,8 +60,19 @@ struct kbr_waiter {
 	struct workqueue_struct *wq;
 	struct work_struct *work;
 	bool news;
+	atomic64_t missing;
 	unsigned int count;
 	struct kbr_waiter_entry *entries;
+};
+
+/**
+ * struct kbr_waiter_mark - how much a log holds, see kbr_waiter_mark()
+ * @size: bytes, all of them committed; 0 if some are not
+ * @start: log start
+ */
+struct kbr_waiter_mark {
+	u64 size;
+	s64 start;
 };
 
 void kbr_waiter_init(struct kbr_waiter *waiter, struct workqueue_struct *wq,
@@ -58,8 +84,30 @@ void kbr_waiter_init(struct kbr_waiter *waiter, struct workqueue_struct *wq,
  * the caller must look at the partition once more before it goes to sleep.
  */
 void kbr_waiter_add_partition(struct kbr_waiter *waiter, struct kbr_partition *part, s64 offset);
+/** kbr_waiter_mark() - note how much @part holds, before looking how much of it there is to read */
+void kbr_waiter_mark(struct kbr_waiter_mark *mark, const struct kbr_partition *part);
+/**
+ * kbr_waiter_add_bytes() - as kbr_waiter_add_partition(), for somebody who also waits for bytes
+ * @mark: taken before the caller looked how much there is
+ *
+ * kbr_waiter_need_bytes() comes first.
+ */
+void kbr_waiter_add_bytes(struct kbr_waiter *waiter, struct kbr_partition *part, s64 offset,
+			  const struct kbr_waiter_mark *mark);
+/** kbr_waiter_need_bytes() - so many bytes more make it worth looking */
+static inline void kbr_waiter_need_bytes(struct kbr_waiter *waiter, s64 bytes)
+{
+	atomic64_set(&waiter->missing, bytes);
+}
+
 /** kbr_waiter_add_head() - wait for any wake-up of @head, which lives until kbr_waiter_drop() */
 void kbr_waiter_add_head(struct kbr_waiter *waiter, wait_queue_head_t *head);
+/**
+ * kbr_waiter_take_news() - has something happened since the last time?
+ *
+ * Once for each piece of news; what made it news is visible afterwards.
+ */
+bool kbr_waiter_take_news(struct kbr_waiter *waiter);
 /** kbr_waiter_drop() - leave all queues; after it no more news comes (work may still be queued) */
 void kbr_waiter_drop(struct kbr_waiter *waiter);
 

@@ -613,7 +613,6 @@ static void kbr_log_publish_end(struct kbr_log *log, struct kbr_segment *seg,
 	bool pinned;
 
 	lockdep_assert_held(&log->lock);
-	WRITE_ONCE(log->size, log->size + len);
 	log->snapshot_behind += len;
 	atomic64_add(len, &log->env->unsynced_bytes);
 	write_seqlock(&log->tail);
@@ -622,6 +621,7 @@ static void kbr_log_publish_end(struct kbr_log *log, struct kbr_segment *seg,
 	border->offset = end;
 	border->pos = seg->size;
 	smp_store_release(&log->end, end);		/* (B) */
+	smp_store_release(&log->size, log->size + len);	/* (E), after the end */
 	log->unsynced_bytes += len;
 	pinned = kbr_log_pin(log, seg, files);
 	write_sequnlock(&log->tail);

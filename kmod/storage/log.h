@@ -129,7 +129,8 @@ struct kbr_log_border {
  * @synced: first offset not known to be durable (release/acquire; written
  *	under @tail)
  * @checkpoint: recovery point: data and indexes below are durable (READ_ONCE)
- * @size: bytes of all segments (READ_ONCE; written under @lock)
+ * @size: bytes of all segments (READ_ONCE; written under @lock, and by appends
+ *	with release after @end, see kbr_log_size())
  * @stopped: 0, or the errno that stopped appends (-EIO on a sync, damage;
  *	READ_ONCE)
  * @epoch: leader epoch that appends carry (@lock)
@@ -336,6 +337,12 @@ static inline s64 kbr_log_end(const struct kbr_log *log)
 static inline s64 kbr_log_synced(const struct kbr_log *log)
 {
 	return smp_load_acquire(&log->synced);	/* pairs with (C) in kbr_log_publish_synced() */
+}
+
+/** kbr_log_size() - bytes of all segments; a kbr_log_end() asked for afterwards counts them, too */
+static inline u64 kbr_log_size(const struct kbr_log *log)
+{
+	return smp_load_acquire(&log->size);	/* pairs with (E) in kbr_log_publish_end() */
 }
 
 /**

@@ -371,6 +371,96 @@ static void kbr_partition_test_scrub(struct kunit *test)
 	kbr_part_test_end(&pt);
 }
 
+/* Who must not wait for acks asks for them; syncs left out are made up for. */
+static void kbr_partition_test_parked_acks(struct kunit *test)
+{
+	struct kbr_produce p = { .acks = KBR_ACKS_ALL, .defer_sync = true };
+	struct kbr_record rec = { .timestamp = 1, .value = "value", .value_len = 5 };
+	struct kbr_batch_builder bld;
+	struct kbr_part_test pt;
+	u32 failures;
+
+	kbr_part_test_begin(test, &pt, NULL, NULL);
+	p.buf = kunit_kzalloc(test, 512, GFP_KERNEL);
+	kbr_batch_builder_init(&bld, p.buf, 512);
+	KUNIT_ASSERT_EQ(test, kbr_batch_builder_add(&bld, &rec), 0);
+	p.len = kbr_batch_builder_finish(&bld);
+	KUNIT_EXPECT_EQ(test, kbr_partition_produce(pt.part, &p), 0);
+	/* nobody asked for a sync: the next is upkeep's, which is in no hurry */
+	KUNIT_EXPECT_EQ(test, pt.part->log.sync.waiters, 0U);
+	kbr_partition_request_sync(pt.part, &p);
+	KUNIT_EXPECT_EQ(test, kbr_partition_wait_acks(pt.part, 0, p.failures, KBR_TEST_PATIENCE_MS),
+			0);
+	KUNIT_EXPECT_EQ(test, kbr_partition_acked(pt.part, 0, p.failures), 1);
+
+	failures = pt.part->sync_failures;
+	kbr_ram_fail(pt.tb->dir, KBR_RAM_SYNC, 0, 1, -EIO, "t-0/");
+	KUNIT_EXPECT_EQ(test, kbr_test_produce(pt.part, "lost", KBR_ACKS_ALL), -EIO);
+	KUNIT_EXPECT_EQ(test, kbr_partition_acked(pt.part, 1, failures), -EIO);
+	KUNIT_EXPECT_EQ(test, kbr_partition_acked(pt.part, 0, failures), 1);
+	KUNIT_ASSERT_TRUE(test, kbr_test_wait_state(pt.part, KBR_PARTITION_LEADER));
+	KUNIT_EXPECT_EQ(test, kbr_test_delete(pt.tb, "t"), 0);
+	KUNIT_EXPECT_EQ(test, kbr_partition_acked(pt.part, 9, failures + 1), -ENODEV);
+	kbr_part_test_end(&pt);
+}
+
+/* What was mapped can be sent after the topic has gone, which does not wait for it. */
+static void kbr_partition_test_map(struct kunit *test)
+{
+	struct kbr_partition_bounds bounds = {};
+	struct kbr_log_pos pos = {};
+	struct kbr_log_slice slice;
+	struct kbr_part_test pt;
+	u8 *copy;
+
+	kbr_part_test_begin(test, &pt, NULL, NULL);
+	KUNIT_EXPECT_EQ(test, kbr_partition_map(pt.part, &pos, 1, &slice, &bounds), 0);
+	KUNIT_EXPECT_EQ(test, bounds.hw, 0);
+	KUNIT_EXPECT_EQ(test, kbr_test_produce(pt.part, "one", KBR_ACKS_ALL), 0);
+	KUNIT_EXPECT_EQ(test, kbr_test_produce(pt.part, "two", KBR_ACKS_ALL), 1);
+	pos.offset = 3;
+	KUNIT_EXPECT_EQ(test, kbr_partition_map(pt.part, &pos, 1, &slice, &bounds), -ERANGE);
+	KUNIT_EXPECT_EQ(test, bounds.hw, 2);
+	KUNIT_EXPECT_EQ(test, kbr_partition_delete_records(pt.part, 1), 0);
+	pos.offset = 0;
+	KUNIT_EXPECT_EQ(test, kbr_partition_map(pt.part, &pos, 1, &slice, &bounds), -ERANGE);
+	KUNIT_EXPECT_EQ(test, bounds.start, 1);
+	pos.offset = 1;
+	KUNIT_ASSERT_EQ(test, kbr_partition_map(pt.part, &pos, 1, &slice, &bounds), 1);
+	KUNIT_EXPECT_EQ(test, slice.next, 2);
+
+	KUNIT_EXPECT_EQ(test, kbr_test_delete(pt.tb, "t"), 0);
+	copy = kunit_kzalloc(test, slice.len, GFP_KERNEL);
+	KUNIT_EXPECT_EQ(test, kbr_file_read(slice.file, copy, slice.len, slice.pos), slice.len);
+	KUNIT_EXPECT_EQ(test, kbr_batch_check_crc(copy, slice.len), 0);
+	kbr_log_unmap(&slice);
+	KUNIT_EXPECT_EQ(test, kbr_partition_map(pt.part, &pos, 1, &slice, &bounds), -ENODATA);
+	kbr_part_test_end(&pt);
+}
+
+static void kbr_partition_test_epoch(struct kunit *test)
+{
+	struct kbr_part_test pt;
+	s32 found;
+	s64 end;
+
+	kbr_part_test_begin(test, &pt, NULL, NULL);
+	KUNIT_EXPECT_EQ(test, kbr_test_produce(pt.part, "one", KBR_ACKS_ALL), 0);
+	KUNIT_ASSERT_EQ(test, kbr_log_set_epoch(&pt.part->log, 3), 0);
+	KUNIT_EXPECT_EQ(test, kbr_test_produce(pt.part, "two", KBR_ACKS_ALL), 1);
+	KUNIT_EXPECT_EQ(test, kbr_partition_check_epoch(pt.part, -1), 0);
+	KUNIT_EXPECT_EQ(test, kbr_partition_check_epoch(pt.part, 3), 0);
+	KUNIT_EXPECT_EQ(test, kbr_partition_check_epoch(pt.part, 2), -ESTALE);
+	KUNIT_EXPECT_EQ(test, kbr_partition_check_epoch(pt.part, 4), -ESRCH);
+	KUNIT_EXPECT_EQ(test, kbr_partition_epoch_end(pt.part, 0, &found, &end), 0);
+	KUNIT_EXPECT_EQ(test, found, 0);
+	KUNIT_EXPECT_EQ(test, end, 1);
+	KUNIT_EXPECT_EQ(test, kbr_test_delete(pt.tb, "t"), 0);
+	KUNIT_EXPECT_EQ(test, kbr_partition_check_epoch(pt.part, 3), -ENODATA);
+	KUNIT_EXPECT_EQ(test, kbr_partition_epoch_end(pt.part, 0, &found, &end), -ENODATA);
+	kbr_part_test_end(&pt);
+}
+
 static struct kunit_case kbr_partition_test_cases[] = {
 	KUNIT_CASE(kbr_partition_test_round),
 	KUNIT_CASE(kbr_partition_test_bad_batch),
@@ -384,6 +474,9 @@ static struct kunit_case kbr_partition_test_cases[] = {
 	KUNIT_CASE(kbr_partition_test_throttle),
 	KUNIT_CASE(kbr_partition_test_delete_records),
 	KUNIT_CASE(kbr_partition_test_scrub),
+	KUNIT_CASE(kbr_partition_test_parked_acks),
+	KUNIT_CASE(kbr_partition_test_map),
+	KUNIT_CASE(kbr_partition_test_epoch),
 	{}
 };
 
