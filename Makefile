@@ -30,6 +30,7 @@ help:
 	@echo "make kunit           KUnit suites in the user-mode kernel, under KASAN and lockdep"
 	@echo "make selftest        tests of the whole, on KERNEL"
 	@echo "make interop         Kafka clients that others wrote, on KERNEL"
+	@echo "make soak            mixed Kafka clients for half an hour"
 	@echo "make check-static    layers, style, sparse, documents"
 	@echo "make check-long      check, and what does not fit its minutes"
 	@echo "make check-one SUITE=NAME    one suite of tests/suites"
@@ -93,6 +94,9 @@ selftest: modules tools
 interop: modules tools
 	@tests/interop/run --kernel $(KERNEL)
 
+soak: setup-uml modules tools
+	@KBROKER_SOAK_SECONDS=$(or $(SOAK_SECONDS),1800) tests/interop/run --uml --long soak
+
 fuzz: setup-fuzz
 	@tests/fuzz/run --seconds $(or $(FUZZ_SECONDS),60)
 
@@ -103,4 +107,4 @@ bench: setup-bench tools
 	@tests/bench/run
 
 .PHONY: all help modules tools install docs clean demo shell check check-long check-static check-one \
-	kunit selftest interop fuzz coverage bench
+	kunit selftest interop soak fuzz coverage bench

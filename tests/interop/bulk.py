@@ -13,7 +13,7 @@ from confluent_kafka.admin import AdminClient, NewTopic
 
 from lib import BOOTSTRAP, UNIQUE, equal, run
 
-BYTES = int(os.environ.get("BULK_BYTES", 100_000_000))
+BYTES = int(os.environ.get("KBROKER_BULK_BYTES", 100_000_000))
 
 
 def main():

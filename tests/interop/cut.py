@@ -17,8 +17,8 @@ from confluent_kafka.admin import AdminClient, NewTopic
 from lib import BOOTSTRAP, HERE, UNIQUE, equal, run, say
 
 PROXY = 9093 if HERE else int(BOOTSTRAP.rsplit(":", 1)[1])
-SEED = int(os.environ.get("SEED", random.SystemRandom().randrange(1 << 32)))
-RECORDS = int(os.environ.get("RECORDS", 20000))
+SEED = int(os.environ.get("KBROKER_SEED", random.SystemRandom().randrange(1 << 32)))
+RECORDS = int(os.environ.get("KBROKER_CUT_RECORDS", 20000))
 
 
 class Proxy:
@@ -66,7 +66,7 @@ class Proxy:
 
 
 def main():
-    print(f"# SEED={SEED} RECORDS={RECORDS}")
+    print(f"# KBROKER_SEED={SEED} KBROKER_CUT_RECORDS={RECORDS}")
     host, port = BOOTSTRAP.rsplit(":", 1)
     topic = "cut" + UNIQUE
     proxy = None

@@ -12,6 +12,7 @@
 #	checks		static checks
 #	docs, bench, coverage
 #	interop		Kafka clients that others wrote
+#	librdkafka	librdkafka's own tests
 #	demo		what "make demo" needs: build, tools and vm for one kernel
 #	check		what "make check" needs
 #	all		everything
@@ -41,6 +42,8 @@ packages_for()
 		    # whoever has Node.js from elsewhere keeps it
 		    command -v node >/dev/null || echo nodejs
 		    command -v npm >/dev/null || echo npm ;;
+	librdkafka) echo make g++ python3 libssl-dev zlib1g-dev libzstd-dev liblz4-dev
+		    command -v npm >/dev/null || echo npm ;;
 	*)          return 1 ;;
 	esac
 }
@@ -52,7 +55,7 @@ expand()
 	case $1 in
 	demo)  echo "build-$kernel tools vm-$kernel" ;;
 	check) echo build-6.1 build-6.12 tools vm-6.1 vm-6.12 uml unit fuzz checks selftests docs interop ;;
-	all)   echo build-6.1 build-6.12 tools vm-6.1 vm-6.12 uml unit fuzz checks selftests docs interop bench coverage ;;
+	all)   echo build-6.1 build-6.12 tools vm-6.1 vm-6.12 uml unit fuzz checks selftests docs interop librdkafka bench coverage ;;
 	*)     echo "$1" ;;
 	esac
 }
@@ -142,11 +145,30 @@ fetch_kafkajs()
 	mv "$dir.new" "$dir"
 }
 
+# librdkafka with its tests is inside a package for Node.js.
+build_librdkafka()
+{
+	local dir=$KB_CACHE/npm/librdkafka name=confluentinc-kafka-javascript-1.10.1.tgz
+
+	[ ! -x "$dir/package/deps/librdkafka/tests/test-runner" ] || return 0
+	kb_say "setup: fetching and building librdkafka's tests (some minutes)"
+	rm -rf "$dir"
+	mkdir -p "$dir"
+	(
+		cd "$dir" && npm pack --silent @confluentinc/kafka-javascript@1.10.1 && tar xzf $name && rm $name &&
+		cd package/deps/librdkafka && ./configure --disable-gssapi --disable-curl &&
+		make -j"$KB_JOBS" libs && make -j"$KB_JOBS" -C tests build
+	) >>"$apt_log" 2>&1 </dev/null || {
+		kb_say "setup: npm can't fetch librdkafka's tests, or they don't build: see $apt_log"
+		return 0
+	}
+}
+
 main()
 {
 	local purpose part packages=() purposes=()
 
-	[ $# -gt 0 ] || { sed -n '3,23s/^# \{0,1\}//p' "$0" >&2; exit 2; }
+	[ $# -gt 0 ] || { sed -n '3,24s/^# \{0,1\}//p' "$0" >&2; exit 2; }
 	mkdir -p "$KB_CACHE"
 	# Two checkouts may set up at once.
 	exec 8>"$KB_CACHE/.setup.lock"
@@ -171,6 +193,7 @@ main()
 		case $part in
 		vm-*) fetch_kernel "${part#vm-}" ;;
 		interop) fetch_kafkajs ;;
+		librdkafka) build_librdkafka ;;
 		esac
 	done
 }
