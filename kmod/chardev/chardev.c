@@ -32,8 +32,8 @@ static wait_queue_head_t *kbr_open_wait_queue(struct kbr_open *open)
 
 static void kbr_open_free(struct kbr_open *open)
 {
-	kbr_reader_destroy(open);
-	kbr_writer_destroy(open);
+	kbr_open_destroy_reader(open);
+	kbr_open_destroy_writer(open);
 	kfree(open);
 }
 
@@ -72,8 +72,8 @@ static int kbr_chardev_open(struct inode *inode, struct file *file)
 		goto out_put;
 	if (partition >= 0)
 		open->part = kbr_topic_partition(topic, partition);
-	kbr_writer_init(open);
-	if (kbr_reader_init(open)) {
+	kbr_open_init_writer(open);
+	if (kbr_open_init_reader(open)) {
 		kbr_open_free(open);
 		goto out_put;
 	}

@@ -190,8 +190,8 @@ static inline struct kbr_partition *kbr_open_partition(const struct kbr_open *op
 }
 
 /* reader.c */
-int kbr_reader_init(struct kbr_open *open);
-void kbr_reader_destroy(struct kbr_open *open);
+int kbr_open_init_reader(struct kbr_open *open);
+void kbr_open_destroy_reader(struct kbr_open *open);
 int kbr_reader_grow(struct kbr_open *open);
 int kbr_reader_check_start(struct kbr_open *open, unsigned int index);
 int kbr_reader_next(struct kbr_open *open);
@@ -202,8 +202,8 @@ s64 kbr_reader_position(struct kbr_open *open, unsigned int index);
 void kbr_reader_seek(struct kbr_open *open, unsigned int index, s64 offset);
 
 /* writer.c */
-int kbr_writer_init(struct kbr_open *open);
-void kbr_writer_destroy(struct kbr_open *open);
+int kbr_open_init_writer(struct kbr_open *open);
+void kbr_open_destroy_writer(struct kbr_open *open);
 int kbr_writer_reserve(struct kbr_writer *writer, size_t size, size_t keep);
 int kbr_writer_reserve_stage(struct kbr_writer *writer, size_t size, size_t keep);
 void kbr_writer_trim(struct kbr_writer *writer);

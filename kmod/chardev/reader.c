@@ -35,13 +35,13 @@ static struct kbr_cursors *kbr_cursors_alloc(unsigned int count)
 }
 
 /**
- * kbr_reader_init() - prepare the reading side of a new open
+ * kbr_open_init_reader() - prepare the reading side of a new open
  * @open: not shown to anybody yet; its handle's topic is not set
  *
  * For "all" the cursors come with the first use.
  * Return: 0 or -ENOMEM.
  */
-int kbr_reader_init(struct kbr_open *open)
+int kbr_open_init_reader(struct kbr_open *open)
 {
 	struct kbr_cursors *cursors;
 
@@ -57,8 +57,8 @@ int kbr_reader_init(struct kbr_open *open)
 	return 0;
 }
 
-/** kbr_reader_destroy() - free what the reading side has; nobody uses the open any more */
-void kbr_reader_destroy(struct kbr_open *open)
+/** kbr_open_destroy_reader() - free what the reading side has; nobody uses the open any more */
+void kbr_open_destroy_reader(struct kbr_open *open)
 {
 	struct kbr_reader *reader = &open->reader;
 

@@ -13,12 +13,12 @@
 #include "chardev/open.h"
 
 /**
- * kbr_writer_init() - prepare the writing side of a new open
+ * kbr_open_init_writer() - prepare the writing side of a new open
  * @open: the open
  *
  * Return: 0 or -ENOMEM.
  */
-int kbr_writer_init(struct kbr_open *open)
+int kbr_open_init_writer(struct kbr_open *open)
 {
 	struct kbr_writer *writer = &open->writer;
 
@@ -31,8 +31,8 @@ int kbr_writer_init(struct kbr_open *open)
 	return 0;
 }
 
-/** kbr_writer_destroy() - free what the writing side has; nobody uses the open any more */
-void kbr_writer_destroy(struct kbr_open *open)
+/** kbr_open_destroy_writer() - free what the writing side has; nobody uses the open any more */
+void kbr_open_destroy_writer(struct kbr_open *open)
 {
 	struct kbr_writer *writer = &open->writer;
 
