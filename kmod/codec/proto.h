@@ -51,7 +51,7 @@ enum kbr_field_type {
 	KBR_FIELD_UUID,
 	KBR_FIELD_STRING,
 	KBR_FIELD_BYTES,	/* records, too */
-	KBR_FIELD_ARRAY,	/* of @type_of, or of the struct @fields */
+	KBR_FIELD_ARRAY,	/* of a primitive @type_of, or of the struct @fields */
 };
 
 /**
@@ -128,7 +128,8 @@ struct kbr_request_header {
  *
  * Sets @r->flexible for the body.
  * Return: 0; -EPROTO malformed; -EOPNOTSUPP unknown key; -EPROTONOSUPPORT a
- * version that is not served (key, version and correlation id are then set).
+ * version that is not served (all but the client id is then set: ApiVersions
+ * answers even so).
  */
 int kbr_request_decode_header(struct kbr_reader *r, struct kbr_request_header *header);
 
@@ -141,7 +142,12 @@ int kbr_request_decode_header(struct kbr_reader *r, struct kbr_request_header *h
  */
 int kbr_message_check(const struct kbr_reader *r, const struct kbr_field *fields, s16 version);
 
-/** kbr_response_begin() - start a response: room for the frame's size, then its header; sets @w->flexible */
+/**
+ * kbr_response_begin() - start a response: room for the frame's size, then its header
+ *
+ * Sets @w->flexible for the body; @header->version may be one that is not
+ * served, the body is then that of version 0.
+ */
 void kbr_response_begin(struct kbr_writer *w, const struct kbr_request_header *header);
 
 /**
