@@ -93,6 +93,7 @@ enum kbr_broker_state {
  * @reserve: the reserve file is there
  * @repairing: partitions that wait for their disk to answer again (upkeep)
  * @unsynced_wait: writers that wait for @env.unsynced_bytes to fall
+ * @throttled: there may be some (READ_ONCE; see kbr_broker_has_room())
  * @lost_records: records that failed syncs took after they were acknowledged
  * @handles: open devices
  * @handles_changes: counts opens and closes, for dumps of open devices
@@ -148,6 +149,7 @@ struct kbr_broker {
 	bool reserve;
 	bool repairing;
 	wait_queue_head_t unsynced_wait;
+	bool throttled;
 	atomic64_t lost_records;
 	atomic_t handles;
 	atomic_t handles_changes;
@@ -221,6 +223,25 @@ static inline u64 kbr_broker_unsynced_bytes(const struct kbr_broker *broker)
 {
 	return max_t(s64, atomic64_read(&broker->env.unsynced_bytes), 0);
 }
+
+/**
+ * kbr_broker_has_room() - may more be appended, or is too much unsynced?
+ *
+ * If it may not, kbr_broker_room_made() wakes @broker->unsynced_wait when it
+ * may: ask again once you are on it.
+ */
+static inline bool kbr_broker_has_room(struct kbr_broker *broker)
+{
+	if (likely(kbr_broker_unsynced_bytes(broker) <=
+		   READ_ONCE(broker->config.unsynced_bytes_max)))
+		return true;
+	WRITE_ONCE(broker->throttled, true);
+	smp_mb();	/* pairs with the one in kbr_broker_room_made() */
+	return kbr_broker_unsynced_bytes(broker) <= READ_ONCE(broker->config.unsynced_bytes_max);
+}
+
+/** kbr_broker_room_made() - unsynced bytes fell, or their limit rose: wake who waits for it */
+void kbr_broker_room_made(struct kbr_broker *broker);
 
 const char *kbr_broker_state_name(enum kbr_broker_state state);
 /** kbr_broker_net_exit() - the namespace ends: mark dead, hand over to the broker's worker, wait for nothing */

@@ -5,7 +5,6 @@
  */
 #define pr_fmt(fmt) "kbroker: " fmt
 
-#include <linux/poll.h>
 #include <linux/printk.h>
 #include <linux/ratelimit.h>
 #include <linux/slab.h>
@@ -190,7 +189,7 @@ void kbr_partition_fail(struct kbr_partition *part, int err, s64 damaged)
 	WRITE_ONCE(part->damaged, damaged);
 	WRITE_ONCE(part->state, KBR_PARTITION_FAILED);
 	kbr_partition_wake(part);
-	wake_up_poll(&part->topic->wait, EPOLLIN | EPOLLERR);
+	wake_up_all(&part->topic->wait);
 }
 
 /*
@@ -243,7 +242,8 @@ static void kbr_partition_repair_work(struct work_struct *work)
 		goto out;
 	}
 	kbr_partition_wake(part);
-	wake_up_poll(&part->topic->wait, EPOLLIN | EPOLLRDNORM);
+	wake_up_all(&part->topic->wait);
+	kbr_broker_room_made(broker);
 	kbr_partition_raise(part);
 out:
 	srcu_read_unlock(&broker->io, idx);

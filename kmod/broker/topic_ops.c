@@ -359,6 +359,7 @@ static int kbr_topic_delete_run(struct kbr_task *task)
 
 	synchronize_srcu(&broker->io);
 	kbr_topic_remove_logs(topic, kbr_topic_array(topic), 0);
+	kbr_broker_room_made(broker);
 	/* Only then is their space free on every file system; the next start would see to the rest. */
 	kbr_dir_sync(broker->dir, "");
 	WRITE_ONCE(topic->state, KBR_TOPIC_DELETED);

@@ -296,11 +296,8 @@ static __poll_t kbr_chardev_poll(struct file *file, poll_table *wait)
 			mask |= EPOLLIN | EPOLLRDNORM;
 	}
 	if (file->f_mode & FMODE_WRITE) {
-		if (!(file->f_mode & FMODE_READ))
-			poll_wait(file, kbr_open_wait_queue(open), wait);
 		poll_wait(file, &broker->unsynced_wait, wait);
-		if (kbr_broker_unsynced_bytes(broker) <
-		    READ_ONCE(broker->config.unsynced_bytes_max))
+		if (kbr_broker_has_room(broker))
 			mask |= EPOLLOUT | EPOLLWRNORM;
 	}
 	if (kbr_topic_gone(kbr_open_topic(open))) {

@@ -258,14 +258,36 @@ static void kbr_partition_test_async_loss(struct kunit *test)
 	kbr_part_test_end(&pt);
 }
 
-/* Too much waits for the disk: a writer that can't wait is told so, and nothing is appended. */
+struct kbr_part_test_waiter {
+	wait_queue_entry_t wait;
+	struct completion woken;
+	atomic_t count;
+};
+
+static int kbr_part_test_woken(wait_queue_entry_t *wait, unsigned int mode, int sync, void *key)
+{
+	struct kbr_part_test_waiter *waiter = container_of(wait, struct kbr_part_test_waiter,
+							   wait);
+
+	atomic_inc(&waiter->count);
+	complete(&waiter->woken);
+	return 0;
+}
+
+/*
+ * Too much waits for the disk: a writer that can't wait is told so, and
+ * nothing is appended. One that polls is woken when there is room, and by
+ * nothing else.
+ */
 static void kbr_partition_test_throttle(struct kunit *test)
 {
 	struct kbr_batch_builder bld;
 	struct kbr_record rec = { .timestamp = 1 };
 	struct kbr_produce p = { .acks = KBR_ACKS_LEADER, .nowait = true };
 	struct kbr_test_broker *tb = kbr_test_init(test);
+	struct kbr_part_test_waiter waiter;
 	struct kbr_partition *part;
+	struct kbr_broker *broker;
 	struct kbr_topic *topic;
 	size_t size = 60000;
 	unsigned int i;
@@ -278,6 +300,13 @@ static void kbr_partition_test_throttle(struct kunit *test)
 	KUNIT_ASSERT_EQ(test, kbr_test_create(tb, "t", 1, NULL, NULL), 0);
 	topic = kbr_test_topic(tb, "t");
 	part = kbr_topic_partition(topic, 0);
+	broker = topic->broker;
+	init_completion(&waiter.woken);
+	atomic_set(&waiter.count, 0);
+	init_waitqueue_func_entry(&waiter.wait, kbr_part_test_woken);
+	add_wait_queue(&broker->unsynced_wait, &waiter.wait);
+	KUNIT_EXPECT_EQ(test, kbr_test_produce(part, "x", KBR_ACKS_ALL), 0);
+	KUNIT_EXPECT_EQ(test, atomic_read(&waiter.count), 0);
 	kbr_ram_set_sync_delay(tb->dir, 300000);
 	p.buf = kunit_kzalloc(test, size, GFP_KERNEL);
 	rec.value = kunit_kzalloc(test, size, GFP_KERNEL);
@@ -291,9 +320,11 @@ static void kbr_partition_test_throttle(struct kunit *test)
 	}
 	KUNIT_EXPECT_EQ(test, err, -EAGAIN);
 	KUNIT_EXPECT_EQ(test, kbr_log_end(&part->log), end);
+	KUNIT_EXPECT_GT(test, wait_for_completion_timeout(&waiter.woken, 30 * HZ), 0UL);
 	/* one that can wait gets its turn */
 	p.nowait = false;
 	KUNIT_EXPECT_EQ(test, kbr_partition_produce(part, &p), 0);
+	remove_wait_queue(&broker->unsynced_wait, &waiter.wait);
 	kbr_topic_put(topic);
 	kbr_test_exit(tb);
 }

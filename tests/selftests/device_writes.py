@@ -198,8 +198,20 @@ def polling():
     os.write(writer, b"z\n")
     equal("W13: and again with the next record", len(epoll.poll(5)), 1)
     epoll.close()
-    os.close(reader)
-    os.close(writer)
+
+    # each open has a position of its own: one that is woken does not read for the others
+    opens = [os.open(node, os.O_RDONLY) for _ in range(3)]
+    waiters = []
+    for fd in opens:
+        os.lseek(fd, 0, os.SEEK_END)
+        epoll = select.epoll()
+        epoll.register(fd, select.EPOLLIN | select.EPOLLEXCLUSIVE)
+        waiters.append(Thread(epoll.poll, 10))
+        waiters[-1].sleeps()
+    os.write(writer, b"z\n")
+    equal("W13: EPOLLEXCLUSIVE wakes each open", [waiter.result(20) for waiter in waiters], [[(fd, select.EPOLLIN)] for fd in opens])
+    for fd in opens + [reader, writer]:
+        os.close(fd)
 
 
 def splicing():
