@@ -85,6 +85,8 @@ enum kbr_broker_state {
  * @checkpoint_lock: held over writing the checkpoint files; inner to nothing
  *	but the operations' order
  * @checkpoints_due: an offset that checkpoints hold has moved
+ * @checkpoints_stale: they may name topics that were deleted; see
+ *	kbr_broker_refresh_checkpoints() (READ_ONCE, WRITE_ONCE)
  * @checkpointed_ms: when they were last written (upkeep)
  * @retained_ms: when retention last ran (upkeep)
  * @scrub_ms: when the scrub last ran (upkeep)
@@ -141,6 +143,7 @@ struct kbr_broker {
 	struct delayed_work upkeep;
 	struct mutex checkpoint_lock;
 	atomic_t checkpoints_due;
+	bool checkpoints_stale;
 	s64 checkpointed_ms;
 	s64 retained_ms;
 	s64 scrub_ms;
@@ -314,6 +317,12 @@ s64 kbr_offset_table_find(const struct kbr_offset_table *table, const char *topi
 void kbr_offset_table_free(struct kbr_offset_table *table);
 /** kbr_broker_write_checkpoints() - all three files */
 int kbr_broker_write_checkpoints(struct kbr_broker *broker);
+/**
+ * kbr_broker_refresh_checkpoints() - before a log is made: nothing is noted of an older one of its name
+ *
+ * Else the next start would measure the new log by the offsets of the old one.
+ */
+int kbr_broker_refresh_checkpoints(struct kbr_broker *broker);
 
 /* upkeep.c, scrub.c */
 /* Longest pause between two runs of upkeep, which has synced what nobody waits for */

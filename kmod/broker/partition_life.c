@@ -160,8 +160,6 @@ int kbr_partition_open(struct kbr_partition *part, bool clean, s64 recovery_poin
 	kbr_partition_report(name, part, report);
 	if (report->damaged_offset >= 0) {
 		part->hw = kbr_log_end(&part->log);
-		/* noted again at the stop, so that the damage is not taken for a torn tail then */
-		part->failed_from = recovery_point;
 		kbr_partition_fail(part, -EBADMSG, report->damaged_offset);
 		return 0;
 	}
@@ -176,7 +174,6 @@ int kbr_partition_open(struct kbr_partition *part, bool clean, s64 recovery_poin
 	return 0;
 
 failed:
-	part->failed_from = recovery_point;
 	pr_err("%s: %s: can't be opened (%d): it is offline, the others run\n",
 	       topic->broker->name, name, err);
 	kbr_partition_fail(part, err, -1);

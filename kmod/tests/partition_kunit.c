@@ -366,6 +366,56 @@ static void kbr_partition_test_delete_records(struct kunit *test)
 	kbr_part_test_end(&pt);
 }
 
+/* What was deleted before it was synced is not damage when a crash takes it. */
+static void kbr_partition_test_delete_unsynced(struct kunit *test)
+{
+	struct kbr_part_test pt;
+	unsigned int i;
+
+	kbr_part_test_begin(test, &pt, "flush.policy", "async");
+	for (i = 0; i < 5; i++)
+		KUNIT_EXPECT_EQ(test, kbr_test_produce(pt.part, "x", KBR_ACKS_ALL), i);
+	KUNIT_EXPECT_EQ(test, kbr_part_test_delete_records(&pt, -1), 0);
+	KUNIT_EXPECT_EQ(test, kbr_log_start(&pt.part->log), 5);
+	kbr_topic_put(pt.topic);
+	kbr_test_crash(pt.tb, 0);
+	KUNIT_ASSERT_EQ(test, kbr_test_start(pt.tb), 0);
+	pt.topic = kbr_test_topic(pt.tb, "t");
+	pt.part = kbr_topic_partition(pt.topic, 0);
+	KUNIT_EXPECT_EQ(test, pt.part->state, KBR_PARTITION_LEADER);
+	KUNIT_EXPECT_EQ(test, kbr_log_start(&pt.part->log), 5);
+	KUNIT_EXPECT_EQ(test, kbr_test_produce(pt.part, "x", KBR_ACKS_ALL), 5);
+	kbr_part_test_end(&pt);
+}
+
+/* A topic made anew is not measured by what was noted of the one deleted before. */
+static void kbr_partition_test_made_anew(struct kunit *test)
+{
+	struct kbr_part_test pt;
+	char value[16];
+	unsigned int i;
+
+	kbr_part_test_begin(test, &pt, NULL, NULL);
+	for (i = 0; i < 3; i++)
+		KUNIT_EXPECT_EQ(test, kbr_test_produce(pt.part, "old", KBR_ACKS_ALL), i);
+	KUNIT_EXPECT_EQ(test, kbr_part_test_delete_records(&pt, 2), 0);
+	kbr_topic_put(pt.topic);
+	KUNIT_ASSERT_EQ(test, kbr_test_delete(pt.tb, "t"), 0);
+	KUNIT_ASSERT_EQ(test, kbr_test_create(pt.tb, "t", 1, NULL, NULL), 0);
+	pt.topic = kbr_test_topic(pt.tb, "t");
+	KUNIT_EXPECT_EQ(test, kbr_test_produce(kbr_topic_partition(pt.topic, 0), "new",
+					       KBR_ACKS_ALL), 0);
+	kbr_topic_put(pt.topic);
+	kbr_test_crash(pt.tb, 0);
+	KUNIT_ASSERT_EQ(test, kbr_test_start(pt.tb), 0);
+	pt.topic = kbr_test_topic(pt.tb, "t");
+	pt.part = kbr_topic_partition(pt.topic, 0);
+	KUNIT_EXPECT_EQ(test, pt.part->state, KBR_PARTITION_LEADER);
+	KUNIT_EXPECT_EQ(test, kbr_test_read(pt.part, 0, value, sizeof(value)), 0);
+	KUNIT_EXPECT_STREQ(test, value, "new");
+	kbr_part_test_end(&pt);
+}
+
 /* The scrub finds damage in a sealed segment; deleting the records up to behind it heals. */
 static void kbr_partition_test_scrub(struct kunit *test)
 {
@@ -391,6 +441,14 @@ static void kbr_partition_test_scrub(struct kunit *test)
 		KUNIT_EXPECT_EQ(test, kbr_test_produce(pt.part, value, KBR_ACKS_ALL), i);
 	KUNIT_ASSERT_EQ(test, kbr_ram_damage(tb->dir, "t-0/00000000000000000000.log", 5000, 1), 0);
 	KUNIT_ASSERT_TRUE(test, kbr_test_wait_state(pt.part, KBR_PARTITION_FAILED));
+	/* the next start does not take it for a torn tail */
+	kbr_topic_put(pt.topic);
+	kbr_test_stop(tb);
+	KUNIT_ASSERT_EQ(test, kbr_test_start(tb), 0);
+	pt.topic = kbr_test_topic(tb, "t");
+	pt.part = kbr_topic_partition(pt.topic, 0);
+	KUNIT_EXPECT_EQ(test, kbr_log_end(&pt.part->log), 40);
+	KUNIT_ASSERT_TRUE(test, kbr_test_wait_state(pt.part, KBR_PARTITION_FAILED));
 	damaged = pt.part->damaged;
 	KUNIT_EXPECT_EQ(test, damaged, 4);
 	KUNIT_EXPECT_EQ(test, kbr_test_read(pt.part, 3, value, sizeof(value)), 3);
@@ -414,6 +472,8 @@ static struct kunit_case kbr_partition_test_cases[] = {
 	KUNIT_CASE(kbr_partition_test_async_loss),
 	KUNIT_CASE(kbr_partition_test_throttle),
 	KUNIT_CASE(kbr_partition_test_delete_records),
+	KUNIT_CASE(kbr_partition_test_delete_unsynced),
+	KUNIT_CASE(kbr_partition_test_made_anew),
 	KUNIT_CASE(kbr_partition_test_scrub),
 	{}
 };
