@@ -159,7 +159,7 @@ static void kbr_partition_test_flush_messages(struct kunit *test)
 	WRITE_ONCE(pt.topic->config.flush_messages, 10);
 	for (i = 1; i < 12; i++)
 		KUNIT_EXPECT_EQ(test, kbr_test_produce(pt.part, "x", KBR_ACKS_ALL), i);
-	for (ms = 0; ms < 2000 && !kbr_log_synced(&pt.part->log); ms += 20)
+	for (ms = 0; ms < KBR_TEST_PATIENCE_MS && !kbr_log_synced(&pt.part->log); ms += 20)
 		msleep(20);
 	KUNIT_EXPECT_GE(test, kbr_log_synced(&pt.part->log), 10);
 	kbr_part_test_end(&pt);

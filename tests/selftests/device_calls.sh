@@ -1,6 +1,5 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
-# timeout: 240
 # The part of the device tests that is written in C: see device_calls.c.
 . "$(dirname "$0")/lib.sh"
 
