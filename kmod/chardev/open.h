@@ -47,7 +47,7 @@ struct kbr_cursors {
 /**
  * struct kbr_reader - the reading side of an open
  * @lock: guards the rest, and the entries of @cursors
- * @cursors: RCU; NULL for writers
+ * @cursors: RCU; NULL for "all" before its first use
  * @turn: index of the partition to look at next
  * @current_index: index of the partition that @buf came from
  * @buf: whole batches
@@ -188,6 +188,19 @@ static inline struct kbr_partition *kbr_open_partition(const struct kbr_open *op
 {
 	return open->part ?: kbr_topic_partition(kbr_open_topic(open), index);
 }
+
+/* Where to wait for records. */
+static inline wait_queue_head_t *kbr_open_wait_queue(struct kbr_open *open)
+{
+	return open->part ? &open->part->wait : &kbr_open_topic(open)->wait;
+}
+
+/* chardev.c */
+ssize_t kbr_open_try_read(struct kbr_open *open, struct iov_iter *to, bool nowait);
+
+/* splice.c */
+ssize_t kbr_open_splice_read(struct file *file, loff_t *ppos, struct pipe_inode_info *pipe,
+			     size_t len, unsigned int flags);
 
 /* reader.c */
 int kbr_reader_init(struct kbr_open *open);

@@ -244,6 +244,30 @@ def splicing():
     equal("W16: and gets its record", waiter.result(), 5)
     equal("W16: behind what others wrote", os.read(out, 100), b"by anotherlate\n")
 
+    # two readers of one open, one record at a time: who comes too late waits without its pipe, too
+    pipes = [os.pipe() for _ in range(2)]
+    for end, _ in pipes:
+        os.set_blocking(end, False)
+
+    def follow(end):
+        while True:
+            splice(reader, end, 65536)
+    followers = [Thread(follow, pipe[1]) for pipe in pipes]
+    free = 0
+    for number in range(40):
+        os.write(writer, b"%03d\n" % number)
+        free += sum(Thread(os.write, pipe[1], b"free").result(5) == 4 for pipe in pipes)
+        got = b""
+        while len(got) < 12 and wait_for(lambda: select.select([pipe[0] for pipe in pipes], [], [], 0)[0]):
+            got += b"".join(os.read(pipe[0], 100) for pipe in pipes if select.select([pipe[0]], [], [], 0)[0])
+    equal("W16: nor does one whose record another reader of the open took", free, 80)
+    for follower, pipe in zip(followers, pipes):
+        os.close(pipe[0])
+    os.write(writer, b"end\n")
+    equal("W15: a pipe that nobody reads", wait_for(lambda: not any(f.is_alive() for f in followers)) and [f.result() for f in followers], ["EPIPE"] * 2)
+    for pipe in pipes:
+        os.close(pipe[1])
+
     sock, peer = socket.socketpair()
     os.lseek(reader, 0, os.SEEK_SET)
     fails("W15: sendfile() from the device", errno.EINVAL, os.sendfile, sock.fileno(), reader, None, 1000)
@@ -256,7 +280,7 @@ def splicing():
         while left:
             left -= os.sendfile(writer, source.fileno(), None, left)
     os.unlink("/run/device-sendfile")
-    equal("W15: sendfile() to the device", lines_of(node)[len(text) + 5:], b"by sendfile\n" * 10000)
+    equal("W15: sendfile() to the device", lines_of(node)[len(text) + 5 + 41 * 4:], b"by sendfile\n" * 10000)
     for fd in (reader, writer, out, into):
         os.close(fd)
 
