@@ -290,9 +290,9 @@ static int kbr_chardev_fsync(struct file *file, loff_t start, loff_t end, int da
 	lost = kbr_writer_check(open);
 	err = kbr_lines_finish(open, &write);	/* L4 */
 	mutex_unlock(&writer->lock);
-	if (err)
-		return err;
-	err = kbr_writer_sync(open);
+	if (!err)
+		err = kbr_writer_sync(open);
+	/* What is told once must not be lost in a call that is restarted. */
 	return lost ?: err;
 }
 

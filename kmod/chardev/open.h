@@ -215,7 +215,7 @@ s64 kbr_reader_position(struct kbr_open *open, unsigned int index);
 void kbr_reader_seek(struct kbr_open *open, unsigned int index, s64 offset);
 
 /* writer.c */
-int kbr_writer_init(struct kbr_open *open);
+void kbr_writer_init(struct kbr_open *open);
 void kbr_writer_destroy(struct kbr_open *open);
 int kbr_writer_reserve(struct kbr_writer *writer, size_t size, size_t keep);
 int kbr_writer_reserve_stage(struct kbr_writer *writer, size_t size, size_t keep);
