@@ -181,16 +181,11 @@ static int kbr_partition_throttle(struct kbr_partition *part, const struct kbr_p
 		if (kbr_topic_gone(part->topic))
 			return -ENODEV;
 		/* Others' bytes count too; the background has theirs synced. */
-		if (p->nowait && !p->final)
+		if (p->nowait)
 			return -EAGAIN;
-		if (p->final)
-			left = wait_event_timeout(broker->unsynced_wait,
-						  kbr_broker_has_room(broker) ||
-						  kbr_topic_gone(part->topic), HZ);
-		else
-			left = wait_event_interruptible_timeout(broker->unsynced_wait,
-								kbr_broker_has_room(broker) ||
-								kbr_topic_gone(part->topic), HZ);
+		left = wait_event_interruptible_timeout(broker->unsynced_wait,
+							kbr_broker_has_room(broker) ||
+							kbr_topic_gone(part->topic), HZ);
 		if (left < 0)
 			return -EINTR;
 		if (!left)
@@ -289,7 +284,8 @@ int kbr_partition_produce(struct kbr_partition *part, struct kbr_produce *p)
 		if (err)
 			goto out;
 	}
-	if (unlikely(!kbr_broker_has_room(topic->broker))) {
+	/* The last close() must not wait: its line was in memory before, too. */
+	if (unlikely(!kbr_broker_has_room(topic->broker)) && !p->final) {
 		err = kbr_partition_throttle(part, p);
 		if (err)
 			goto out;

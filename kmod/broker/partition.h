@@ -77,7 +77,8 @@ struct kbr_partition {
  *	@verdict must then describe the one batch
  * @internal: the broker's own code writes to an internal topic
  * @nowait: -EAGAIN instead of waiting for unsynced bytes to fall
- * @final: no signal may end it (the last close() of a device)
+ * @final: the last close() of a device: no signal may end it, nor does it wait
+ *	for room
  * @verdict: see @trusted
  * @base_offset: out
  * @last_offset: out
