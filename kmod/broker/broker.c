@@ -254,6 +254,15 @@ void kbr_broker_wake(struct kbr_broker *broker)
 	wake_up_all(&broker->unsynced_wait);
 }
 
+void kbr_broker_room_made(struct kbr_broker *broker)
+{
+	smp_mb();	/* pairs with the one in kbr_broker_has_room() */
+	if (likely(!READ_ONCE(broker->throttled)) || !kbr_broker_has_room(broker))
+		return;
+	WRITE_ONCE(broker->throttled, false);
+	wake_up_all(&broker->unsynced_wait);
+}
+
 /* ---- start ---- */
 
 static void kbr_start_task_free(struct kbr_task *task)

@@ -85,6 +85,8 @@ enum kbr_broker_state {
  * @checkpoint_lock: held over writing the checkpoint files; inner to nothing
  *	but the operations' order
  * @checkpoints_due: an offset that checkpoints hold has moved
+ * @checkpoints_stale: they may name topics that were deleted; see
+ *	kbr_broker_refresh_checkpoints() (READ_ONCE, WRITE_ONCE)
  * @checkpointed_ms: when they were last written (upkeep)
  * @retained_ms: when retention last ran (upkeep)
  * @scrub_ms: when the scrub last ran (upkeep)
@@ -93,6 +95,7 @@ enum kbr_broker_state {
  * @reserve: the reserve file is there
  * @repairing: partitions that wait for their disk to answer again (upkeep)
  * @unsynced_wait: writers that wait for @env.unsynced_bytes to fall
+ * @throttled: there may be some (READ_ONCE; see kbr_broker_has_room())
  * @lost_records: records that failed syncs took after they were acknowledged
  * @handles: open devices
  * @handles_changes: counts opens and closes, for dumps of open devices
@@ -140,6 +143,7 @@ struct kbr_broker {
 	struct delayed_work upkeep;
 	struct mutex checkpoint_lock;
 	atomic_t checkpoints_due;
+	bool checkpoints_stale;
 	s64 checkpointed_ms;
 	s64 retained_ms;
 	s64 scrub_ms;
@@ -148,6 +152,7 @@ struct kbr_broker {
 	bool reserve;
 	bool repairing;
 	wait_queue_head_t unsynced_wait;
+	bool throttled;
 	atomic64_t lost_records;
 	atomic_t handles;
 	atomic_t handles_changes;
@@ -222,6 +227,25 @@ static inline u64 kbr_broker_unsynced_bytes(const struct kbr_broker *broker)
 	return max_t(s64, atomic64_read(&broker->env.unsynced_bytes), 0);
 }
 
+/**
+ * kbr_broker_has_room() - may more be appended, or is too much unsynced?
+ *
+ * If it may not, kbr_broker_room_made() wakes @broker->unsynced_wait when it
+ * may: ask again once you are on it.
+ */
+static inline bool kbr_broker_has_room(struct kbr_broker *broker)
+{
+	if (likely(kbr_broker_unsynced_bytes(broker) <=
+		   READ_ONCE(broker->config.unsynced_bytes_max)))
+		return true;
+	WRITE_ONCE(broker->throttled, true);
+	smp_mb();	/* pairs with the one in kbr_broker_room_made() */
+	return kbr_broker_unsynced_bytes(broker) <= READ_ONCE(broker->config.unsynced_bytes_max);
+}
+
+/** kbr_broker_room_made() - unsynced bytes fell, or their limit rose: wake who waits for it */
+void kbr_broker_room_made(struct kbr_broker *broker);
+
 const char *kbr_broker_state_name(enum kbr_broker_state state);
 /** kbr_broker_net_exit() - the namespace ends: mark dead, hand over to the broker's worker, wait for nothing */
 void kbr_broker_net_exit(struct kbr_net *knet);
@@ -293,6 +317,12 @@ s64 kbr_offset_table_find(const struct kbr_offset_table *table, const char *topi
 void kbr_offset_table_free(struct kbr_offset_table *table);
 /** kbr_broker_write_checkpoints() - all three files */
 int kbr_broker_write_checkpoints(struct kbr_broker *broker);
+/**
+ * kbr_broker_refresh_checkpoints() - before a log is made: nothing is noted of an older one of its name
+ *
+ * Else the next start would measure the new log by the offsets of the old one.
+ */
+int kbr_broker_refresh_checkpoints(struct kbr_broker *broker);
 
 /* upkeep.c, scrub.c */
 /* Longest pause between two runs of upkeep, which has synced what nobody waits for */

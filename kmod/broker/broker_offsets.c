@@ -150,7 +150,7 @@ static int kbr_offset_walk_next(void *arg, struct kbr_offset_entry *ent)
 	}
 	while (walk->topic) {
 		part = kbr_topic_partition(walk->topic, walk->index);
-		if (!part) {
+		if (!part || READ_ONCE(walk->topic->state) >= KBR_TOPIC_DELETING) {
 			walk->topic = kbr_topic_walk_next(walk->broker, walk->topic);
 			walk->index = 0;
 			continue;
@@ -187,14 +187,16 @@ static s64 kbr_offset_recovery(struct kbr_partition *part)
 	s64 offset = -1;
 	int idx;
 
-	/* kbr_log_checkpoint() uses the log; a closed one only remembers. */
+	/*
+	 * kbr_log_checkpoint() uses the log; a closed one, and one that could not
+	 * be opened, only remembers. A recovery point that is forgotten lets the
+	 * next start take damage for a torn tail.
+	 */
 	idx = srcu_read_lock(&broker->io);
 	if (READ_ONCE(part->opened) && !kbr_topic_gone(part->topic))
 		offset = kbr_log_checkpoint(&part->log);
-	else if (READ_ONCE(part->state) == KBR_PARTITION_LEADER)
+	else if (READ_ONCE(part->state) != KBR_PARTITION_OFFLINE)
 		offset = kbr_log_recovery_point(&part->log);
-	else if (READ_ONCE(part->state) == KBR_PARTITION_FAILED)
-		offset = part->failed_from;	/* could not be opened: as it was */
 	srcu_read_unlock(&broker->io, idx);
 	return offset;
 }
@@ -233,16 +235,26 @@ int kbr_broker_write_checkpoints(struct kbr_broker *broker)
 
 	mutex_lock(&broker->checkpoint_lock);
 	atomic_set(&broker->checkpoints_due, 0);
-	err = kbr_offsets_write(broker, KBR_RECOVERY_CHECKPOINT, kbr_offset_recovery,
-				kbr_offset_log_recovery);
+	/* a topic deleted from here on may be among what is written: it sets it again */
+	WRITE_ONCE(broker->checkpoints_stale, false);
+	/* First: what is below a log's start need not be durable, so it must not be vouched for. */
+	err = kbr_offsets_write(broker, KBR_START_CHECKPOINT, kbr_offset_start,
+				kbr_offset_log_start);
 	if (!err)
-		err = kbr_offsets_write(broker, KBR_START_CHECKPOINT, kbr_offset_start,
-					kbr_offset_log_start);
+		err = kbr_offsets_write(broker, KBR_RECOVERY_CHECKPOINT, kbr_offset_recovery,
+					kbr_offset_log_recovery);
 	if (!err)
 		err = kbr_offsets_write(broker, KBR_HW_CHECKPOINT, kbr_offset_hw,
 					kbr_offset_log_synced);
-	if (err)
+	if (err) {
 		atomic_set(&broker->checkpoints_due, 1);
+		WRITE_ONCE(broker->checkpoints_stale, true);
+	}
 	mutex_unlock(&broker->checkpoint_lock);
 	return err;
+}
+
+int kbr_broker_refresh_checkpoints(struct kbr_broker *broker)
+{
+	return READ_ONCE(broker->checkpoints_stale) ? kbr_broker_write_checkpoints(broker) : 0;
 }

@@ -269,6 +269,8 @@ static int kbr_start_steps(struct kbr_broker *broker, struct kbr_refusal *why)
 	if (err)
 		return err;
 	broker->clean = start->clean;
+	/* a clean stop wrote them last of all */
+	broker->checkpoints_stale = !start->clean;
 	err = kbr_log_delete_leftovers(broker->dir);
 	if (err)
 		return kbr_refuse(why, err, 0, "unfinished deletions can't be finished");

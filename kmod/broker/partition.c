@@ -6,7 +6,6 @@
  */
 #include <linux/mm.h>
 #include <linux/pagemap.h>
-#include <linux/poll.h>
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
 #include <linux/srcu.h>
@@ -28,23 +27,25 @@ static int kbr_partition_writable(const struct kbr_partition *part)
 
 static void kbr_partition_wake_readers(struct kbr_partition *part)
 {
-	__poll_t key = EPOLLIN | EPOLLRDNORM;
-
 	/*
+	 * All of them, since each has a position of its own, and without a
+	 * key, which io_uring would take for the truth: a sync may have ended
+	 * and no record come, or one that was read by now.
+	 *
 	 * wq_has_sleeper()'s barrier orders the high watermark before both
 	 * looks; it pairs with the one in prepare_to_wait() and poll_wait().
 	 */
 	if (wq_has_sleeper(&part->wait))
-		wake_up_poll(&part->wait, key);
+		wake_up_all(&part->wait);
 	/* ordered by the barrier of wq_has_sleeper() above */
 	if (waitqueue_active(&part->topic->wait))
-		wake_up_poll(&part->topic->wait, key);
+		wake_up_all(&part->topic->wait);
 }
 
 void kbr_partition_wake(struct kbr_partition *part)
 {
 	/* Readers see the end, writers an error. */
-	wake_up_poll(&part->wait, EPOLLIN | EPOLLRDNORM | EPOLLOUT | EPOLLHUP | EPOLLERR);
+	wake_up_all(&part->wait);
 }
 
 /* Raise the high watermark to @to; several may come at once. */
@@ -84,8 +85,7 @@ void kbr_partition_advance(struct kbr_partition *part, int err)
 {
 	struct kbr_broker *broker = part->topic->broker;
 
-	if (wq_has_sleeper(&broker->unsynced_wait))
-		wake_up_all(&broker->unsynced_wait);
+	kbr_broker_room_made(broker);
 	if (unlikely(err)) {
 		kbr_partition_sync_failed(part, err);
 		return;
@@ -171,31 +171,21 @@ static int kbr_partition_validate(struct kbr_partition *part, struct kbr_produce
 	return 0;
 }
 
-static bool kbr_partition_has_room(const struct kbr_broker *broker)
-{
-	return kbr_broker_unsynced_bytes(broker) <= READ_ONCE(broker->config.unsynced_bytes_max);
-}
-
 /* Too much waits for the disk: wait with it, before anything is appended. */
 static int kbr_partition_throttle(struct kbr_partition *part, const struct kbr_produce *p)
 {
 	struct kbr_broker *broker = part->topic->broker;
 	long left;
 
-	while (!kbr_partition_has_room(broker)) {
+	while (!kbr_broker_has_room(broker)) {
 		if (kbr_topic_gone(part->topic))
 			return -ENODEV;
 		/* Others' bytes count too; the background has theirs synced. */
-		if (p->nowait && !p->final)
+		if (p->nowait)
 			return -EAGAIN;
-		if (p->final)
-			left = wait_event_timeout(broker->unsynced_wait,
-						  kbr_partition_has_room(broker) ||
-						  kbr_topic_gone(part->topic), HZ);
-		else
-			left = wait_event_interruptible_timeout(broker->unsynced_wait,
-								kbr_partition_has_room(broker) ||
-								kbr_topic_gone(part->topic), HZ);
+		left = wait_event_interruptible_timeout(broker->unsynced_wait,
+							kbr_broker_has_room(broker) ||
+							kbr_topic_gone(part->topic), HZ);
 		if (left < 0)
 			return -EINTR;
 		if (!left)
@@ -306,7 +296,8 @@ int kbr_partition_produce(struct kbr_partition *part, struct kbr_produce *p)
 		if (err)
 			goto out;
 	}
-	if (unlikely(!kbr_partition_has_room(topic->broker))) {
+	/* The last close() must not wait: its line was in memory before, too. */
+	if (unlikely(!kbr_broker_has_room(topic->broker)) && !p->final) {
 		err = kbr_partition_throttle(part, p);
 		if (err)
 			goto out;

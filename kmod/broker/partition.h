@@ -80,7 +80,8 @@ struct kbr_partition {
  *	kbr_broker.unsynced_wait then tries again
  * @defer_sync: kbr_partition_request_sync() follows, so that what one caller
  *	appends to several partitions shares a sync
- * @final: no signal may end it (the last close() of a device)
+ * @final: the last close() of a device: no signal may end it, nor does it wait
+ *	for room
  * @verdict: see @trusted
  * @base_offset: out
  * @last_offset: out

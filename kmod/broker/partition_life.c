@@ -5,7 +5,6 @@
  */
 #define pr_fmt(fmt) "kbroker: " fmt
 
-#include <linux/poll.h>
 #include <linux/printk.h>
 #include <linux/ratelimit.h>
 #include <linux/slab.h>
@@ -161,8 +160,6 @@ int kbr_partition_open(struct kbr_partition *part, bool clean, s64 recovery_poin
 	kbr_partition_report(name, part, report);
 	if (report->damaged_offset >= 0) {
 		part->hw = kbr_log_end(&part->log);
-		/* noted again at the stop, so that the damage is not taken for a torn tail then */
-		part->failed_from = recovery_point;
 		kbr_partition_fail(part, -EBADMSG, report->damaged_offset);
 		return 0;
 	}
@@ -177,7 +174,6 @@ int kbr_partition_open(struct kbr_partition *part, bool clean, s64 recovery_poin
 	return 0;
 
 failed:
-	part->failed_from = recovery_point;
 	pr_err("%s: %s: can't be opened (%d): it is offline, the others run\n",
 	       topic->broker->name, name, err);
 	kbr_partition_fail(part, err, -1);
@@ -190,7 +186,7 @@ void kbr_partition_fail(struct kbr_partition *part, int err, s64 damaged)
 	WRITE_ONCE(part->damaged, damaged);
 	WRITE_ONCE(part->state, KBR_PARTITION_FAILED);
 	kbr_partition_wake(part);
-	wake_up_poll(&part->topic->wait, EPOLLIN | EPOLLERR);
+	wake_up_all(&part->topic->wait);
 }
 
 /*
@@ -243,7 +239,8 @@ static void kbr_partition_repair_work(struct work_struct *work)
 		goto out;
 	}
 	kbr_partition_wake(part);
-	wake_up_poll(&part->topic->wait, EPOLLIN | EPOLLRDNORM);
+	wake_up_all(&part->topic->wait);
+	kbr_broker_room_made(broker);
 	kbr_partition_raise(part);
 out:
 	srcu_read_unlock(&broker->io, idx);

@@ -187,6 +187,9 @@ static int kbr_topic_create_run(struct kbr_task *task)
 		return kbr_refuse(&task->op->why, -E2BIG, 0,
 				  "the broker would have more than %d partitions",
 				  KBR_BROKER_PARTITIONS_MAX);
+	err = kbr_broker_refresh_checkpoints(broker);
+	if (err)
+		return kbr_refuse(&task->op->why, err, 0, "the offset checkpoints can't be written");
 	/* The record is written from a copy: the topic takes the set over. */
 	err = kbr_config_set_copy(&configs, &todo->found.configs);
 	if (err)
@@ -359,9 +362,11 @@ static int kbr_topic_delete_run(struct kbr_task *task)
 
 	synchronize_srcu(&broker->io);
 	kbr_topic_remove_logs(topic, kbr_topic_array(topic), 0);
+	kbr_broker_room_made(broker);
 	/* Only then is their space free on every file system; the next start would see to the rest. */
 	kbr_dir_sync(broker->dir, "");
 	WRITE_ONCE(topic->state, KBR_TOPIC_DELETED);
+	WRITE_ONCE(broker->checkpoints_stale, true);
 	atomic_set(&broker->checkpoints_due, 1);
 	kbr_topic_raise(topic, KBR_EVENT_TOPIC_DEL);
 	kbr_topic_put(topic);		/* the table's */

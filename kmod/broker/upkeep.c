@@ -129,6 +129,8 @@ void kbr_upkeep_work(struct work_struct *work)
 	kbr_upkeep_partitions(broker, now_ms, retain);
 	if (retain)
 		broker->retained_ms = now_ms;
+	/* Retention took unsynced bytes, or the limit was altered. */
+	kbr_broker_room_made(broker);
 	kbr_upkeep_checkpoints(broker, now_ms);
 	kbr_log_env_trim(&broker->env, KBR_UPKEEP_FILE_IDLE_MS);
 	kbr_scrub_run(broker, now_ms);

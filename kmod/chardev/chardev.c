@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * The character devices: numbers, open and close, and what the VFS asks of an
- * open. Waiting is done here and nowhere else in this directory.
+ * open. Waiting is done here and in splice.c, nowhere else in this directory.
  *
  * The contract is Documentation/ABI/testing/dev-kbroker; comments cite its
  * sentences. Formats are lines.c, record.c and batch.c.
  */
 #include <linux/cdev.h>
 #include <linux/module.h>
-#include <linux/pipe_fs_i.h>
 #include <linux/poll.h>
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
@@ -24,11 +23,6 @@
 #define KBR_CHARDEV_MINORS	(MINORMASK + 1)
 
 static struct cdev kbr_chardev;
-
-static wait_queue_head_t *kbr_open_wait_queue(struct kbr_open *open)
-{
-	return open->part ? &open->part->wait : &kbr_open_topic(open)->wait;
-}
 
 static void kbr_open_free(struct kbr_open *open)
 {
@@ -144,28 +138,49 @@ static ssize_t kbr_open_read(struct kbr_open *open, struct iov_iter *to)
 	}
 }
 
+/**
+ * kbr_open_try_read() - read without waiting for records
+ * @open: the open
+ * @to: where to
+ * @nowait: nor for other readers of the open
+ *
+ * Return: bytes; 0 end of file; -EAGAIN nothing to read now; -ERESTARTSYS;
+ * the formats' errors.
+ */
+ssize_t kbr_open_try_read(struct kbr_open *open, struct iov_iter *to, bool nowait)
+{
+	struct kbr_topic *topic = kbr_open_topic(open);
+	ssize_t ret;
+
+	if (kbr_topic_gone(topic))
+		return 0;	/* P12 */
+	ret = kbr_open_lock(&open->reader.lock, nowait);
+	if (ret)
+		return ret;
+	ret = kbr_open_read(open, to);
+	mutex_unlock(&open->reader.lock);
+	if (likely(ret > 0))
+		return ret;
+	if (ret == -ENODATA || (ret == -ENODEV && kbr_topic_gone(topic)))
+		return 0;
+	if (ret == -EINTR)
+		return -ERESTARTSYS;
+	return ret ?: -EAGAIN;
+}
+
 static ssize_t kbr_chardev_read_iter(struct kiocb *iocb, struct iov_iter *to)
 {
 	struct kbr_open *open = iocb->ki_filp->private_data;
 	bool nowait = iocb->ki_flags & IOCB_NOWAIT;
 	bool nonblock = nowait || (iocb->ki_filp->f_flags & O_NONBLOCK);
-	struct kbr_reader *reader = &open->reader;
 	ssize_t ret;
 
 	if (!iov_iter_count(to))
 		return 0;
 	for (;;) {
-		if (kbr_topic_gone(kbr_open_topic(open)))
-			return 0;	/* P12 */
-		ret = kbr_open_lock(&reader->lock, nowait);
-		if (ret)
+		ret = kbr_open_try_read(open, to, nowait);
+		if (ret != -EAGAIN || nonblock)
 			return ret;
-		ret = kbr_open_read(open, to);
-		mutex_unlock(&reader->lock);
-		if (ret)
-			break;
-		if (nonblock)
-			return -EAGAIN;
 		/* What was ready may be no record (F4): then it comes round again. */
 		if (signal_pending(current))
 			return -ERESTARTSYS;
@@ -173,9 +188,6 @@ static ssize_t kbr_chardev_read_iter(struct kiocb *iocb, struct iov_iter *to)
 		if (wait_event_interruptible(*kbr_open_wait_queue(open), kbr_reader_ready(open)))
 			return -ERESTARTSYS;
 	}
-	if (ret == -ENODATA || (ret == -ENODEV && kbr_topic_gone(kbr_open_topic(open))))
-		return 0;
-	return ret == -EINTR ? -ERESTARTSYS : ret;
 }
 
 static ssize_t kbr_open_write(struct kbr_open *open, struct iov_iter *from,
@@ -278,9 +290,9 @@ static int kbr_chardev_fsync(struct file *file, loff_t start, loff_t end, int da
 	lost = kbr_writer_check(open);
 	err = kbr_lines_finish(open, &write);	/* L4 */
 	mutex_unlock(&writer->lock);
-	if (err)
-		return err;
-	err = kbr_writer_sync(open);
+	if (!err)
+		err = kbr_writer_sync(open);
+	/* What is told once must not be lost in a call that is restarted. */
 	return lost ?: err;
 }
 
@@ -296,11 +308,8 @@ static __poll_t kbr_chardev_poll(struct file *file, poll_table *wait)
 			mask |= EPOLLIN | EPOLLRDNORM;
 	}
 	if (file->f_mode & FMODE_WRITE) {
-		if (!(file->f_mode & FMODE_READ))
-			poll_wait(file, kbr_open_wait_queue(open), wait);
 		poll_wait(file, &broker->unsynced_wait, wait);
-		if (kbr_broker_unsynced_bytes(broker) <
-		    READ_ONCE(broker->config.unsynced_bytes_max))
+		if (kbr_broker_has_room(broker))
 			mask |= EPOLLOUT | EPOLLWRNORM;
 	}
 	if (kbr_topic_gone(kbr_open_topic(open))) {
@@ -368,58 +377,6 @@ static loff_t kbr_chardev_llseek(struct file *file, loff_t offset, int whence)
 	return ret;
 }
 
-/*
- * W16: splice() calls with the pipe locked. Wait for records without it, then
- * for space again, since others may have filled the pipe meanwhile.
- */
-static int kbr_open_wait_unlocked(struct kbr_open *open, struct pipe_inode_info *pipe)
-{
-	int err;
-
-	pipe_unlock(pipe);
-	err = wait_event_interruptible(*kbr_open_wait_queue(open), kbr_reader_ready(open));
-	pipe_lock(pipe);
-	while (!err && pipe->readers &&
-	       pipe_full(READ_ONCE(pipe->head), READ_ONCE(pipe->tail),
-			 READ_ONCE(pipe->max_usage))) {
-		pipe_unlock(pipe);
-		err = wait_event_interruptible(pipe->wr_wait,
-					       !READ_ONCE(pipe->readers) ||
-					       !pipe_full(READ_ONCE(pipe->head),
-							  READ_ONCE(pipe->tail),
-							  READ_ONCE(pipe->max_usage)));
-		pipe_lock(pipe);
-	}
-	if (err)
-		return -ERESTARTSYS;
-	if (!pipe->readers) {
-		send_sig(SIGPIPE, current, 0);
-		return -EPIPE;
-	}
-	return 0;
-}
-
-static ssize_t kbr_chardev_splice_read(struct file *file, loff_t *ppos,
-				       struct pipe_inode_info *pipe, size_t len,
-				       unsigned int flags)
-{
-	struct kbr_open *open = file->private_data;
-	bool nonblock = (flags & SPLICE_F_NONBLOCK) || (file->f_flags & O_NONBLOCK);
-	int err;
-
-	/* W15: the kernel's own pipe is sendfile()'s. */
-	if (pipe == current->splice_pipe)
-		return -EINVAL;
-	if (!kbr_reader_ready(open)) {
-		if (nonblock)
-			return -EAGAIN;
-		err = kbr_open_wait_unlocked(open, pipe);
-		if (err)
-			return err;
-	}
-	return copy_splice_read(file, ppos, pipe, len, flags);
-}
-
 static const struct file_operations kbr_chardev_fops = {
 	.owner		= THIS_MODULE,
 	.open		= kbr_chardev_open,
@@ -432,7 +389,7 @@ static const struct file_operations kbr_chardev_fops = {
 	.llseek		= kbr_chardev_llseek,
 	.unlocked_ioctl	= kbr_open_ioctl,
 	.compat_ioctl	= compat_ptr_ioctl,
-	.splice_read	= kbr_chardev_splice_read,
+	.splice_read	= kbr_open_splice_read,
 	.splice_write	= iter_file_splice_write,
 };
 

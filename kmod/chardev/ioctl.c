@@ -144,19 +144,35 @@ static long kbr_ioctl_get_position(struct kbr_open *open, void __user *arg)
 	return copy_to_user(arg, &pos, sizeof(pos)) ? -EFAULT : 0;
 }
 
-/* P6 for one partition. */
-static int kbr_ioctl_seek_time_one(struct kbr_open *open, unsigned int index, s64 timestamp,
-				   s64 *offset, s64 *found)
+/* P6 for one partition: where it leads. */
+static int kbr_ioctl_find_time(struct kbr_open *open, unsigned int index, s64 timestamp,
+			       s64 *offset, s64 *found)
 {
 	struct kbr_partition *part = kbr_open_partition(open, index);
 	int err;
 
 	err = kbr_partition_find_time(part, timestamp, offset, found);
-	if (err)
-		return err;
-	if (*offset < 0) {
+	if (!err && *offset < 0) {
 		*offset = kbr_partition_hw(part);
 		*found = -1;
+	}
+	return err;
+}
+
+/* A5: all partitions. */
+static int kbr_ioctl_seek_time_all(struct kbr_open *open, s64 timestamp)
+{
+	unsigned int i, count = kbr_reader_cursors(open)->count;
+	s64 offset, found;
+	int err;
+
+	for (i = 0; i < count; i++) {
+		if (signal_pending(current))
+			return -ERESTARTSYS;
+		err = kbr_ioctl_find_time(open, i, timestamp, &offset, &found);
+		if (err)
+			return err;
+		kbr_reader_seek(open, i, offset);
 	}
 	return 0;
 }
@@ -164,36 +180,35 @@ static int kbr_ioctl_seek_time_one(struct kbr_open *open, unsigned int index, s6
 static long kbr_ioctl_seek_time(struct kbr_open *open, void __user *arg)
 {
 	struct kbroker_seek_time seek;
-	int first = 0, last, i, err;
-	s64 offset, found;
+	int index = 0, err;
+	bool all;
 
 	if (copy_from_user(&seek, arg, sizeof(seek)))
 		return -EFAULT;
 	if (seek.flags)
 		return -EINVAL;
-	last = kbr_topic_partitions(kbr_open_topic(open)) - 1;
-	if (open->part || seek.partition != -1) {
-		first = kbr_ioctl_index(open, seek.partition);
-		if (first < 0)
-			return first;
-		last = first;
+	all = !open->part && seek.partition == -1;
+	if (!all) {
+		index = kbr_ioctl_index(open, seek.partition);
+		if (index < 0)
+			return index;
 	}
+	seek.offset = 0;
+	seek.found = -1;
 	if (mutex_lock_interruptible(&open->reader.lock))
 		return -ERESTARTSYS;
 	err = kbr_reader_grow(open);
-	for (i = first; !err && i <= last; i++) {
-		err = kbr_ioctl_seek_time_one(open, i, seek.timestamp, &offset, &found);
-		if (!err)
-			kbr_reader_seek(open, i, offset);
-		if (!err && signal_pending(current) && i < last)
-			err = -EINTR;
-	}
+	if (!err && !all)
+		err = kbr_ioctl_find_time(open, index, seek.timestamp, &seek.offset, &seek.found);
+	/* F5: before it moves */
+	if (!err && copy_to_user(arg, &seek, sizeof(seek)))
+		err = -EFAULT;
+	if (!err && all)
+		err = kbr_ioctl_seek_time_all(open, seek.timestamp);
+	else if (!err)
+		kbr_reader_seek(open, index, seek.offset);
 	mutex_unlock(&open->reader.lock);
-	if (err)
-		return err;
-	seek.offset = first == last && (open->part || seek.partition >= 0) ? offset : 0;
-	seek.found = first == last && (open->part || seek.partition >= 0) ? found : -1;
-	return copy_to_user(arg, &seek, sizeof(seek)) ? -EFAULT : 0;
+	return err;
 }
 
 static int kbr_ioctl_next_record(struct kbr_open *open, struct kbroker_next *next)

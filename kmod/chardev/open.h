@@ -47,7 +47,7 @@ struct kbr_cursors {
 /**
  * struct kbr_reader - the reading side of an open
  * @lock: guards the rest, and the entries of @cursors
- * @cursors: RCU; NULL for writers
+ * @cursors: RCU; NULL for "all" before its first use
  * @turn: index of the partition to look at next
  * @current_index: index of the partition that @buf came from
  * @buf: whole batches
@@ -189,6 +189,19 @@ static inline struct kbr_partition *kbr_open_partition(const struct kbr_open *op
 	return open->part ?: kbr_topic_partition(kbr_open_topic(open), index);
 }
 
+/* Where to wait for records. */
+static inline wait_queue_head_t *kbr_open_wait_queue(struct kbr_open *open)
+{
+	return open->part ? &open->part->wait : &kbr_open_topic(open)->wait;
+}
+
+/* chardev.c */
+ssize_t kbr_open_try_read(struct kbr_open *open, struct iov_iter *to, bool nowait);
+
+/* splice.c */
+ssize_t kbr_open_splice_read(struct file *file, loff_t *ppos, struct pipe_inode_info *pipe,
+			     size_t len, unsigned int flags);
+
 /* reader.c */
 int kbr_open_init_reader(struct kbr_open *open);
 void kbr_open_destroy_reader(struct kbr_open *open);
@@ -202,7 +215,7 @@ s64 kbr_reader_position(struct kbr_open *open, unsigned int index);
 void kbr_reader_seek(struct kbr_open *open, unsigned int index, s64 offset);
 
 /* writer.c */
-int kbr_open_init_writer(struct kbr_open *open);
+void kbr_open_init_writer(struct kbr_open *open);
 void kbr_open_destroy_writer(struct kbr_open *open);
 int kbr_writer_reserve(struct kbr_writer *writer, size_t size, size_t keep);
 int kbr_writer_reserve_stage(struct kbr_writer *writer, size_t size, size_t keep);

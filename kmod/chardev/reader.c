@@ -4,8 +4,8 @@
  * for lines and records the batch that is being read: loaded whole, its CRC
  * verified, unpacked if need be, then walked.
  *
- * Does not wait, and knows no format's bytes: chardev.c waits, lines.c,
- * record.c and batch.c hand out.
+ * Does not wait, and knows no format's bytes: chardev.c and splice.c wait,
+ * lines.c, record.c and batch.c hand out.
  */
 #include <linux/mm.h>
 #include <linux/slab.h>

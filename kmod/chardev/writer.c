@@ -12,13 +12,8 @@
 #include "broker/broker.h"
 #include "chardev/open.h"
 
-/**
- * kbr_open_init_writer() - prepare the writing side of a new open
- * @open: the open
- *
- * Return: 0 or -ENOMEM.
- */
-int kbr_open_init_writer(struct kbr_open *open)
+/** kbr_open_init_writer() - prepare the writing side of a new open */
+void kbr_open_init_writer(struct kbr_open *open)
 {
 	struct kbr_writer *writer = &open->writer;
 
@@ -28,7 +23,6 @@ int kbr_open_init_writer(struct kbr_open *open)
 	writer->last.partition = -1;
 	writer->last.base_offset = -1;
 	writer->last.log_append_time = -1;
-	return 0;
 }
 
 /** kbr_open_destroy_writer() - free what the writing side has; nobody uses the open any more */
@@ -352,15 +346,20 @@ static int kbr_writer_sync_one(struct kbr_open *open, unsigned int index)
  * kbr_writer_sync() - wait until everything written through the open is on stable storage
  * @open: the open
  *
- * Context: no lock held. Return: 0, or the first error of any partition.
+ * Context: no lock held. Return: 0, or the first error of any partition. The
+ * loss of records is told once, so a signal leaves the later ones alone.
  */
 int kbr_writer_sync(struct kbr_open *open)
 {
 	unsigned int i, count = READ_ONCE(open->writer.written_count);
-	int err = 0;
+	int err = 0, ret;
 
-	for (i = 0; i < count; i++)
-		err = kbr_writer_sync_one(open, i) ?: err;
+	for (i = 0; i < count; i++) {
+		ret = kbr_writer_sync_one(open, i);
+		err = err ?: ret;
+		if (ret == -ERESTARTSYS || ret == -EINTR)
+			break;
+	}
 	return err;
 }
 

@@ -10,7 +10,6 @@
 #include <linux/fs.h>
 #include <linux/mount.h>
 #include <linux/pagemap.h>
-#include <linux/splice.h>
 #include <linux/version.h>
 
 /* 6.3: a mount's mapping of owners got a type of its own. */
@@ -21,11 +20,6 @@
 /* the type that inode operations are given */
 #define mnt_idmap		user_namespace
 #define nop_mnt_idmap		init_user_ns
-#endif
-
-/* 6.5: reading into a pipe through read_iter got a new implementation. */
-#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 5, 0)
-#define copy_splice_read	generic_file_splice_read
 #endif
 
 /* 6.6: generic_fillattr() is told what was asked for. */

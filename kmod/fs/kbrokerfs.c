@@ -87,6 +87,9 @@ static int kbr_fs_permission(struct mnt_idmap *idmap, struct inode *inode, int m
 {
 	struct kbr_topic *topic = kbr_fs_topic(inode);
 
+	/* A path walk under RCU holds the inode, but not its topic. */
+	if (topic && (mask & MAY_NOT_BLOCK))
+		return -ECHILD;
 	/* N10: its numbers may be another topic's by now. */
 	if (!S_ISDIR(inode->i_mode) && kbr_topic_gone(topic))
 		return -ENXIO;

@@ -33,9 +33,6 @@
 #include "kbr_compat.h"
 #include "storage/file_vfs.h"
 
-#define KBR_VFS_FILE_MODE	0640
-#define KBR_VFS_UMASK		0022
-
 static const struct kbr_file_ops kbr_vfs_ops;
 
 /**
@@ -93,12 +90,16 @@ int kbr_vfs_detour(int (*fn)(void *arg), void *arg)
  * @fn: what to call
  * @arg: for @fn
  *
- * Directly, if the caller's umask is the usual one, else in a worker.
+ * In a worker if the caller's umask would show in the file's mode. Workers
+ * have that of the machine's first process, which is as good as another's: they
+ * call directly, since the broker's must not wait for one that may wait for memory.
  */
 int kbr_vfs_call_creating(int (*fn)(void *arg), void *arg)
 {
+	if (current->flags & PF_WQ_WORKER)
+		return fn(arg);
 	/* An exiting process may have let go of its umask already. */
-	if (!current->fs || current_umask() != KBR_VFS_UMASK)
+	if (!current->fs || (current_umask() & (KBR_VFS_FILE_MODE | KBR_VFS_DIR_MODE)))
 		return kbr_vfs_detour(fn, arg);
 	return fn(arg);
 }

@@ -13,6 +13,9 @@
 struct cred;
 struct super_block;
 
+#define KBR_VFS_FILE_MODE	0640
+#define KBR_VFS_DIR_MODE	0750
+
 /**
  * enum kbr_vfs_group - how many files of a file system are synced at once
  * @KBR_VFS_GROUP_NONE: not at all: fsync of each

@@ -14,7 +14,6 @@
 #include "kbr_compat.h"
 #include "storage/file_vfs.h"
 
-#define KBR_VFS_DIR_MODE	0750
 /* Names of a directory that are read at a time, bytes */
 #define KBR_VFS_LIST_BYTES	16384
 

@@ -57,11 +57,19 @@ enum kbr_vfs_group kbr_vfs_sync_group(struct super_block *sb)
 	return KBR_VFS_GROUP_NONE;
 }
 
-/* The time of the last write, as far as anybody wants to know it: see kbr_vfs_open(). */
+/*
+ * The time of the last write, as far as anybody wants to know it: see
+ * kbr_vfs_open(). Not in a file system that is frozen, for a snapshot of its
+ * device say: everything was written before, and a change must wait for its end.
+ */
 static void kbr_vfs_stamp(struct file *filp)
 {
-	if (filp->f_mode & FMODE_WRITE)
-		file_update_time(filp);
+	struct super_block *sb = file_inode(filp)->i_sb;
+
+	if (!(filp->f_mode & FMODE_WRITE) || !sb_start_write_trylock(sb))
+		return;
+	file_update_time(filp);
+	sb_end_write(sb);
 }
 
 int kbr_vfs_sync(struct kbr_file *f)

@@ -8,8 +8,9 @@
  * kept in an LRU of the broker (struct kbr_log_env); an idle log has none
  * open, no timer and no thread.
  *
- * Invariant: start <= synced <= end (all offsets); the high watermark is the
- * broker layer's and lies between start and end.
+ * Invariant: start <= end and synced <= end (all offsets); the start passes the
+ * synced end when records that are not durable yet are deleted. The high
+ * watermark is the broker layer's and lies between start and end.
  */
 #ifndef _KBR_STORAGE_LOG_H
 #define _KBR_STORAGE_LOG_H
@@ -252,7 +253,8 @@ int kbr_log_make(struct kbr_log *log, struct kbr_log_env *env, const char *name,
  * @report: what was found and done
  *
  * After an unclean stop the leader epoch must be raised by the caller
- * (kbr_log_set_epoch()) before appends.
+ * (kbr_log_set_epoch()) before appends. After an error kbr_log_recovery_point()
+ * and kbr_log_start() give what was checkpointed, so that it is not forgotten.
  * Context: may read a lot; runs on a worker.
  */
 int kbr_log_open(struct kbr_log *log, struct kbr_log_env *env, const char *name,

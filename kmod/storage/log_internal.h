@@ -102,8 +102,8 @@ int kbr_log_secure_producers(struct kbr_log *log, s64 first);
  */
 int kbr_log_write_epochs(struct kbr_log *log);
 
-/** kbr_log_skip_synced_locked() - the log starts at @start now: nothing below needs a sync */
-void kbr_log_skip_synced_locked(struct kbr_log *log, s64 start);
+/** kbr_log_skip_synced_locked() - no segment holds anything below @base any more: nothing needs a sync there */
+void kbr_log_skip_synced_locked(struct kbr_log *log, s64 base);
 
 /* log_read.c */
 /**

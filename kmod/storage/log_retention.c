@@ -221,11 +221,21 @@ static int kbr_log_plan_locked(struct kbr_log *log, s64 hw, s64 now_ms, s64 *fir
 	return due;
 }
 
+/* The log starts at @start now. */
+static void kbr_log_raise_start_locked(struct kbr_log *log, s64 start)
+{
+	struct kbr_epoch_cache *epochs;
+
+	kbr_log_publish_start(log, start);
+	epochs = rcu_dereference_protected(log->epochs, lockdep_is_held(&log->lock));
+	/* without memory the history is longer than it need be */
+	kbr_log_set_epochs_locked(log, kbr_epoch_cut_start(epochs, start));
+}
+
 /* Take the segments below @first out of the log. */
 static int kbr_log_drop_below_locked(struct kbr_log *log, s64 first, s64 now_ms)
 {
 	struct kbr_segment_list *list = kbr_log_list_locked(log);
-	struct kbr_epoch_cache *epochs;
 	unsigned int due = 0;
 	int err;
 
@@ -234,14 +244,12 @@ static int kbr_log_drop_below_locked(struct kbr_log *log, s64 first, s64 now_ms)
 		due++;
 	if (!due)
 		return 0;
-	kbr_log_publish_start(log, max(log->start, list->seg[due]->base));
+	first = list->seg[due]->base;
+	kbr_log_raise_start_locked(log, max(log->start, first));
 	err = kbr_log_drop_locked(log, 0, due, now_ms);
 	if (err)
 		return err;
-	kbr_log_skip_synced_locked(log, log->start);
-	epochs = rcu_dereference_protected(log->epochs, lockdep_is_held(&log->lock));
-	/* without memory the history is longer than it need be */
-	kbr_log_set_epochs_locked(log, kbr_epoch_cut_start(epochs, log->start));
+	kbr_log_skip_synced_locked(log, first);
 	return due;
 }
 
@@ -286,18 +294,14 @@ KBR_EXPORT_IF_KUNIT(kbr_log_retain);
 
 int kbr_log_set_start(struct kbr_log *log, s64 offset)
 {
-	struct kbr_epoch_cache *epochs;
 	int err = 0;
 
 	mutex_lock(&log->lock);
-	if (offset > log->end) {
+	/* the synced end stays: what lies below the start is still part of a file */
+	if (offset > log->end)
 		err = -ERANGE;
-	} else if (offset > log->start) {
-		kbr_log_publish_start(log, offset);
-		kbr_log_skip_synced_locked(log, offset);
-		epochs = rcu_dereference_protected(log->epochs, lockdep_is_held(&log->lock));
-		err = kbr_log_set_epochs_locked(log, kbr_epoch_cut_start(epochs, offset));
-	}
+	else if (offset > log->start)
+		kbr_log_raise_start_locked(log, offset);
 	mutex_unlock(&log->lock);
 	return err;
 }
@@ -364,6 +368,7 @@ int kbr_log_restart_locked(struct kbr_log *log, s64 offset)
 	if (err)
 		WRITE_ONCE(log->stopped, -EIO);
 	kbr_log_clamp_synced_locked(log, seg, offset, 0);
+	kbr_log_skip_synced_locked(log, offset);
 	kbr_log_publish_start(log, offset);
 	kbr_log_set_end_locked(log, offset);
 	return err;

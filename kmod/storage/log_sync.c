@@ -235,11 +235,11 @@ void kbr_log_clamp_synced_locked(struct kbr_log *log, struct kbr_segment *seg, s
 		WRITE_ONCE(log->checkpoint, offset);
 }
 
-void kbr_log_skip_synced_locked(struct kbr_log *log, s64 start)
+void kbr_log_skip_synced_locked(struct kbr_log *log, s64 base)
 {
 	lockdep_assert_held(&log->lock);
 	write_seqlock(&log->tail);
-	kbr_log_publish_synced(log, start, S64_MIN, 0);
+	kbr_log_publish_synced(log, base, S64_MIN, 0);
 	write_sequnlock(&log->tail);
 }
 

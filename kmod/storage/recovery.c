@@ -694,6 +694,15 @@ static int kbr_log_recover(struct kbr_recovery *rec, bool clean, s64 start_check
 	return err;
 }
 
+/* Nothing was learned from the disk: what was known before must be noted again. */
+static void kbr_log_keep_checkpoints(struct kbr_log *log, s64 recovery_point, s64 start)
+{
+	WRITE_ONCE(log->checkpoint, recovery_point);
+	WRITE_ONCE(log->start, start);
+	WRITE_ONCE(log->synced, start);
+	WRITE_ONCE(log->end, start);
+}
+
 int kbr_log_open(struct kbr_log *log, struct kbr_log_env *env, const char *name,
 		 const u8 topic_id[16], const struct kbr_log_config *config, bool clean,
 		 s64 recovery_point, s64 start_checkpoint, struct kbr_log_report *report)
@@ -717,8 +726,10 @@ int kbr_log_open(struct kbr_log *log, struct kbr_log_env *env, const char *name,
 		err = kbr_log_recover(&rec, clean, max_t(s64, start_checkpoint, 0));
 		mutex_unlock(&log->lock);
 	}
-	if (err)
+	if (err) {
 		kbr_log_free(log);
+		kbr_log_keep_checkpoints(log, rec.recovery_point, max_t(s64, start_checkpoint, 0));
+	}
 	return err;
 }
 KBR_EXPORT_IF_KUNIT(kbr_log_open);

@@ -248,8 +248,11 @@ static void kbr_broker_test_finish_delete(struct kunit *test)
 static void kbr_broker_test_one_fails(struct kunit *test)
 {
 	struct kbr_test_broker *tb = kbr_test_init(test);
+	struct kbr_broker *broker;
 	struct kbr_topic *topic;
 	unsigned int i;
+	u32 id = 0;
+	int err;
 
 	KUNIT_ASSERT_EQ(test, kbr_test_start(tb), 0);
 	KUNIT_ASSERT_EQ(test, kbr_test_create(tb, "t", 3, NULL, NULL), 0);
@@ -258,6 +261,10 @@ static void kbr_broker_test_one_fails(struct kunit *test)
 		KUNIT_EXPECT_EQ(test, kbr_test_produce(kbr_topic_partition(topic, i), "x",
 						       KBR_ACKS_ALL), 0);
 	kbr_topic_put(topic);
+	broker = kbr_test_get(tb);
+	err = kbr_topic_delete_records(broker, "t", 1, 1, &id, &tb->why);
+	kbr_broker_put(broker);
+	KUNIT_EXPECT_EQ(test, kbr_test_wait_op(tb, err, id), 0);
 	kbr_test_stop(tb);
 	kbr_ram_fail(tb->dir, KBR_RAM_ANY & ~KBR_RAM_RENAME, 0, 0, -EIO, "t-1");
 	KUNIT_ASSERT_EQ(test, kbr_test_start(tb), 0);
@@ -274,6 +281,8 @@ static void kbr_broker_test_one_fails(struct kunit *test)
 	KUNIT_EXPECT_FALSE(test, kbr_test_exists(tb, ".kafka_cleanshutdown"));
 	KUNIT_ASSERT_EQ(test, kbr_test_start(tb), 0);
 	topic = kbr_test_topic(tb, "t");
+	/* what was deleted stays deleted */
+	KUNIT_EXPECT_EQ(test, kbr_log_start(&kbr_topic_partition(topic, 1)->log), 1);
 	KUNIT_EXPECT_EQ(test, kbr_test_produce(kbr_topic_partition(topic, 1), "y", KBR_ACKS_ALL), 1);
 	kbr_topic_put(topic);
 	kbr_test_exit(tb);

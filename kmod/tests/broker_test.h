@@ -14,7 +14,7 @@
 #include "file_ram.h"
 
 /* How long an operation may take before a test gives up, ms */
-#define KBR_TEST_PATIENCE_MS	30000
+#define KBR_TEST_PATIENCE_MS	60000
 
 /**
  * struct kbr_test_broker - the fixture

@@ -159,7 +159,7 @@ static void kbr_partition_test_flush_messages(struct kunit *test)
 	WRITE_ONCE(pt.topic->config.flush_messages, 10);
 	for (i = 1; i < 12; i++)
 		KUNIT_EXPECT_EQ(test, kbr_test_produce(pt.part, "x", KBR_ACKS_ALL), i);
-	for (ms = 0; ms < 2000 && !kbr_log_synced(&pt.part->log); ms += 20)
+	for (ms = 0; ms < KBR_TEST_PATIENCE_MS && !kbr_log_synced(&pt.part->log); ms += 20)
 		msleep(20);
 	KUNIT_EXPECT_GE(test, kbr_log_synced(&pt.part->log), 10);
 	kbr_part_test_end(&pt);
@@ -258,14 +258,36 @@ static void kbr_partition_test_async_loss(struct kunit *test)
 	kbr_part_test_end(&pt);
 }
 
-/* Too much waits for the disk: a writer that can't wait is told so, and nothing is appended. */
+struct kbr_part_test_waiter {
+	wait_queue_entry_t wait;
+	struct completion woken;
+	atomic_t count;
+};
+
+static int kbr_part_test_woken(wait_queue_entry_t *wait, unsigned int mode, int sync, void *key)
+{
+	struct kbr_part_test_waiter *waiter = container_of(wait, struct kbr_part_test_waiter,
+							   wait);
+
+	atomic_inc(&waiter->count);
+	complete(&waiter->woken);
+	return 0;
+}
+
+/*
+ * Too much waits for the disk: a writer that can't wait is told so, and
+ * nothing is appended. One that polls is woken when there is room, and by
+ * nothing else.
+ */
 static void kbr_partition_test_throttle(struct kunit *test)
 {
 	struct kbr_batch_builder bld;
 	struct kbr_record rec = { .timestamp = 1 };
 	struct kbr_produce p = { .acks = KBR_ACKS_LEADER, .nowait = true };
 	struct kbr_test_broker *tb = kbr_test_init(test);
+	struct kbr_part_test_waiter waiter;
 	struct kbr_partition *part;
+	struct kbr_broker *broker;
 	struct kbr_topic *topic;
 	size_t size = 60000;
 	unsigned int i;
@@ -278,6 +300,13 @@ static void kbr_partition_test_throttle(struct kunit *test)
 	KUNIT_ASSERT_EQ(test, kbr_test_create(tb, "t", 1, NULL, NULL), 0);
 	topic = kbr_test_topic(tb, "t");
 	part = kbr_topic_partition(topic, 0);
+	broker = topic->broker;
+	init_completion(&waiter.woken);
+	atomic_set(&waiter.count, 0);
+	init_waitqueue_func_entry(&waiter.wait, kbr_part_test_woken);
+	add_wait_queue(&broker->unsynced_wait, &waiter.wait);
+	KUNIT_EXPECT_EQ(test, kbr_test_produce(part, "x", KBR_ACKS_ALL), 0);
+	KUNIT_EXPECT_EQ(test, atomic_read(&waiter.count), 0);
 	kbr_ram_set_sync_delay(tb->dir, 300000);
 	p.buf = kunit_kzalloc(test, size, GFP_KERNEL);
 	rec.value = kunit_kzalloc(test, size, GFP_KERNEL);
@@ -291,9 +320,11 @@ static void kbr_partition_test_throttle(struct kunit *test)
 	}
 	KUNIT_EXPECT_EQ(test, err, -EAGAIN);
 	KUNIT_EXPECT_EQ(test, kbr_log_end(&part->log), end);
+	KUNIT_EXPECT_GT(test, wait_for_completion_timeout(&waiter.woken, 30 * HZ), 0UL);
 	/* one that can wait gets its turn */
 	p.nowait = false;
 	KUNIT_EXPECT_EQ(test, kbr_partition_produce(part, &p), 0);
+	remove_wait_queue(&broker->unsynced_wait, &waiter.wait);
 	kbr_topic_put(topic);
 	kbr_test_exit(tb);
 }
@@ -335,6 +366,56 @@ static void kbr_partition_test_delete_records(struct kunit *test)
 	kbr_part_test_end(&pt);
 }
 
+/* What was deleted before it was synced is not damage when a crash takes it. */
+static void kbr_partition_test_delete_unsynced(struct kunit *test)
+{
+	struct kbr_part_test pt;
+	unsigned int i;
+
+	kbr_part_test_begin(test, &pt, "flush.policy", "async");
+	for (i = 0; i < 5; i++)
+		KUNIT_EXPECT_EQ(test, kbr_test_produce(pt.part, "x", KBR_ACKS_ALL), i);
+	KUNIT_EXPECT_EQ(test, kbr_part_test_delete_records(&pt, -1), 0);
+	KUNIT_EXPECT_EQ(test, kbr_log_start(&pt.part->log), 5);
+	kbr_topic_put(pt.topic);
+	kbr_test_crash(pt.tb, 0);
+	KUNIT_ASSERT_EQ(test, kbr_test_start(pt.tb), 0);
+	pt.topic = kbr_test_topic(pt.tb, "t");
+	pt.part = kbr_topic_partition(pt.topic, 0);
+	KUNIT_EXPECT_EQ(test, pt.part->state, KBR_PARTITION_LEADER);
+	KUNIT_EXPECT_EQ(test, kbr_log_start(&pt.part->log), 5);
+	KUNIT_EXPECT_EQ(test, kbr_test_produce(pt.part, "x", KBR_ACKS_ALL), 5);
+	kbr_part_test_end(&pt);
+}
+
+/* A topic made anew is not measured by what was noted of the one deleted before. */
+static void kbr_partition_test_made_anew(struct kunit *test)
+{
+	struct kbr_part_test pt;
+	char value[16];
+	unsigned int i;
+
+	kbr_part_test_begin(test, &pt, NULL, NULL);
+	for (i = 0; i < 3; i++)
+		KUNIT_EXPECT_EQ(test, kbr_test_produce(pt.part, "old", KBR_ACKS_ALL), i);
+	KUNIT_EXPECT_EQ(test, kbr_part_test_delete_records(&pt, 2), 0);
+	kbr_topic_put(pt.topic);
+	KUNIT_ASSERT_EQ(test, kbr_test_delete(pt.tb, "t"), 0);
+	KUNIT_ASSERT_EQ(test, kbr_test_create(pt.tb, "t", 1, NULL, NULL), 0);
+	pt.topic = kbr_test_topic(pt.tb, "t");
+	KUNIT_EXPECT_EQ(test, kbr_test_produce(kbr_topic_partition(pt.topic, 0), "new",
+					       KBR_ACKS_ALL), 0);
+	kbr_topic_put(pt.topic);
+	kbr_test_crash(pt.tb, 0);
+	KUNIT_ASSERT_EQ(test, kbr_test_start(pt.tb), 0);
+	pt.topic = kbr_test_topic(pt.tb, "t");
+	pt.part = kbr_topic_partition(pt.topic, 0);
+	KUNIT_EXPECT_EQ(test, pt.part->state, KBR_PARTITION_LEADER);
+	KUNIT_EXPECT_EQ(test, kbr_test_read(pt.part, 0, value, sizeof(value)), 0);
+	KUNIT_EXPECT_STREQ(test, value, "new");
+	kbr_part_test_end(&pt);
+}
+
 /* The scrub finds damage in a sealed segment; deleting the records up to behind it heals. */
 static void kbr_partition_test_scrub(struct kunit *test)
 {
@@ -359,6 +440,14 @@ static void kbr_partition_test_scrub(struct kunit *test)
 	for (i = 0; i < 40; i++)
 		KUNIT_EXPECT_EQ(test, kbr_test_produce(pt.part, value, KBR_ACKS_ALL), i);
 	KUNIT_ASSERT_EQ(test, kbr_ram_damage(tb->dir, "t-0/00000000000000000000.log", 5000, 1), 0);
+	KUNIT_ASSERT_TRUE(test, kbr_test_wait_state(pt.part, KBR_PARTITION_FAILED));
+	/* the next start does not take it for a torn tail */
+	kbr_topic_put(pt.topic);
+	kbr_test_stop(tb);
+	KUNIT_ASSERT_EQ(test, kbr_test_start(tb), 0);
+	pt.topic = kbr_test_topic(tb, "t");
+	pt.part = kbr_topic_partition(pt.topic, 0);
+	KUNIT_EXPECT_EQ(test, kbr_log_end(&pt.part->log), 40);
 	KUNIT_ASSERT_TRUE(test, kbr_test_wait_state(pt.part, KBR_PARTITION_FAILED));
 	damaged = pt.part->damaged;
 	KUNIT_EXPECT_EQ(test, damaged, 4);
@@ -473,6 +562,8 @@ static struct kunit_case kbr_partition_test_cases[] = {
 	KUNIT_CASE(kbr_partition_test_async_loss),
 	KUNIT_CASE(kbr_partition_test_throttle),
 	KUNIT_CASE(kbr_partition_test_delete_records),
+	KUNIT_CASE(kbr_partition_test_delete_unsynced),
+	KUNIT_CASE(kbr_partition_test_made_anew),
 	KUNIT_CASE(kbr_partition_test_scrub),
 	KUNIT_CASE(kbr_partition_test_parked_acks),
 	KUNIT_CASE(kbr_partition_test_map),

@@ -76,7 +76,7 @@ def phase(where, acks, name, writers, target, seed):
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(120)
+        thread.join(600)
         if thread.is_alive():
             failures.append(f"{name}: a writer hangs")
     if failures:

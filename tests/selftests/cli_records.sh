@@ -1,6 +1,5 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
-# timeout: 180
 # produce and consume: what goes in comes out, cut and printed as asked; Ctrl-C
 # and errors say how many records are safe.
 . "$(dirname "$0")/lib.sh"
@@ -57,7 +56,7 @@ for codec in none gzip snappy lz4 zstd; do
 	topic_create "z-$codec" --partitions 1
 	kbroker produce "z-$codec" --compression $codec <"$T_TMP/lines"
 	check_equal "$codec" "$(kbroker consume "z-$codec" --exit | cmp - "$T_TMP/lines" && echo same)" same
-	check_equal "$codec, read as lines" "$(timeout 20 head -n 1000 "/dev/kbroker/z-$codec/0" | cmp - "$T_TMP/lines" && echo same)" same
+	check_equal "$codec, read as lines" "$(timeout 60 head -n 1000 "/dev/kbroker/z-$codec/0" | cmp - "$T_TMP/lines" && echo same)" same
 done
 check "a compressed log is good" kbroker log check "$T_DIR/z-zstd-0"
 printf 'a:1\nkey1:2\nkafka:3\n21:4\n' | kbroker produce t -K :
@@ -88,9 +87,9 @@ check_equal "--timeout-ms" "$(kbroker consume w --from-beginning --timeout-ms 20
 check_equal "--count over all" "$(kbroker consume rr --from-beginning --count 7 | wc -l)" 7
 kbroker consume w >"$T_TMP/follow" &
 follower=$!
-check "it waits" wait_for 10 bash -c 'kbroker partition describe w --json | grep -q "\"readers\": 1"'
+check "it waits" wait_for 60 bash -c 'kbroker partition describe w --json | grep -q "\"readers\": 1"'
 echo new | kbroker produce w
-check "and prints what comes" wait_for 10 grep -q new "$T_TMP/follow"
+check "and prints what comes" wait_for 60 grep -q new "$T_TMP/follow"
 kill -TERM $follower
 wait $follower
 check_equal "SIGTERM, like Ctrl-C, ends it well" $? 0
@@ -99,7 +98,7 @@ check_equal "a closed pipe ends it quietly" "$(kbroker consume rr --from-beginni
 topic_create grows --partitions 1
 kbroker consume grows --count 2 --format '%p=%s\n' >"$T_TMP/grown" &
 follower=$!
-wait_for 10 bash -c 'kbroker partition describe grows --json | grep -q "\"readers\": 1"'
+wait_for 60 bash -c 'kbroker partition describe grows --json | grep -q "\"readers\": 1"'
 kbroker topic alter grows --partitions 2
 echo old >/dev/kbroker/grows/0
 echo new >/dev/kbroker/grows/1
@@ -113,7 +112,7 @@ kbroker produce s <"$T_TMP/fifo" 2>"$T_TMP/err" &
 producer=$!
 exec 8>"$T_TMP/fifo"
 seq 500 >&8
-wait_for 10 bash -c "[ \$(kbroker consume s --exit 2>/dev/null | wc -l) = 500 ]"
+wait_for 60 bash -c "[ \$(kbroker consume s --exit 2>/dev/null | wc -l) = 500 ]"
 kill -TERM $producer
 wait $producer
 check_equal "SIGTERM, like Ctrl-C: exit 1" $? 1
@@ -131,7 +130,7 @@ check_equal "and gives it back" "$(kbroker consume big --exit | cmp - <(cat "$T_
 kbroker topic create gone --partitions 1 >/dev/null 2>&1
 kbroker consume gone >"$T_TMP/out2" 2>&1 &
 reader=$!
-wait_for 5 bash -c 'kbroker partition describe gone --json | grep -q "\"readers\": 1"'
+wait_for 60 bash -c 'kbroker partition describe gone --json | grep -q "\"readers\": 1"'
 kbroker topic delete gone
 check "a consumer of a deleted topic ends" wait $reader
 check_fails "no topic" "there is no topic" kbroker produce nothing </dev/null

@@ -89,7 +89,7 @@ def topic(name, partitions=1, *configs):
     return [f"{DEV}/{name}/{i}" for i in range(partitions)] if partitions > 1 else f"{DEV}/{name}/0"
 
 
-def wait_for(condition, seconds=10):
+def wait_for(condition, seconds=60):
     end = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > end:
@@ -115,7 +115,7 @@ class Thread(threading.Thread):
         except OSError as error:
             self.error = error
 
-    def sleeps(self, seconds=5):
+    def sleeps(self, seconds=60):
         """It sleeps in the kernel by now."""
         def asleep():
             try:
@@ -125,7 +125,7 @@ class Thread(threading.Thread):
                 return False
         return wait_for(asleep, seconds)
 
-    def result(self, seconds=10):
+    def result(self, seconds=60):
         self.join(seconds)
         if self.is_alive():
             return "still waiting"

@@ -1,6 +1,5 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
-# timeout: 240
 """Lines format: F1, F2 and L1 to L8, L10, L11 of the ABI text."""
 from device_lib import *
 

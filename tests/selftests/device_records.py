@@ -1,6 +1,5 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
-# timeout: 240
 """Record and batch formats: R1 to R6, B1 to B6, F3 to F6 of the ABI text."""
 from device_lib import *
 

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
-# timeout: 400
+# timeout: 1200
 # long
 # dir_fuzz.py for minutes, from a seed that changes by the day.
 seed=$(date +%j)

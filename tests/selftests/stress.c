@@ -838,12 +838,17 @@ static void admin_main(void)
 
 /* ---- who is there ---- */
 
-/* The administrator's rmmod may have found its moment. */
+/* The administrator's rmmod may have found its moment, and again. */
 static void start_again(const char *dir)
 {
-	sh("grep -q '^kbroker ' /proc/modules || modprobe kbroker || insmod $KBROKER_MODULES/kbroker.ko");
-	if (sh("kbroker broker start --dir %s", dir) && sh("kbroker broker start --dir %s", dir))
-		fail("the broker does not start again");
+	int tries;
+
+	for (tries = 0; tries < 10; tries++) {
+		sh("grep -q '^kbroker ' /proc/modules || modprobe kbroker || insmod $KBROKER_MODULES/kbroker.ko");
+		if (!sh("kbroker broker start --dir %s", dir))
+			return;
+	}
+	fail("the broker does not start again");
 }
 
 static void restarter_main(const char *dir)
@@ -982,7 +987,7 @@ int main(int argc, char **argv)
 		}
 	}
 	shm->stop = 1;
-	end = time(NULL) + 30;
+	end = time(NULL) + 120;
 	do {
 		left = 0;
 		nap_ms(20);
@@ -990,7 +995,7 @@ int main(int argc, char **argv)
 			;
 		/* who waits for a record that nobody writes any more has to be killed */
 		for (i = 0; i < SLOTS; i++)
-			if (pids[i] > 0 && !kill(pids[i], time(NULL) > end - 27 && i < WRITERS + READERS + 3 ?
+			if (pids[i] > 0 && !kill(pids[i], time(NULL) > end - 117 && i < WRITERS + READERS + 3 ?
 							  SIGKILL : SIGUSR1))
 				left++;
 	} while (left && time(NULL) < end);

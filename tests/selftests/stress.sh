@@ -1,6 +1,5 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
-# timeout: 75
 # Everybody at once, under signals: see stress.c.
 . "$(dirname "$0")/lib.sh"
 

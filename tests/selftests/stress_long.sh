@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
-# timeout: 400
+# timeout: 1200
 # long
 # stress.sh, for minutes and from several seeds; without restarts, too.
 dir=$(dirname "$0")
