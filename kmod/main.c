@@ -15,6 +15,7 @@
 #include "chardev/chardev.h"
 #include "fs/kbrokerfs.h"
 #include "netlink/family.h"
+#include "server/init.h"
 
 static int __init kbr_init(void)
 {
@@ -23,6 +24,7 @@ static int __init kbr_init(void)
 	err = kbr_broker_init();
 	if (err)
 		return err;
+	kbr_server_init();
 	err = kbr_net_register();
 	if (err)
 		goto exit_broker;

@@ -42,4 +42,19 @@
 /* Ended operations remembered by one broker, for "op get" */
 #define KBR_OPS_MAX		256
 
+/* What max.connections may be set to */
+#define KBR_CONNECTIONS_MAX	(1 << 20)
+/* Listeners of one broker */
+#define KBR_LISTENERS_MAX	64
+/* Requests of one connection that are taken and not yet answered */
+#define KBR_CONN_REQUESTS_MAX	64
+/* Bytes that one connection's frames and replies hold before no more is read from it */
+#define KBR_CONN_BYTES_MAX	(8u << 20)
+/* A reply beside the batches that are sent from the page cache, bytes */
+#define KBR_REPLY_BYTES_MAX	(64u << 20)
+/* Longest wait that a request may ask for, ms */
+#define KBR_REQUEST_TIMEOUT_MS_MAX	(15 * 60 * 1000)
+/* How long a stop lets accepted requests be answered, ms */
+#define KBR_SERVER_DRAIN_MS	5000
+
 #endif /* _KBR_BASE_LIMITS_H */

@@ -15,6 +15,7 @@
 #include "base/kunit.h"
 #include "broker/broker.h"
 #include "broker/event.h"
+#include "broker/listener.h"
 #include "broker/metadata.h"
 #include "broker/op.h"
 #include "broker/partition.h"
@@ -49,6 +50,7 @@ static void kbr_broker_release_work(struct work_struct *work)
 	cleanup_srcu_struct(&broker->io);
 	kbr_config_set_free(&broker->config_set);
 	kbr_net_put(broker->knet);
+	kvfree(broker->listeners);
 	kfree(broker->dir_path);
 	kfree(broker);
 	atomic_dec(&kbr_brokers_count);
@@ -283,6 +285,7 @@ static int kbr_broker_start_run(struct kbr_task *task)
 			WRITE_ONCE(broker->state, KBR_BROKER_RUNNING);
 		mutex_unlock(&broker->knet->admin);
 		kbr_upkeep_start(broker);
+		kbr_server()->open(broker);
 		kbr_broker_raise(broker);
 		return 0;
 	}
@@ -402,6 +405,9 @@ static int kbr_broker_start_locked(struct kbr_net *knet, struct kbr_broker_param
 	if (err)
 		goto put;
 	err = kbr_config_set_copy(&broker->config_set, &params->configs);
+	if (err)
+		goto put;
+	err = kbr_broker_keep_listeners(broker, params->listeners, params->listeners_count, why);
 	if (err)
 		goto put;
 	err = -ENODEV;
@@ -531,6 +537,8 @@ void kbr_broker_net_exit(struct kbr_net *knet)
 	mutex_unlock(&knet->admin);
 	if (!broker)
 		return;
+	/* Sockets don't outlive their namespace. */
+	kbr_server()->abort(broker);
 	kbr_broker_wake(broker);
 	kbr_broker_put(broker);
 }

@@ -27,7 +27,9 @@
 #include "broker/net.h"
 #include "storage/log.h"
 
+struct kbr_listener_params;
 struct kbr_metadata;
+struct kbr_server;
 struct kbr_start;
 struct kbr_topic;
 struct kbr_op;
@@ -100,6 +102,9 @@ enum kbr_broker_state {
  * @handles: open devices
  * @handles_changes: counts opens and closes, for dumps of open devices
  * @started_ms: wall clock of the start
+ * @listeners: given to its start, until they are added
+ * @listeners_count: how many
+ * @server: its listeners and connections; NULL: it never had one (server.c)
  */
 struct kbr_broker {
 	struct kref ref;
@@ -157,6 +162,9 @@ struct kbr_broker {
 	atomic_t handles;
 	atomic_t handles_changes;
 	s64 started_ms;
+	struct kbr_listener_params *listeners;
+	unsigned int listeners_count;
+	struct kbr_server *server;
 };
 
 /**
@@ -172,6 +180,8 @@ struct kbr_broker {
  * @default_gid: likewise for @gid
  * @default_mode: likewise for @mode
  * @configs: taken over (zeroed) on success
+ * @listeners: where it listens; copied
+ * @listeners_count: how many
  */
 struct kbr_broker_params {
 	const char *name;
@@ -184,6 +194,8 @@ struct kbr_broker_params {
 	bool default_gid;
 	bool default_mode;
 	struct kbr_config_set configs;
+	const struct kbr_listener_params *listeners;
+	unsigned int listeners_count;
 };
 
 /**

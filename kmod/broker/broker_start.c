@@ -11,6 +11,7 @@
 
 #include "broker/broker.h"
 #include "broker/broker_start.h"
+#include "broker/listener.h"
 #include "broker/metadata.h"
 #include "broker/op.h"
 #include "broker/partition.h"
@@ -293,7 +294,10 @@ static int kbr_start_steps(struct kbr_broker *broker, struct kbr_refusal *why)
 	if (err)
 		return kbr_refuse(why, err, 0, "%s-0 can't be written", KBR_METADATA_TOPIC);
 	atomic_set(&broker->checkpoints_due, 1);
-	return kbr_start_publish_topics(broker);
+	err = kbr_start_publish_topics(broker);
+	if (!err)
+		err = kbr_broker_add_listeners(broker, why);
+	return err;
 }
 
 static void kbr_start_free(struct kbr_start *start)
@@ -342,6 +346,7 @@ int kbr_broker_bring_up(struct kbr_broker *broker, struct kbr_op *op, struct kbr
 	if (!err) {
 		kbr_start_report(broker);
 	} else {
+		kbr_server()->stop(broker, false);
 		kbr_broker_take_down(broker, false, NULL);
 		/* Nothing was appended: what was clean still is. */
 		if (start->clean)

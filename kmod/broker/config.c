@@ -98,6 +98,8 @@ static const struct kbr_config_def kbr_topic_configs[] = {
 /* Sorted by name; the broker-wide defaults of topics come from the table above. */
 static const struct kbr_config_def kbr_broker_configs[] = {
 	{ "auto.create.topics.enable", NULL, KBR_CONFIG_BOOL, BROKER(auto_create_topics), .initial = 1 },
+	{ "connections.max.idle.ms", NULL, KBR_CONFIG_S64, BROKER(connections_idle_ms),
+	  1, S64_MAX, 600000 },
 	{ "default.replication.factor", NULL, KBR_CONFIG_U32, BROKER(default_replication_factor),
 	  1, 32767, 1 },
 	{ "log.flush.offset.checkpoint.interval.ms", NULL, KBR_CONFIG_S64, BROKER(checkpoint_ms),
@@ -110,12 +112,20 @@ static const struct kbr_config_def kbr_broker_configs[] = {
 	  16, 1 << 20, KBR_BROKER_FILES_MAX },
 	{ "log.unsynced.bytes.max", NULL, KBR_CONFIG_U64, BROKER(unsynced_bytes_max),
 	  1 << 16, 1LL << 40, KBR_BROKER_UNSYNCED_BYTES_MAX },
+	{ "max.connections", NULL, KBR_CONFIG_U32, BROKER(connections_max),
+	  0, KBR_CONNECTIONS_MAX, 20000 },
+	{ "max.connections.per.ip", NULL, KBR_CONFIG_U32, BROKER(connections_per_ip_max),
+	  0, INT_MAX, INT_MAX },
 	{ "num.partitions", NULL, KBR_CONFIG_U32, BROKER(num_partitions),
 	  1, KBR_TOPIC_PARTITIONS_MAX, 1 },
 	{ "num.recovery.threads.per.data.dir", NULL, KBR_CONFIG_U32, BROKER(recovery_threads),
 	  1, 64, 2 },
 	{ "producer.id.expiration.ms", NULL, KBR_CONFIG_S64, BROKER(producer_expiration_ms),
 	  1, INT_MAX, 86400000 },
+	{ "queued.max.request.bytes", NULL, KBR_CONFIG_U64, BROKER(request_bytes_queued_max),
+	  1 << 20, 1LL << 40, 256 << 20 },
+	{ "socket.request.max.bytes", NULL, KBR_CONFIG_U32, BROKER(request_bytes_max),
+	  1, INT_MAX, 100 << 20 },
 };
 
 /* Kafka's coarser names; the finer one wins where both are set. */
@@ -143,8 +153,8 @@ static const struct kbr_config_refused {
 	{ "log.dir", "the directory is given when the broker is started" },
 	{ "node.id", "the id is given when the broker is started" },
 	{ "broker.id", "the id is given when the broker is started" },
-	{ "listeners", "this module has no network listener" },
-	{ "advertised.listeners", "this module has no network listener" },
+	{ "listeners", "listeners are given when the broker is started, or added later" },
+	{ "advertised.listeners", "it is given with each listener" },
 };
 
 static int kbr_config_unknown(const char *name, const char *of, struct kbr_refusal *why)

@@ -42,6 +42,11 @@ struct kbr_topic_config {
  * @recovery_threads: num.recovery.threads.per.data.dir
  * @scrub_bytes_per_s: log.scrub.bytes.per.second; 0 off
  * @auto_create_topics: auto.create.topics.enable (for the listener)
+ * @connections_max: max.connections
+ * @connections_per_ip_max: max.connections.per.ip
+ * @connections_idle_ms: connections.max.idle.ms
+ * @request_bytes_max: socket.request.max.bytes
+ * @request_bytes_queued_max: queued.max.request.bytes: memory of all frames and replies
  */
 struct kbr_broker_config {
 	struct kbr_topic_config topic;
@@ -55,6 +60,11 @@ struct kbr_broker_config {
 	u32 recovery_threads;
 	u64 scrub_bytes_per_s;
 	bool auto_create_topics;
+	u32 connections_max;
+	u32 connections_per_ip_max;
+	s64 connections_idle_ms;
+	u32 request_bytes_max;
+	u64 request_bytes_queued_max;
 };
 
 /**

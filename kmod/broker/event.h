@@ -9,6 +9,7 @@
 #include "broker/net.h"
 
 struct kbr_broker;
+struct kbr_listener_info;
 struct kbr_topic;
 struct kbr_partition;
 struct kbr_op;
@@ -20,11 +21,13 @@ enum kbr_event_kind {
 	KBR_EVENT_TOPIC_DEL,
 	KBR_EVENT_PARTITION,	/* role, error, recovery, log start by delete-records */
 	KBR_EVENT_OP,
+	KBR_EVENT_LISTENER_NEW,
+	KBR_EVENT_LISTENER_DEL,
 };
 
 /**
  * struct kbr_event - one change; pointers are valid during the call only
- * @kind: what changed; the matching pointer is set
+ * @kind: what changed; the matching pointer is set (a listener: its @broker, too)
  * @seq: sequence number in the namespace, without gaps
  */
 struct kbr_event {
@@ -35,6 +38,7 @@ struct kbr_event {
 	struct kbr_topic *topic;
 	struct kbr_partition *part;
 	struct kbr_op *op;
+	const struct kbr_listener_info *listener;
 };
 
 /** Listener: called in process context, may sleep, holds no lock of ours that is inner to the admin mutex */

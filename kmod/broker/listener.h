@@ -47,6 +47,7 @@ struct kbr_listener_params {
  * @connections: open connections
  * @accepted: connections since it was added
  * @refused: connections that limits closed at once
+ * @malformed: connections closed for what is no request, or none that is served
  */
 struct kbr_listener_info {
 	struct kbr_listener_params params;
@@ -54,6 +55,7 @@ struct kbr_listener_info {
 	u32 connections;
 	u64 accepted;
 	u64 refused;
+	u64 malformed;
 };
 
 /* Characters of a client id, software name and version that are kept */
@@ -100,6 +102,8 @@ struct kbr_connection_info {
  * @listener_add: listen; takes a reference on @broker until the listener ends.
  *	0 and *@id, or -EADDRINUSE, -EADDRNOTAVAIL, -EACCES, ... and @why
  * @listener_del: close it and its connections; -ENOENT
+ * @open: the broker runs: begin to accept what waits at its listeners
+ * @abort: the namespace ends: close all sockets at once; waits for no handler
  * @stop: the broker stops (@answer: accepted requests are answered first, for
  *	at most KBR_SERVER_DRAIN_MS): when it returns no handler of it runs or
  *	will run; may sleep
@@ -111,6 +115,8 @@ struct kbr_server_ops {
 	int (*listener_add)(struct kbr_broker *broker, const struct kbr_listener_params *params,
 			    u32 *id, struct kbr_refusal *why);
 	int (*listener_del)(struct kbr_broker *broker, u32 id, struct kbr_refusal *why);
+	void (*open)(struct kbr_broker *broker);
+	void (*abort)(struct kbr_broker *broker);
 	void (*stop)(struct kbr_broker *broker, bool answer);
 	bool (*listener_next)(struct kbr_broker *broker, u32 after, struct kbr_listener_info *info);
 	bool (*connection_next)(struct kbr_broker *broker, u64 after,
@@ -122,5 +128,12 @@ struct kbr_server_ops {
 void kbr_server_register(const struct kbr_server_ops *ops);
 /** kbr_server() - what was registered; never NULL once the module has loaded */
 const struct kbr_server_ops *kbr_server(void);
+
+/* Between the files of this layer: the listeners that a start was given. */
+/** kbr_broker_keep_listeners() - copy them for the start's operation; -E2BIG, -ENOMEM */
+int kbr_broker_keep_listeners(struct kbr_broker *broker, const struct kbr_listener_params *params,
+			      unsigned int count, struct kbr_refusal *why);
+/** kbr_broker_add_listeners() - last step of a start; nothing is accepted before kbr_server_ops.open */
+int kbr_broker_add_listeners(struct kbr_broker *broker, struct kbr_refusal *why);
 
 #endif /* _KBR_BROKER_LISTENER_H */

@@ -57,6 +57,9 @@ static const struct kbr_nl_event_form *kbr_nl_event_form(const struct kbr_event 
 		if (READ_ONCE(event->op->state) == KBR_OP_PENDING)
 			*reason = KBROKER_REASON_CREATED;
 		return &kbr_nl_event_op;
+	case KBR_EVENT_LISTENER_NEW:
+	case KBR_EVENT_LISTENER_DEL:
+		break;
 	}
 	return NULL;
 }
@@ -74,6 +77,9 @@ static int kbr_nl_event_fill(struct sk_buff *skb, const struct kbr_event *event)
 		return kbr_nl_partition_fill_state(skb, event->part);
 	case KBR_EVENT_OP:
 		return kbr_nl_op_fill(skb, event->op);
+	case KBR_EVENT_LISTENER_NEW:
+	case KBR_EVENT_LISTENER_DEL:
+		break;
 	}
 	return -EINVAL;
 }

@@ -71,6 +71,7 @@ struct kbr_handler {
  * @settled: while parked: what the request changes has happened, in order, and
  *	only its answer waits: the next request may begin (a Produce that was
  *	appended). A request that is parked without it holds back all later ones
+ * @charged: what its connection's account says that it holds (conn.c)
  * @pinned: bytes of memory beside @frame and @reply that it holds (@priv, what
  *	hangs on it), for the accounts of its connection; kept by the handler
  * @slices: batches between the parts of @reply, by rising @at
@@ -93,6 +94,7 @@ struct kbr_request {
 	struct kbr_reader body;
 	struct kbr_writer reply;
 	bool settled;
+	size_t charged;
 	size_t pinned;
 	struct kbr_reply_slice *slices;
 	unsigned int slices_count;

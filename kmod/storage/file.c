@@ -4,7 +4,10 @@
  * the directory or file belongs to. See file.h for the contract and
  * file_vfs.c for the real one. Nothing is decided here.
  */
+#include <linux/bvec.h>
+#include <linux/mm.h>
 #include <linux/module.h>
+#include <linux/uio.h>
 
 #include "base/kunit.h"
 #include "storage/file.h"
@@ -41,6 +44,31 @@ ssize_t kbr_file_read_iter(struct kbr_file *file, struct iov_iter *to, loff_t po
 	return file->ops->read_iter(file, to, pos);
 }
 KBR_EXPORT_IF_KUNIT(kbr_file_read_iter);
+
+unsigned int kbr_file_get_pages(struct kbr_file *file, loff_t pos, size_t len,
+				struct bio_vec *vecs, unsigned int max)
+{
+	return file->ops->get_pages ? file->ops->get_pages(file, pos, len, vecs, max) : 0;
+}
+KBR_EXPORT_IF_KUNIT(kbr_file_get_pages);
+
+void kbr_file_put_pages(struct bio_vec *vecs, unsigned int count)
+{
+	while (count--)
+		put_page(vecs[count].bv_page);
+}
+KBR_EXPORT_IF_KUNIT(kbr_file_put_pages);
+
+ssize_t kbr_file_fill_cache(struct kbr_file *file, loff_t pos, size_t len)
+{
+	struct iov_iter nowhere;
+
+	if (!file->ops->get_pages)
+		return -EOPNOTSUPP;
+	iov_iter_discard(&nowhere, ITER_DEST, len);
+	return file->ops->read_iter(file, &nowhere, pos);
+}
+KBR_EXPORT_IF_KUNIT(kbr_file_fill_cache);
 
 int kbr_file_write(struct kbr_file *file, const void *buf, size_t len, loff_t pos)
 {

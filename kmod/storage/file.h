@@ -16,6 +16,7 @@
 #include <linux/types.h>
 #include <linux/uio.h>
 
+struct bio_vec;
 struct kbr_dir;
 struct kbr_file;
 
@@ -40,7 +41,8 @@ typedef int (*kbr_dir_actor)(void *arg, const struct kbr_dirent *ent);
 /**
  * struct kbr_file_ops - an implementation of the seam
  *
- * All may sleep. All return 0 or a byte count, or a negative errno; a short
+ * @get_pages may be missing: there is no page cache to give pages of.
+ * All others may sleep. They return 0 or a byte count, or a negative errno; a short
  * write is retried inside and never returned: a write is whole or an error,
  * after which the bytes from @pos on are undefined.
  */
@@ -50,6 +52,8 @@ struct kbr_file_ops {
 	void (*close)(struct kbr_file *file);
 	ssize_t (*read)(struct kbr_file *file, void *buf, size_t len, loff_t pos);
 	ssize_t (*read_iter)(struct kbr_file *file, struct iov_iter *to, loff_t pos);
+	unsigned int (*get_pages)(struct kbr_file *file, loff_t pos, size_t len,
+				  struct bio_vec *vecs, unsigned int max);
 	int (*write)(struct kbr_file *file, const void *buf, size_t len, loff_t pos);
 	loff_t (*size)(struct kbr_file *file);
 	s64 (*mtime_ms)(struct kbr_file *file);
@@ -101,6 +105,19 @@ void kbr_file_close(struct kbr_file *file);
 ssize_t kbr_file_read(struct kbr_file *file, void *buf, size_t len, loff_t pos);
 /** kbr_file_read_iter() - page cache straight to @to (user memory or a pipe); may be short */
 ssize_t kbr_file_read_iter(struct kbr_file *file, struct iov_iter *to, loff_t pos);
+/**
+ * kbr_file_get_pages() - the cached pages of a range, for sending without a copy
+ * @vecs: out: parts of pages, each with a reference for kbr_file_put_pages()
+ * @max: entries of @vecs
+ *
+ * Reads nothing. Return: entries, for the range's first bytes; 0: those are not
+ * in the cache, see kbr_file_fill_cache().
+ */
+unsigned int kbr_file_get_pages(struct kbr_file *file, loff_t pos, size_t len,
+				struct bio_vec *vecs, unsigned int max);
+void kbr_file_put_pages(struct bio_vec *vecs, unsigned int count);
+/** kbr_file_fill_cache() - read a range into the page cache; bytes read, or -errno */
+ssize_t kbr_file_fill_cache(struct kbr_file *file, loff_t pos, size_t len);
 int kbr_file_write(struct kbr_file *file, const void *buf, size_t len, loff_t pos);
 loff_t kbr_file_size(struct kbr_file *file);
 s64 kbr_file_mtime_ms(struct kbr_file *file);

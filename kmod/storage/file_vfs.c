@@ -17,6 +17,7 @@
  * error) is a storage error here: -EROFS has another meaning above. A quota is
  * -ENOSPC.
  */
+#include <linux/bvec.h>
 #include <linux/cred.h>
 #include <linux/file.h>
 #include <linux/fs.h>
@@ -26,6 +27,7 @@
 #include <linux/namei.h>
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
+#include <linux/swap.h>
 #include <linux/uio.h>
 #include <linux/workqueue.h>
 
@@ -236,6 +238,35 @@ static ssize_t kbr_vfs_read_iter(struct kbr_file *f, struct iov_iter *to, loff_t
 	return filp->f_op->read_iter(&kiocb, to);
 }
 
+/* What is in the page cache; one entry for each folio, which may be of many pages. */
+static unsigned int kbr_vfs_get_pages(struct kbr_file *f, loff_t pos, size_t len,
+				      struct bio_vec *vecs, unsigned int max)
+{
+	struct address_space *mapping = kbr_vfs_file(f)->filp->f_mapping;
+	struct folio *folio;
+	size_t offset, part;
+	unsigned int n;
+
+	for (n = 0; n < max && len; n++) {
+		folio = kbr_filemap_get_folio(mapping, pos >> PAGE_SHIFT);
+		if (!folio)
+			break;
+		if (!folio_test_uptodate(folio)) {
+			folio_put(folio);
+			break;
+		}
+		folio_mark_accessed(folio);
+		offset = offset_in_folio(folio, pos);
+		part = min(len, folio_size(folio) - offset);
+		vecs[n].bv_page = folio_page(folio, offset >> PAGE_SHIFT);
+		vecs[n].bv_offset = offset_in_page(offset);
+		vecs[n].bv_len = part;
+		pos += part;
+		len -= part;
+	}
+	return n;
+}
+
 /**
  * struct kbr_vfs_io - a read or write of kernel memory
  * @file: the file
@@ -386,6 +417,7 @@ static const struct kbr_file_ops kbr_vfs_ops = {
 	.close = kbr_vfs_close,
 	.read = kbr_vfs_read,
 	.read_iter = kbr_vfs_read_iter,
+	.get_pages = kbr_vfs_get_pages,
 	.write = kbr_vfs_write,
 	.size = kbr_vfs_size,
 	.mtime_ms = kbr_vfs_mtime_ms,
