@@ -14,6 +14,15 @@ const struct nla_policy kbroker_config_nl_policy[KBROKER_A_CONFIG_VALUE + 1] = {
 	[KBROKER_A_CONFIG_VALUE] = { .type = NLA_NUL_STRING, .len = KBROKER_CONFIG_VALUE_MAX, },
 };
 
+const struct nla_policy kbroker_listener_params_nl_policy[KBROKER_A_LISTENER_GID + 1] = {
+	[KBROKER_A_LISTENER_ADDRESS] = { .type = NLA_NUL_STRING, .len = KBROKER_ADDRESS_MAX, },
+	[KBROKER_A_LISTENER_PORT] = { .type = NLA_BE16, },
+	[KBROKER_A_LISTENER_ADVERTISED_HOST] = { .type = NLA_NUL_STRING, .len = KBROKER_HOST_MAX, },
+	[KBROKER_A_LISTENER_ADVERTISED_PORT] = { .type = NLA_BE16, },
+	[KBROKER_A_LISTENER_UID] = { .type = NLA_BE32, },
+	[KBROKER_A_LISTENER_GID] = { .type = NLA_BE32, },
+};
+
 const struct nla_policy kbroker_broker_record_nl_policy[KBROKER_A_BROKER_CONFIG + 1] = {
 	[KBROKER_A_BROKER_ID] = NLA_POLICY_FULL_RANGE(NLA_BE32, &kbroker_a_broker_id_range),
 	[KBROKER_A_BROKER_UID] = { .type = NLA_BE32, },

@@ -9,7 +9,7 @@ static struct netlink_range_validation kbroker_a_broker_id_range = {
 	.max = KBROKER_ID_MAX,
 };
 
-static const struct nla_policy kbroker_broker_new_nl_policy[KBROKER_A_BROKER_CONFIG + 1] = {
+static const struct nla_policy kbroker_broker_new_nl_policy[KBROKER_A_BROKER_LISTENER + 1] = {
 	[KBROKER_A_BROKER_NAME] = { .type = NLA_NUL_STRING, .len = KBROKER_BROKER_NAME_MAX, },
 	[KBROKER_A_BROKER_ID] = NLA_POLICY_FULL_RANGE(NLA_BE32, &kbroker_a_broker_id_range),
 	[KBROKER_A_BROKER_DIR] = { .type = NLA_NUL_STRING, .len = KBROKER_DIR_MAX, },
@@ -17,6 +17,7 @@ static const struct nla_policy kbroker_broker_new_nl_policy[KBROKER_A_BROKER_CON
 	[KBROKER_A_BROKER_GID] = { .type = NLA_BE32, },
 	[KBROKER_A_BROKER_MODE] = NLA_POLICY_MAX(NLA_BE16, KBROKER_MODE_MAX),
 	[KBROKER_A_BROKER_CONFIG] = NLA_POLICY_NESTED(kbroker_config_nl_policy),
+	[KBROKER_A_BROKER_LISTENER] = NLA_POLICY_NESTED(kbroker_listener_params_nl_policy),
 };
 
 static const struct nla_policy kbroker_broker_set_nl_policy[KBROKER_A_BROKER_CONFIG + 1] = {
@@ -94,7 +95,37 @@ static const struct nla_policy kbroker_config_get_nl_policy[KBROKER_A_CONFIG_ENT
 	[KBROKER_A_CONFIG_ENTRY_TOPIC] = { .type = NLA_NUL_STRING, .len = KBROKER_TOPIC_NAME_MAX, },
 };
 
-const struct genl_ops kbroker_nl_ops[14] = {
+static const struct nla_policy kbroker_listener_new_nl_policy[KBROKER_A_LISTENER_GID + 1] = {
+	[KBROKER_A_LISTENER_BROKER] = { .type = NLA_NUL_STRING, .len = KBROKER_BROKER_NAME_MAX, },
+	[KBROKER_A_LISTENER_ADDRESS] = { .type = NLA_NUL_STRING, .len = KBROKER_ADDRESS_MAX, },
+	[KBROKER_A_LISTENER_PORT] = { .type = NLA_BE16, },
+	[KBROKER_A_LISTENER_ADVERTISED_HOST] = { .type = NLA_NUL_STRING, .len = KBROKER_HOST_MAX, },
+	[KBROKER_A_LISTENER_ADVERTISED_PORT] = { .type = NLA_BE16, },
+	[KBROKER_A_LISTENER_UID] = { .type = NLA_BE32, },
+	[KBROKER_A_LISTENER_GID] = { .type = NLA_BE32, },
+};
+
+static const struct nla_policy kbroker_listener_get_nl_policy[KBROKER_A_LISTENER_ID + 1] = {
+	[KBROKER_A_LISTENER_BROKER] = { .type = NLA_NUL_STRING, .len = KBROKER_BROKER_NAME_MAX, },
+	[KBROKER_A_LISTENER_ID] = NLA_POLICY_MIN(NLA_BE32, 1),
+};
+
+static const struct nla_policy kbroker_listener_del_nl_policy[KBROKER_A_LISTENER_ID + 1] = {
+	[KBROKER_A_LISTENER_BROKER] = { .type = NLA_NUL_STRING, .len = KBROKER_BROKER_NAME_MAX, },
+	[KBROKER_A_LISTENER_ID] = NLA_POLICY_MIN(NLA_BE32, 1),
+};
+
+static const struct nla_policy kbroker_connection_get_nl_policy[KBROKER_A_CONNECTION_ID + 1] = {
+	[KBROKER_A_CONNECTION_BROKER] = { .type = NLA_NUL_STRING, .len = KBROKER_BROKER_NAME_MAX, },
+	[KBROKER_A_CONNECTION_ID] = { .type = NLA_U64, },
+};
+
+static const struct nla_policy kbroker_connection_del_nl_policy[KBROKER_A_CONNECTION_ID + 1] = {
+	[KBROKER_A_CONNECTION_BROKER] = { .type = NLA_NUL_STRING, .len = KBROKER_BROKER_NAME_MAX, },
+	[KBROKER_A_CONNECTION_ID] = { .type = NLA_U64, },
+};
+
+const struct genl_ops kbroker_nl_ops[19] = {
 	{
 		.cmd = KBROKER_CMD_MODULE_GET,
 		.doit = kbroker_nl_module_get_doit,
@@ -103,7 +134,7 @@ const struct genl_ops kbroker_nl_ops[14] = {
 		.cmd = KBROKER_CMD_BROKER_NEW,
 		.doit = kbroker_nl_broker_new_doit,
 		.policy = kbroker_broker_new_nl_policy,
-		.maxattr = KBROKER_A_BROKER_CONFIG,
+		.maxattr = KBROKER_A_BROKER_LISTENER,
 		.flags = GENL_ADMIN_PERM,
 	},
 	{
@@ -200,5 +231,45 @@ const struct genl_ops kbroker_nl_ops[14] = {
 		.done = kbroker_nl_dump_done,
 		.policy = kbroker_config_get_nl_policy,
 		.maxattr = KBROKER_A_CONFIG_ENTRY_TOPIC,
+	},
+	{
+		.cmd = KBROKER_CMD_LISTENER_NEW,
+		.doit = kbroker_nl_listener_new_doit,
+		.policy = kbroker_listener_new_nl_policy,
+		.maxattr = KBROKER_A_LISTENER_GID,
+		.flags = GENL_ADMIN_PERM,
+	},
+	{
+		.cmd = KBROKER_CMD_LISTENER_GET,
+		.doit = kbroker_nl_listener_get_doit,
+		.dumpit = kbroker_nl_listener_get_dumpit,
+		.start = kbroker_nl_listener_dump_start,
+		.done = kbroker_nl_dump_done,
+		.policy = kbroker_listener_get_nl_policy,
+		.maxattr = KBROKER_A_LISTENER_ID,
+	},
+	{
+		.cmd = KBROKER_CMD_LISTENER_DEL,
+		.doit = kbroker_nl_listener_del_doit,
+		.policy = kbroker_listener_del_nl_policy,
+		.maxattr = KBROKER_A_LISTENER_ID,
+		.flags = GENL_ADMIN_PERM,
+	},
+	{
+		.cmd = KBROKER_CMD_CONNECTION_GET,
+		.doit = kbroker_nl_connection_get_doit,
+		.dumpit = kbroker_nl_connection_get_dumpit,
+		.start = kbroker_nl_connection_dump_start,
+		.done = kbroker_nl_dump_done,
+		.policy = kbroker_connection_get_nl_policy,
+		.maxattr = KBROKER_A_CONNECTION_ID,
+		.flags = GENL_ADMIN_PERM,
+	},
+	{
+		.cmd = KBROKER_CMD_CONNECTION_DEL,
+		.doit = kbroker_nl_connection_del_doit,
+		.policy = kbroker_connection_del_nl_policy,
+		.maxattr = KBROKER_A_CONNECTION_ID,
+		.flags = GENL_ADMIN_PERM,
 	},
 };

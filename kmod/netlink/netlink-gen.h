@@ -9,7 +9,7 @@
 #include <net/genetlink.h>
 #include "base/policy-gen.h"
 
-extern const struct genl_ops kbroker_nl_ops[14];
+extern const struct genl_ops kbroker_nl_ops[19];
 
 int kbroker_nl_module_get_doit(struct sk_buff *skb, struct genl_info *info);
 int kbroker_nl_broker_new_doit(struct sk_buff *skb, struct genl_info *info);
@@ -36,6 +36,15 @@ int kbroker_nl_handle_get_dumpit(struct sk_buff *skb, struct netlink_callback *c
 int kbroker_nl_handle_dump_start(struct netlink_callback *cb);
 int kbroker_nl_config_get_dumpit(struct sk_buff *skb, struct netlink_callback *cb);
 int kbroker_nl_config_dump_start(struct netlink_callback *cb);
+int kbroker_nl_listener_new_doit(struct sk_buff *skb, struct genl_info *info);
+int kbroker_nl_listener_get_doit(struct sk_buff *skb, struct genl_info *info);
+int kbroker_nl_listener_get_dumpit(struct sk_buff *skb, struct netlink_callback *cb);
+int kbroker_nl_listener_dump_start(struct netlink_callback *cb);
+int kbroker_nl_listener_del_doit(struct sk_buff *skb, struct genl_info *info);
+int kbroker_nl_connection_get_doit(struct sk_buff *skb, struct genl_info *info);
+int kbroker_nl_connection_get_dumpit(struct sk_buff *skb, struct netlink_callback *cb);
+int kbroker_nl_connection_dump_start(struct netlink_callback *cb);
+int kbroker_nl_connection_del_doit(struct sk_buff *skb, struct genl_info *info);
 
 enum {
 	KBROKER_NLGRP_EVENTS,

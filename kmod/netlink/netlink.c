@@ -119,12 +119,12 @@ KBR_EXPORT_IF_KUNIT(kbr_nl_refused);
 /**
  * kbr_nl_check_unique() - refuse attributes that are given twice
  * @nlh: request, whose attributes the core has checked
- * @multi: the one that may be given any number of times, 0 none
+ * @multi: those that may be given any number of times, a bit each
  * @extack: gets the sentence
  *
  * The core takes the last of several. Return: 0; -EINVAL.
  */
-int kbr_nl_check_unique(const struct nlmsghdr *nlh, int multi, struct netlink_ext_ack *extack)
+int kbr_nl_check_unique(const struct nlmsghdr *nlh, u64 multi, struct netlink_ext_ack *extack)
 {
 	const struct nlattr *attr;
 	u64 seen = 0;
@@ -134,7 +134,7 @@ int kbr_nl_check_unique(const struct nlmsghdr *nlh, int multi, struct netlink_ex
 	nla_for_each_attr(attr, nlmsg_attrdata(nlh, GENL_HDRLEN), nlmsg_attrlen(nlh, GENL_HDRLEN), rem) {
 		int type = nla_type(attr);
 
-		if (type == multi || type > 63)
+		if (type > 63 || (multi & BIT_ULL(type)))
 			continue;
 		if (seen & BIT_ULL(type)) {
 			NL_SET_ERR_MSG_ATTR(extack, attr, "this attribute must not be given twice");
@@ -191,14 +191,14 @@ int kbr_nl_check_broker(struct kbr_net *knet, const struct nlattr *name,
 /**
  * kbr_nl_begin() - what every request for one object begins with
  * @info: request
- * @multi: attribute that may be given several times, or 0
+ * @multi: attributes that may be given several times, a bit each
  * @broker_type: attribute that names the broker
  * @knet: out: namespace of the caller, may be NULL
  * @broker: out: its broker with a reference; NULL: do not look
  *
  * Return: 0; -EINVAL, -ENODEV, -ENOENT with a sentence.
  */
-int kbr_nl_begin(struct genl_info *info, int multi, int broker_type, struct kbr_net **knet,
+int kbr_nl_begin(struct genl_info *info, u64 multi, int broker_type, struct kbr_net **knet,
 		 struct kbr_broker **broker)
 {
 	struct kbr_net *found = kbr_net_of(genl_info_net(info));

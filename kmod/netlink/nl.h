@@ -15,6 +15,7 @@
 #include "base/refusal.h"
 #include "broker/broker.h"
 #include "broker/event.h"
+#include "broker/listener.h"
 #include "broker/net.h"
 #include "broker/op.h"
 #include "broker/partition.h"
@@ -33,7 +34,8 @@ extern struct genl_family kbr_nl_family;
  *	on), or after which to go on if @partition is -1
  * @partition: number of the partition that comes next
  * @nth: what comes next inside it: config, open device
- * @id: operation after which to go on
+ * @id: operation or listener after which to go on
+ * @connection: connection after which to go on
  * @done: nothing is left
  * @error: the dump is refused; told when the core asks for its first part
  * @why: why, a constant
@@ -48,6 +50,7 @@ struct kbr_nl_dump {
 	s32 partition;
 	unsigned int nth;
 	u32 id;
+	u64 connection;
 	bool done;
 	int error;
 	const char *why;
@@ -79,11 +82,11 @@ int kbr_nl_refuse(struct netlink_ext_ack *extack, const struct nlattr *attr, int
 		  const char *fmt, ...);
 int kbr_nl_refused(struct genl_info *info, int err, const struct kbr_refusal *why,
 		   const struct nlattr *attr, int config_type);
-int kbr_nl_check_unique(const struct nlmsghdr *nlh, int multi, struct netlink_ext_ack *extack);
+int kbr_nl_check_unique(const struct nlmsghdr *nlh, u64 multi, struct netlink_ext_ack *extack);
 int kbr_nl_check_text(const struct nlattr *attr, struct netlink_ext_ack *extack);
 int kbr_nl_check_broker(struct kbr_net *knet, const struct nlattr *name,
 			struct netlink_ext_ack *extack, struct kbr_broker **broker);
-int kbr_nl_begin(struct genl_info *info, int multi, int broker_type, struct kbr_net **knet,
+int kbr_nl_begin(struct genl_info *info, u64 multi, int broker_type, struct kbr_net **knet,
 		 struct kbr_broker **broker);
 int kbr_nl_require(struct genl_info *info, int type, const char *what);
 int kbr_nl_get_owner(struct genl_info *info, int uid_type, int gid_type, int mode_type,
@@ -117,6 +120,21 @@ int kbr_nl_topic_fill(struct sk_buff *skb, void *obj);
 int kbr_nl_partition_fill(struct sk_buff *skb, void *obj);
 int kbr_nl_partition_fill_state(struct sk_buff *skb, struct kbr_partition *part);
 int kbr_nl_op_fill(struct sk_buff *skb, void *obj);
+
+/**
+ * struct kbr_nl_listener - a listener for kbr_nl_listener_fill()
+ * @broker: its broker
+ * @info: its state
+ */
+struct kbr_nl_listener {
+	struct kbr_broker *broker;
+	struct kbr_listener_info info;
+};
+
+/* nl_listener.c */
+int kbr_nl_listener_fill(struct sk_buff *skb, void *obj);
+int kbr_nl_get_listeners(struct genl_info *info, struct kbr_listener_params **params,
+			 unsigned int *count);
 
 /* nl_event.c */
 void kbr_nl_event(const struct kbr_event *event);

@@ -187,6 +187,7 @@ int kbroker_nl_broker_new_doit(struct sk_buff *skb, struct genl_info *info)
 		.gid = GLOBAL_ROOT_GID,
 		.mode = 0660,
 	};
+	struct kbr_listener_params *listeners = NULL;
 	struct kbr_refusal why = {};
 	struct kbr_nl_owner owner;
 	struct kbr_net *knet;
@@ -196,7 +197,8 @@ int kbroker_nl_broker_new_doit(struct sk_buff *skb, struct genl_info *info)
 	u32 op_id;
 	int err;
 
-	err = kbr_nl_begin(info, KBROKER_A_BROKER_CONFIG, 0, &knet, NULL);
+	err = kbr_nl_begin(info, BIT_ULL(KBROKER_A_BROKER_CONFIG) | BIT_ULL(KBROKER_A_BROKER_LISTENER),
+			   0, &knet, NULL);
 	if (!err)
 		err = kbr_nl_require(info, KBROKER_A_BROKER_DIR, "a broker needs a directory (dir)");
 	if (!err)
@@ -228,8 +230,11 @@ int kbroker_nl_broker_new_doit(struct sk_buff *skb, struct genl_info *info)
 	err = msg && name ? 0 : -ENOMEM;
 	if (!err)
 		err = kbr_nl_get_configs(info, KBROKER_A_BROKER_CONFIG, &params.configs, NULL);
+	if (!err)
+		err = kbr_nl_get_listeners(info, &listeners, &params.listeners_count);
 	if (err)
 		goto free;
+	params.listeners = listeners;
 	err = kbr_broker_start(knet, &params, &op_id, &why);
 	if (err) {
 		kbr_nl_refused(info, err, &why, kbr_nl_broker_blame(info, err), KBROKER_A_BROKER_CONFIG);
@@ -239,6 +244,7 @@ int kbroker_nl_broker_new_doit(struct sk_buff *skb, struct genl_info *info)
 	msg = NULL;
 free:
 	kbr_config_set_free(&params.configs);
+	kvfree(listeners);
 	kfree(name);
 	nlmsg_free(msg);
 	return err;
@@ -257,7 +263,7 @@ int kbroker_nl_broker_set_doit(struct sk_buff *skb, struct genl_info *info)
 	u32 op_id;
 	int err;
 
-	err = kbr_nl_begin(info, KBROKER_A_BROKER_CONFIG, KBROKER_A_BROKER_NAME, &knet, &broker);
+	err = kbr_nl_begin(info, BIT_ULL(KBROKER_A_BROKER_CONFIG), KBROKER_A_BROKER_NAME, &knet, &broker);
 	if (err)
 		return err;
 	msg = kbr_nl_answer_new(info, KBROKER_CMD_BROKER_SET, &hdr);

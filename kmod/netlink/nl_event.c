@@ -34,6 +34,10 @@ static const struct kbr_nl_event_form kbr_nl_event_op = {
 	KBROKER_CMD_OP_NTF, KBROKER_A_OP_EVENT_SEQ, KBROKER_A_OP_EVENT_REASON,
 };
 
+static const struct kbr_nl_event_form kbr_nl_event_listener = {
+	KBROKER_CMD_LISTENER_NTF, KBROKER_A_LISTENER_EVENT_SEQ, KBROKER_A_LISTENER_EVENT_REASON,
+};
+
 static const struct kbr_nl_event_form *kbr_nl_event_form(const struct kbr_event *event, u8 *reason)
 {
 	switch (event->kind) {
@@ -58,10 +62,20 @@ static const struct kbr_nl_event_form *kbr_nl_event_form(const struct kbr_event 
 			*reason = KBROKER_REASON_CREATED;
 		return &kbr_nl_event_op;
 	case KBR_EVENT_LISTENER_NEW:
+		*reason = KBROKER_REASON_CREATED;
+		return &kbr_nl_event_listener;
 	case KBR_EVENT_LISTENER_DEL:
-		break;
+		*reason = KBROKER_REASON_DELETED;
+		return &kbr_nl_event_listener;
 	}
 	return NULL;
+}
+
+static int kbr_nl_event_fill_listener(struct sk_buff *skb, const struct kbr_event *event)
+{
+	struct kbr_nl_listener listener = { .broker = event->broker, .info = *event->listener };
+
+	return kbr_nl_listener_fill(skb, &listener);
 }
 
 static int kbr_nl_event_fill(struct sk_buff *skb, const struct kbr_event *event)
@@ -79,7 +93,7 @@ static int kbr_nl_event_fill(struct sk_buff *skb, const struct kbr_event *event)
 		return kbr_nl_op_fill(skb, event->op);
 	case KBR_EVENT_LISTENER_NEW:
 	case KBR_EVENT_LISTENER_DEL:
-		break;
+		return kbr_nl_event_fill_listener(skb, event);
 	}
 	return -EINVAL;
 }

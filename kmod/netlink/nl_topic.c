@@ -154,7 +154,7 @@ int kbroker_nl_topic_new_doit(struct sk_buff *skb, struct genl_info *info)
 	u32 op_id;
 	int err;
 
-	err = kbr_nl_begin(info, KBROKER_A_TOPIC_CONFIG, KBROKER_A_TOPIC_BROKER, NULL, &broker);
+	err = kbr_nl_begin(info, BIT_ULL(KBROKER_A_TOPIC_CONFIG), KBROKER_A_TOPIC_BROKER, NULL, &broker);
 	if (err)
 		return err;
 	err = kbr_nl_topic_new_params(info, &params);
@@ -214,7 +214,7 @@ int kbroker_nl_topic_set_doit(struct sk_buff *skb, struct genl_info *info)
 	u32 op_id;
 	int err;
 
-	err = kbr_nl_begin(info, KBROKER_A_TOPIC_CONFIG, KBROKER_A_TOPIC_BROKER, NULL, &broker);
+	err = kbr_nl_begin(info, BIT_ULL(KBROKER_A_TOPIC_CONFIG), KBROKER_A_TOPIC_BROKER, NULL, &broker);
 	if (err)
 		return err;
 	topic = kbr_nl_topic_lookup(info, broker, KBROKER_A_TOPIC_NAME);

@@ -96,7 +96,7 @@ static void nl_unique(struct kunit *test)
 	nl_test_config(test, KBROKER_A_TOPIC_CONFIG, "a", "1");
 	nl_test_config(test, KBROKER_A_TOPIC_CONFIG, "b", "1");
 	nlh = nl_test_end(t);
-	KUNIT_EXPECT_EQ(test, kbr_nl_check_unique(nlh, KBROKER_A_TOPIC_CONFIG, &t->extack), 0);
+	KUNIT_EXPECT_EQ(test, kbr_nl_check_unique(nlh, BIT_ULL(KBROKER_A_TOPIC_CONFIG), &t->extack), 0);
 	/* the same with nothing that may be repeated */
 	KUNIT_EXPECT_EQ(test, kbr_nl_check_unique(nlh, 0, &t->extack), -EINVAL);
 	KUNIT_EXPECT_EQ(test, nla_type(t->extack.bad_attr), KBROKER_A_TOPIC_CONFIG);
