@@ -11,6 +11,8 @@
 
 #include <linux/types.h>
 
+#include "tests/vector_bytes.h"
+
 /**
  * struct kbr_vector_record - what one record must decode to
  * @key: text; NULL for a null key
@@ -203,28 +205,5 @@ static const char * const kbr_varlong_bad[] = {
 	"", "80", "808080808080808080", "80808080808080808002", "ffffffffffffffffff7f",
 	"8080808080808080808000", "ffffffffffffffffffff01",
 };
-
-static inline int kbr_vector_nibble(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
-/* The bytes that @text stands for, at @buf (room for @size); returns how many */
-static inline size_t kbr_vector_bytes(const char *text, u8 *buf, size_t size)
-{
-	size_t len = 0;
-
-	for (; *text; text++) {
-		if (*text == ' ' || *text == ';')
-			continue;
-		if (len < size && kbr_vector_nibble(text[0]) >= 0 && kbr_vector_nibble(text[1]) >= 0)
-			buf[len] = kbr_vector_nibble(text[0]) << 4 | kbr_vector_nibble(text[1]);
-		len++;
-		text++;
-	}
-	return len;
-}
 
 #endif /* _KBR_TESTS_CODEC_VECTORS_H */

@@ -209,7 +209,8 @@ u8 *unit_exact(const void *bytes, size_t len)
 {
 	u8 *copy = unit_alloc(len);
 
-	memcpy(copy, bytes, len);
+	if (len)
+		memcpy(copy, bytes, len);
 	return copy;
 }
 

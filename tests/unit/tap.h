@@ -28,6 +28,8 @@ extern const struct tap_case builder_cases[];
 extern const struct tap_case random_cases[];
 extern const struct tap_case partitioner_cases[];
 extern const struct tap_case library_cases[];
+extern const struct tap_case wire_cases[];
+extern const struct tap_case proto_cases[];
 
 /* Fails the case that runs, and says why */
 __attribute__((format(printf, 3, 4)))

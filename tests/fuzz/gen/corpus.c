@@ -1,15 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Writes the corpora that the fuzzers start from: the batches of other clients
- * and the compressed data of every form. Argument: the directory.
+ * Writes the corpora that the fuzzers start from: the batches and messages of
+ * other clients, the compressed data of every form, and a message of every API
+ * and version. Argument: the directory.
  */
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 
 #include "codec/batch.h"
+#include "codec/proto.h"
 #include "tests/codec_packed.h"
 #include "tests/codec_vectors.h"
+#include "tests/proto_vectors.h"
+#include "tests/unit/message.h"
 
 static int status;
 
@@ -31,6 +35,41 @@ static void save(const char *top, const char *target, int number, int first, con
 		fputc(first, file);
 	if (fwrite(bytes, 1, len, file) != len || fclose(file))
 		status = 1;
+}
+
+/* Always the same numbers */
+static uint64_t corpus_random(uint64_t below)
+{
+	static uint64_t state = 1;
+
+	state = state * 6364136223846793005ull + 1442695040888963407ull;
+	return (state >> 33) % below;
+}
+
+/* @body of a message behind the head of a request; NULL: one by the schema */
+static void save_message(const char *top, int number, const struct kbr_api *api, s16 version,
+			 bool response, const char *body)
+{
+	static u8 buf[1 << 16];
+	struct kbr_writer w;
+	size_t len;
+
+	kbr_writer_init(&w, SIZE_MAX, false);
+	kbr_put_s16(&w, api->key);
+	kbr_put_s16(&w, version);
+	kbr_put_s32(&w, number);
+	kbr_put_string(&w, "fuzz");
+	w.flexible = version >= api->flexible;
+	kbr_put_tags(&w);
+	if (!body)
+		message_write(&w, response ? api->response : api->request, version,
+			      corpus_random);
+	memcpy(buf, w.buf, w.len);
+	len = w.len;
+	if (body)
+		len += kbr_vector_bytes(body, buf + len, sizeof(buf) - len);
+	save(top, "proto", number, response, buf, len);
+	kbr_writer_free(&w);
 }
 
 int main(int argc, char **argv)
@@ -55,5 +94,17 @@ int main(int argc, char **argv)
 		if (kbr_packed[i].len < 4096)
 			save(argv[1], "unpack", number, 0xf0 | kbr_packed[i].codec,
 			     kbr_packed[i].bytes, kbr_packed[i].len);
+	for (i = 0; i < sizeof(kbr_proto_vectors) / sizeof(kbr_proto_vectors[0]); i++, number++)
+		save_message(argv[1], number, kbr_api_find(kbr_proto_vectors[i].key),
+			     kbr_proto_vectors[i].version, kbr_proto_vectors[i].response,
+			     kbr_proto_vectors[i].body);
+	for (i = 0; i < kbr_apis_count; i++) {
+		s16 version;
+
+		for (version = kbr_apis[i].serve_min; version <= kbr_apis[i].max; version++) {
+			save_message(argv[1], number++, &kbr_apis[i], version, false, NULL);
+			save_message(argv[1], number++, &kbr_apis[i], version, true, NULL);
+		}
+	}
 	return status;
 }
