@@ -62,6 +62,7 @@ static const struct kbr_error_map kbr_errors[] = {
 	{ ESTALE,		74, false, "FENCED_LEADER_EPOCH" },
 	{ ESRCH,		75, false, "UNKNOWN_LEADER_EPOCH" },
 	{ EOPNOTSUPP,		76, false, "UNSUPPORTED_COMPRESSION_TYPE" },
+	{ EINPROGRESS,		78, false, "OFFSET_NOT_AVAILABLE" },
 	{ EINVAL,		87, false, "INVALID_RECORD" },
 };
 

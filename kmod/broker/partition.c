@@ -541,6 +541,38 @@ int kbr_partition_epoch_end(struct kbr_partition *part, s32 epoch, s32 *found, s
 }
 KBR_EXPORT_IF_KUNIT(kbr_partition_epoch_end);
 
+s32 kbr_partition_epoch_at(struct kbr_partition *part, s64 offset)
+{
+	struct kbr_broker *broker = part->topic->broker;
+	int idx = srcu_read_lock(&broker->io);
+	s32 epoch = -1;
+
+	if (!kbr_partition_readable(part))
+		epoch = kbr_log_epoch_at(&part->log, offset);
+	srcu_read_unlock(&broker->io, idx);
+	return epoch;
+}
+
+int kbr_partition_find_latest_time(struct kbr_partition *part, s64 *offset, s64 *found)
+{
+	struct kbr_broker *broker = part->topic->broker;
+	int idx = srcu_read_lock(&broker->io);
+	int err = kbr_partition_readable(part);
+	s64 max = -1;
+
+	*offset = -1;
+	*found = -1;
+	if (!err)
+		err = kbr_log_max_timestamp(&part->log, &max);
+	if (!err && max >= 0)
+		err = kbr_log_find_time(&part->log, max, kbr_partition_hw(part), offset, found);
+	if (!err && max >= 0 && *offset < 0)
+		err = -EINPROGRESS;
+	srcu_read_unlock(&broker->io, idx);
+	return err;
+}
+KBR_EXPORT_IF_KUNIT(kbr_partition_find_latest_time);
+
 int kbr_partition_find_time(struct kbr_partition *part, s64 timestamp, s64 *offset, s64 *found)
 {
 	struct kbr_broker *broker = part->topic->broker;

@@ -213,6 +213,16 @@ int kbr_partition_check_epoch(struct kbr_partition *part, s32 epoch);
 /** kbr_partition_epoch_end() - as kbr_log_epoch_end(); 0, -ENODATA gone, -EIO */
 int kbr_partition_epoch_end(struct kbr_partition *part, s32 epoch, s32 *found, s64 *end);
 
+/** kbr_partition_epoch_at() - leader epoch of the record at @offset, -1 unknown */
+s32 kbr_partition_epoch_at(struct kbr_partition *part, s64 offset);
+
+/**
+ * kbr_partition_find_latest_time() - the first record with the largest timestamp
+ *
+ * Return: as kbr_partition_find_time(); -EINPROGRESS: it is not committed yet.
+ */
+int kbr_partition_find_latest_time(struct kbr_partition *part, s64 *offset, s64 *found);
+
 /** kbr_partition_find_time() - as kbr_log_find_time(), below the high watermark; -ENODATA gone */
 int kbr_partition_find_time(struct kbr_partition *part, s64 timestamp, s64 *offset, s64 *found);
 

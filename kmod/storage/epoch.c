@@ -108,6 +108,18 @@ void kbr_epoch_end(const struct kbr_epoch_cache *cache, s32 epoch, s64 log_end,
 }
 KBR_EXPORT_IF_KUNIT(kbr_epoch_end);
 
+s32 kbr_epoch_at(const struct kbr_epoch_cache *cache, s64 offset)
+{
+	unsigned int i;
+
+	/* from the end: the tail is asked for most */
+	for (i = cache ? cache->count : 0; i > 0; i--)
+		if (cache->entry[i - 1].start <= offset)
+			return cache->entry[i - 1].epoch;
+	return -1;
+}
+KBR_EXPORT_IF_KUNIT(kbr_epoch_at);
+
 int kbr_epoch_encode(const struct kbr_epoch_cache *cache, char **buf, size_t *len)
 {
 	unsigned int count = cache ? cache->count : 0, i;

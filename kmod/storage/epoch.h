@@ -74,6 +74,9 @@ static inline s32 kbr_epoch_last(const struct kbr_epoch_cache *cache)
 void kbr_epoch_end(const struct kbr_epoch_cache *cache, s32 epoch, s64 log_end,
 		   s32 *found, s64 *end);
 
+/** kbr_epoch_at() - epoch of the record at @offset (or that would be appended there); -1 unknown */
+s32 kbr_epoch_at(const struct kbr_epoch_cache *cache, s64 offset);
+
 /** kbr_epoch_encode() - leader-epoch-checkpoint: text to be kvfree()d in *@buf; 0 or -ENOMEM */
 int kbr_epoch_encode(const struct kbr_epoch_cache *cache, char **buf, size_t *len);
 /** kbr_epoch_decode() - parse one; 0, -EBADMSG damaged, -EPROTONOSUPPORT newer version, -ENOMEM */

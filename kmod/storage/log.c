@@ -335,6 +335,16 @@ void kbr_log_epoch_end(struct kbr_log *log, s32 epoch, s32 *found, s64 *end)
 }
 KBR_EXPORT_IF_KUNIT(kbr_log_epoch_end);
 
+s32 kbr_log_epoch_at(struct kbr_log *log, s64 offset)
+{
+	s32 epoch;
+
+	rcu_read_lock();
+	epoch = kbr_epoch_at(rcu_dereference(log->epochs), offset);
+	rcu_read_unlock();
+	return epoch;
+}
+
 s64 kbr_log_age_ms_locked(struct kbr_log *log, s64 timestamp, s64 now_ms)
 {
 	struct kbr_segment *seg = kbr_log_active_locked(log);

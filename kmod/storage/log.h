@@ -325,6 +325,8 @@ s32 kbr_log_last_epoch(struct kbr_log *log);
  * Fills the epoch found and its end offset (-1/-1 unknown).
  */
 void kbr_log_epoch_end(struct kbr_log *log, s32 epoch, s32 *found, s64 *end);
+/** kbr_log_epoch_at() - epoch of the record at @offset, -1 unknown */
+s32 kbr_log_epoch_at(struct kbr_log *log, s64 offset);
 
 static inline s64 kbr_log_start(const struct kbr_log *log)
 {
@@ -479,6 +481,14 @@ ssize_t kbr_log_read(struct kbr_log *log, struct kbr_log_pos *pos, s64 limit,
  * @found: out: that record's timestamp, -1 if none
  */
 int kbr_log_find_time(struct kbr_log *log, s64 timestamp, s64 limit, s64 *offset, s64 *found);
+
+/**
+ * kbr_log_max_timestamp() - largest timestamp of any record, -1 none
+ * @max: out
+ *
+ * Context: may open the time indexes of segments. Return: 0 or a negative errno.
+ */
+int kbr_log_max_timestamp(struct kbr_log *log, s64 *max);
 
 /**
  * kbr_log_set_start() - delete-records

@@ -511,6 +511,28 @@ int kbr_log_find_time(struct kbr_log *log, s64 timestamp, s64 limit, s64 *offset
 }
 KBR_EXPORT_IF_KUNIT(kbr_log_find_time);
 
+int kbr_log_max_timestamp(struct kbr_log *log, s64 *max)
+{
+	s64 at = kbr_log_start(log), end = kbr_log_end(log), next;
+	int err = 0;
+
+	*max = -1;
+	while (!err && at < end) {
+		struct kbr_segment *seg = kbr_log_segment_get(log, at, &next);
+
+		if (!seg)
+			break;
+		err = kbr_segment_load_times(log, seg);
+		*max = max(*max, READ_ONCE(seg->max_timestamp));
+		if (err == -ENOENT && READ_ONCE(seg->removed))
+			err = 0;
+		kbr_segment_put(seg);
+		at = next;
+	}
+	return err;
+}
+KBR_EXPORT_IF_KUNIT(kbr_log_max_timestamp);
+
 /* Check one piece of @seg from pos->file_pos on; file_pos is moved, to the end at damage. */
 static int kbr_log_scrub_piece(struct kbr_files *files, struct kbr_log_pos *pos, u32 size,
 			       size_t budget, s64 *damaged)

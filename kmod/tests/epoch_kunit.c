@@ -81,6 +81,12 @@ static void epoch_end_of(struct kunit *test)
 		KUNIT_EXPECT_EQ_MSG(test, found, c->found, "epoch %d", c->epoch);
 		KUNIT_EXPECT_EQ_MSG(test, end, c->end, "epoch %d", c->epoch);
 	}
+	KUNIT_EXPECT_EQ(test, kbr_epoch_at(cache, 0), 1);
+	KUNIT_EXPECT_EQ(test, kbr_epoch_at(cache, 9), 1);
+	KUNIT_EXPECT_EQ(test, kbr_epoch_at(cache, 10), 3);
+	KUNIT_EXPECT_EQ(test, kbr_epoch_at(cache, 1000), 4);
+	KUNIT_EXPECT_EQ(test, kbr_epoch_at(cache, -1), -1);
+	KUNIT_EXPECT_EQ(test, kbr_epoch_at(NULL, 0), -1);
 	kbr_epoch_end(NULL, 0, 40, &found, &end);
 	KUNIT_EXPECT_EQ(test, found, -1);
 	KUNIT_EXPECT_EQ(test, end, -1LL);

@@ -319,8 +319,12 @@ static void log_finds_time(struct kunit *test)
 	struct fix *fix = test->priv;
 	s64 offset, found, t;
 
+	KUNIT_EXPECT_EQ(test, kbr_log_max_timestamp(&fix->log, &found), 0);
+	KUNIT_EXPECT_EQ(test, found, -1LL);
 	/* record k has timestamp 1000 + k, over several segments */
 	log_fill(test, 60, 1000);
+	KUNIT_EXPECT_EQ(test, kbr_log_max_timestamp(&fix->log, &found), 0);
+	KUNIT_EXPECT_EQ(test, found, 1599LL);
 	for (t = 0; t < 1700; t += 13) {
 		s64 want = t < 1000 ? 0 : t < 1600 ? t - 1000 : -1;
 
