@@ -23,12 +23,13 @@ const struct nla_policy kbroker_listener_params_nl_policy[KBROKER_A_LISTENER_GID
 	[KBROKER_A_LISTENER_GID] = { .type = NLA_BE32, },
 };
 
-const struct nla_policy kbroker_broker_record_nl_policy[KBROKER_A_BROKER_CONFIG + 1] = {
+const struct nla_policy kbroker_broker_record_nl_policy[KBROKER_A_BROKER_PRODUCER_IDS + 1] = {
 	[KBROKER_A_BROKER_ID] = NLA_POLICY_FULL_RANGE(NLA_BE32, &kbroker_a_broker_id_range),
 	[KBROKER_A_BROKER_UID] = { .type = NLA_BE32, },
 	[KBROKER_A_BROKER_GID] = { .type = NLA_BE32, },
 	[KBROKER_A_BROKER_MODE] = NLA_POLICY_MAX(NLA_BE16, KBROKER_MODE_MAX),
 	[KBROKER_A_BROKER_CONFIG] = NLA_POLICY_NESTED(kbroker_config_nl_policy),
+	[KBROKER_A_BROKER_PRODUCER_IDS] = { .type = NLA_U64, },
 };
 
 const struct nla_policy kbroker_topic_record_nl_policy[KBROKER_A_TOPIC_CONFIG + 1] = {

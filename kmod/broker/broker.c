@@ -106,6 +106,7 @@ static struct kbr_broker *kbr_broker_alloc(struct kbr_net *knet,
 	init_rwsem(&broker->topics_sem);
 	mutex_init(&broker->checkpoint_lock);
 	init_waitqueue_head(&broker->unsynced_wait);
+	kbr_producer_ids_init(broker);
 	INIT_WORK(&broker->stop, kbr_broker_stop_work);
 	INIT_WORK(&broker->release, kbr_broker_release_work);
 	INIT_DELAYED_WORK(&broker->upkeep, kbr_upkeep_work);
@@ -625,6 +626,7 @@ static int kbr_broker_alter_run(struct kbr_task *task)
 		.uid = from_kuid(&init_user_ns, change->set_uid ? change->uid : broker->uid),
 		.gid = from_kgid(&init_user_ns, change->set_gid ? change->gid : broker->gid),
 		.mode = change->set_mode ? change->mode : broker->mode,
+		.producer_ids = broker->producer_ids.end,
 		.configs = merged,
 	};
 	err = kbr_metadata_put_broker(broker, &found);

@@ -25,6 +25,7 @@
 #include "base/refusal.h"
 #include "broker/config.h"
 #include "broker/net.h"
+#include "broker/producer_id.h"
 #include "storage/log.h"
 
 struct kbr_listener_params;
@@ -98,6 +99,7 @@ enum kbr_broker_state {
  * @repairing: partitions that wait for their disk to answer again (upkeep)
  * @unsynced_wait: writers that wait for @env.unsynced_bytes to fall
  * @throttled: there may be some (READ_ONCE; see kbr_broker_has_room())
+ * @producer_ids: ids for idempotent producers of the network
  * @lost_records: records that failed syncs took after they were acknowledged
  * @handles: open devices
  * @handles_changes: counts opens and closes, for dumps of open devices
@@ -158,6 +160,7 @@ struct kbr_broker {
 	bool repairing;
 	wait_queue_head_t unsynced_wait;
 	bool throttled;
+	struct kbr_producer_ids producer_ids;
 	atomic64_t lost_records;
 	atomic_t handles;
 	atomic_t handles_changes;

@@ -66,6 +66,8 @@ static int kbr_start_found_broker(struct kbr_broker *broker, struct kbr_metadata
 		broker->gid = make_kgid(&init_user_ns, found->gid);
 	if (broker->inherit_mode)
 		broker->mode = found->mode;
+	broker->producer_ids.next = found->producer_ids;
+	broker->producer_ids.end = found->producer_ids;
 	broker->start->has_kept = true;
 	for (i = 0; i < given.count && !err; i++) {
 		const char *kept = kbr_config_set_get(&found->configs, given.entries[i].name);
@@ -243,6 +245,7 @@ static int kbr_start_keep_broker(struct kbr_broker *broker)
 		.uid = from_kuid(&init_user_ns, broker->uid),
 		.gid = from_kgid(&init_user_ns, broker->gid),
 		.mode = broker->mode,
+		.producer_ids = broker->producer_ids.end,
 		.configs = broker->config_set,
 	};
 

@@ -526,6 +526,7 @@ static int kbr_metadata_rewrite(struct kbr_broker *broker)
 		.uid = from_kuid(&init_user_ns, broker->uid),
 		.gid = from_kgid(&init_user_ns, broker->gid),
 		.mode = broker->mode,
+		.producer_ids = broker->producer_ids.end,
 		.configs = broker->config_set,
 	};
 	struct kbr_metadata_buf value = { .buf = meta->value };

@@ -37,12 +37,14 @@ struct kbr_metadata_topic {
  * @uid: owner, in the initial user namespace
  * @gid: group
  * @mode: default mode of topics
+ * @producer_ids: ids below were reserved for idempotent producers
  * @configs: set explicitly
  */
 struct kbr_metadata_broker {
 	u32 uid;
 	u32 gid;
 	umode_t mode;
+	s64 producer_ids;
 	struct kbr_config_set configs;
 };
 

@@ -54,6 +54,13 @@ static void kbr_attr_put_u32(struct kbr_metadata_buf *out, u16 type, u32 value)
 	kbr_attr_put(out, type, &wire, sizeof(wire));
 }
 
+static void kbr_attr_put_u64(struct kbr_metadata_buf *out, u16 type, u64 value)
+{
+	__be64 wire = cpu_to_be64(value);
+
+	kbr_attr_put(out, type, &wire, sizeof(wire));
+}
+
 static void kbr_attr_put_string(struct kbr_metadata_buf *out, u16 type, const char *text)
 {
 	kbr_attr_put(out, type, text, strlen(text) + 1);
@@ -132,6 +139,9 @@ void kbr_metadata_encode_broker(struct kbr_metadata_buf *out,
 	kbr_attr_put_u32(out, KBROKER_A_BROKER_GID, broker->gid);
 	kbr_attr_put_u16(out, KBROKER_A_BROKER_MODE, broker->mode);
 	kbr_attr_put_configs(out, KBROKER_A_BROKER_CONFIG, &broker->configs);
+	/* left out while it is not used: older modules then know all that is there */
+	if (broker->producer_ids)
+		kbr_attr_put_u64(out, KBROKER_A_BROKER_PRODUCER_IDS, broker->producer_ids);
 }
 KBR_EXPORT_IF_KUNIT(kbr_metadata_encode_broker);
 
@@ -183,6 +193,14 @@ static int kbr_attr_get_u32(const struct kbr_attr *attr, u32 *value)
 	if (attr->len != 4)
 		return -EBADMSG;
 	*value = get_unaligned_be32(attr->data);
+	return 0;
+}
+
+static int kbr_attr_get_u64(const struct kbr_attr *attr, u64 *value)
+{
+	if (attr->len != 8)
+		return -EBADMSG;
+	*value = get_unaligned_be64(attr->data);
 	return 0;
 }
 
@@ -282,6 +300,7 @@ static int kbr_metadata_decode_broker_attr(struct kbr_metadata_broker *broker,
 					   const struct kbr_attr *attr, struct kbr_refusal *why)
 {
 	u16 mode;
+	u64 ids;
 	int err;
 
 	switch (attr->type) {
@@ -295,6 +314,10 @@ static int kbr_metadata_decode_broker_attr(struct kbr_metadata_broker *broker,
 		return !err && (mode & ~0777) ? -EBADMSG : err;
 	case KBROKER_A_BROKER_CONFIG:
 		return kbr_attr_get_config(attr, &broker->configs, why);
+	case KBROKER_A_BROKER_PRODUCER_IDS:
+		err = kbr_attr_get_u64(attr, &ids);
+		broker->producer_ids = ids;
+		return !err && ids > S64_MAX ? -EBADMSG : err;
 	default:
 		return kbr_metadata_unknown(attr->type, "broker", why);
 	}
