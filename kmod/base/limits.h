@@ -39,6 +39,9 @@
 #define KBR_BROKER_FILES_MAX	1024
 /* Idempotent producers remembered by one partition */
 #define KBR_PRODUCERS_MAX	100000
+/* Partitions in one Fetch, and in all fetch sessions of one broker */
+#define KBR_FETCH_PARTITIONS_MAX	50000
+#define KBR_SESSION_PARTITIONS_MAX	200000
 /* Ended operations remembered by one broker, for "op get" */
 #define KBR_OPS_MAX		256
 

@@ -47,6 +47,8 @@ struct kbr_topic_config {
  * @connections_idle_ms: connections.max.idle.ms
  * @request_bytes_max: socket.request.max.bytes
  * @request_bytes_queued_max: queued.max.request.bytes: memory of all frames and replies
+ * @fetch_bytes_max: fetch.max.bytes: of one answer to a Fetch
+ * @fetch_sessions_max: max.incremental.fetch.session.cache.slots
  */
 struct kbr_broker_config {
 	struct kbr_topic_config topic;
@@ -65,6 +67,8 @@ struct kbr_broker_config {
 	s64 connections_idle_ms;
 	u32 request_bytes_max;
 	u64 request_bytes_queued_max;
+	u32 fetch_bytes_max;
+	u32 fetch_sessions_max;
 };
 
 /**

@@ -1,14 +1,36 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* What a request carries beside its buffers: batches sent from the page cache. */
+/* What handlers share: the topics they are asked for, batches sent from the page cache. */
 #include <linux/mm.h>
 #include <linux/slab.h>
+#include <linux/string.h>
 
 #include "base/kunit.h"
+#include "broker/access.h"
 #include "broker/topic.h"
 #include "server/request.h"
 
 /* Slices that there is room for at first */
 #define KBR_REQUEST_SLICES	4
+
+struct kbr_topic *kbr_request_topic(struct kbr_request *req, const struct kbr_str *name,
+				    unsigned int what, int *err)
+{
+	char text[KBR_TOPIC_NAME_MAX + 1];
+	struct kbr_topic *topic;
+
+	*err = -ENOENT;
+	if (kbr_str_copy(name, text, sizeof(text)))
+		return NULL;
+	topic = kbr_topic_lookup(kbr_request_broker(req), text);
+	if (topic)
+		*err = kbr_access_check(topic, kbr_request_cred(req), what);
+	else if ((what & KBR_MAY_PRODUCE) && !strncmp(text, "__", 2))
+		*err = -EROFS;
+	if (!*err)
+		return topic;
+	kbr_topic_put(topic);
+	return NULL;
+}
 
 int kbr_request_add_slice(struct kbr_request *req, struct kbr_topic *topic,
 			  struct kbr_log_slice *slice)

@@ -134,6 +134,15 @@ void kbr_request_park(struct kbr_request *req, struct kbr_waiter_entry *entries,
 
 /* request.c */
 /**
+ * kbr_request_topic() - the topic of that name, if the client may do @what with it
+ * @what: KBR_MAY_CONSUME, KBR_MAY_PRODUCE
+ * @err: 0; -ENOENT there is none; -EACCES; -EROFS produce to an internal one
+ *
+ * Return: a reference, NULL if @err is set.
+ */
+struct kbr_topic *kbr_request_topic(struct kbr_request *req, const struct kbr_str *name,
+				    unsigned int what, int *err);
+/**
  * kbr_request_add_slice() - batches that go where @req->reply ends now
  * @topic: theirs; a reference is taken
  * @slice: taken over, also on error

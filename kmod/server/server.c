@@ -12,6 +12,7 @@
 
 #include "base/kunit.h"
 #include "broker/event.h"
+#include "server/fetch_session.h"
 #include "server/server.h"
 
 /* Pause between two looks for idle connections: a part of what idle is, in these bounds, ms */
@@ -34,6 +35,11 @@ static const struct {
 	s16 key;
 	const struct kbr_handler *handler;
 } kbr_handlers[] = {
+	{ KBR_API_PRODUCE, &kbr_handle_produce },
+	{ KBR_API_FETCH, &kbr_handle_fetch },
+	{ KBR_API_LIST_OFFSETS, &kbr_handle_list_offsets },
+	{ KBR_API_INIT_PRODUCER_ID, &kbr_handle_init_producer_id },
+	{ KBR_API_OFFSET_FOR_LEADER_EPOCH, &kbr_handle_offset_for_leader_epoch },
 };
 
 const struct kbr_handler *kbr_handler_find(s16 key)
@@ -45,6 +51,7 @@ const struct kbr_handler *kbr_handler_find(s16 key)
 			return kbr_handlers[i].handler;
 	return NULL;
 }
+KBR_EXPORT_IF_KUNIT(kbr_handler_find);
 
 /* ---- life ---- */
 
@@ -473,6 +480,7 @@ static void kbr_server_stop(struct kbr_broker *broker, bool answer)
 	cancel_delayed_work_sync(&server->sweep);
 	/* Waits for works that have just torn their connection down. */
 	destroy_workqueue(server->wq);
+	kbr_fetch_sessions_forget(broker);
 	mutex_lock(&server->lock);
 	list_for_each_entry_safe(listener, next, &server->listeners, node) {
 		list_del(&listener->node);

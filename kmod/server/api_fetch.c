@@ -1,0 +1,592 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Fetch, versions 4 to 11: whole batches from many partitions, sent from the
+ * page cache. The answer is written partition by partition; if it holds too
+ * little it is thrown away again and the request waits until enough may have
+ * come, or for its deadline.
+ *
+ * There are no transactions yet: the last stable offset is the high watermark,
+ * and nothing was aborted.
+ */
+#include <linux/ktime.h>
+#include <linux/mm.h>
+#include <linux/slab.h>
+#include <linux/string.h>
+
+#include "base/error.h"
+#include "broker/access.h"
+#include "broker/partition.h"
+#include "server/fetch_session.h"
+#include "server/request.h"
+
+#define KBR_ISOLATION_COMMITTED	1
+
+/* Epochs of a session that are none */
+#define KBR_SESSION_EPOCH_NEW	0
+#define KBR_SESSION_EPOCH_NONE	(-1)
+
+/**
+ * struct kbr_fetch_state - a Fetch under way
+ * @committed: read_committed
+ * @replica: from a follower, or from who says so
+ * @err: of the request as a whole
+ * @want_session: the client would like to have one
+ * @min_bytes: wait for so many
+ * @max_bytes: of records in the whole answer
+ * @deadline: until when
+ * @session: in use, or NULL
+ * @own: partitions, if there is no session
+ * @parts: those of the session, or @own
+ * @count: of them
+ * @entries: where it waits, one a partition
+ * @entries_count: entries
+ * @reply_at: where the answer begins, behind the header
+ */
+struct kbr_fetch_state {
+	bool committed;
+	bool replica;
+	bool want_session;
+	int err;
+	s32 min_bytes;
+	s32 max_bytes;
+	ktime_t deadline;
+	struct kbr_fetch_session *session;
+	struct list_head own;
+	struct list_head *parts;
+	unsigned int count;
+	struct kbr_waiter_entry *entries;
+	unsigned int entries_count;
+	size_t reply_at;
+};
+
+/**
+ * struct kbr_fetch_answer - the answer as far as it is written
+ * @all: partitions without news are in it, too
+ * @topics: so many
+ * @partitions: of the last topic
+ * @session_at: where the session's id is in the reply
+ * @topics_at: where the number of topics is in the reply
+ * @partitions_at: where the number of partitions is
+ * @topic: name of the last topic
+ * @left: bytes of records that it may still take
+ * @have: bytes that count for min_bytes
+ * @now: it has what can't wait
+ */
+struct kbr_fetch_answer {
+	bool all;
+	s32 topics;
+	s32 partitions;
+	size_t session_at;
+	size_t topics_at;
+	size_t partitions_at;
+	const char *topic;
+	s64 left;
+	s64 have;
+	bool now;
+};
+
+/* ---- reading ---- */
+
+/* The partition behind a name, which may have come, or gone and come again. */
+static int kbr_fetch_find(struct kbr_request *req, struct kbr_fetch_part *fp)
+{
+	if (!fp->topic)
+		return -ENOENT;
+	if (!fp->part && fp->index >= 0)
+		fp->part = kbr_topic_partition(fp->topic, fp->index);
+	if (!fp->part)
+		return -ENOENT;
+	return kbr_access_check(fp->topic, kbr_request_cred(req), KBR_MAY_CONSUME);
+}
+
+/* As kbr_partition_map(), within the limits. */
+static int kbr_fetch_map(struct kbr_request *req, struct kbr_fetch_answer *answer,
+			 struct kbr_fetch_part *fp, struct kbr_log_slice *slice)
+{
+	s64 max = min_t(s64, max(fp->max_bytes, 0), max(answer->left, 0LL));
+	struct kbr_fetch_state *state = req->priv;
+	int ret;
+
+	if (state->replica)
+		return -EACCES;
+	ret = kbr_fetch_find(req, fp);
+	if (!ret)
+		ret = kbr_partition_check_epoch(fp->part, fp->leader_epoch);
+	if (ret)
+		return ret;
+	kbr_waiter_mark(&fp->mark, fp->part);
+	fp->pos.offset = fp->offset;
+	ret = kbr_partition_map(fp->part, &fp->pos, max, slice, &fp->now);
+	if (ret == 1 && slice->len > max && req->slices_bytes) {
+		/* Only the first one may go beyond the limits, so that a consumer gets on. */
+		kbr_log_unmap(slice);
+		answer->have += max;
+		return 0;
+	}
+	return ret;
+}
+
+/* ---- the answer ---- */
+
+static void kbr_fetch_answer_topic(struct kbr_request *req, struct kbr_fetch_answer *answer,
+				   const char *name)
+{
+	struct kbr_writer *w = &req->reply;
+
+	if (answer->topic && !strcmp(answer->topic, name))
+		return;
+	if (answer->topic)
+		kbr_writer_patch_s32(w, answer->partitions_at, answer->partitions);
+	answer->topic = name;
+	answer->topics++;
+	kbr_put_string(w, name);
+	answer->partitions_at = w->len;
+	answer->partitions = 0;
+	kbr_put_s32(w, 0);
+}
+
+/* Write one partition; @ret and @slice as from kbr_fetch_map(). */
+static int kbr_fetch_answer_partition(struct kbr_request *req, struct kbr_fetch_answer *answer,
+				      struct kbr_fetch_part *fp, int ret,
+				      struct kbr_log_slice *slice)
+{
+	const struct kbr_fetch_state *state = req->priv;
+	struct kbr_writer *w = &req->reply;
+
+	kbr_fetch_answer_topic(req, answer, fp->name);
+	answer->partitions++;
+	kbr_put_s32(w, fp->index);
+	kbr_put_s16(w, kbr_error_to_kafka(ret));
+	kbr_put_s64(w, fp->now.hw);
+	kbr_put_s64(w, fp->now.hw);	/* last stable offset */
+	if (req->header.version >= 5)
+		kbr_put_s64(w, fp->now.start);
+	/* aborted transactions: there are none; null where it was not asked for them */
+	kbr_put_count(w, state->committed ? 0 : -1);
+	if (req->header.version >= 11)
+		kbr_put_s32(w, -1);	/* preferred read replica */
+	kbr_put_bytes_length(w, ret == 1 ? slice->len : 0);
+	if (ret != 1)
+		return 0;
+	fp->served = true;
+	return kbr_request_add_slice(req, fp->topic, slice);
+}
+
+/* Read and write one partition. */
+static int kbr_fetch_partition(struct kbr_request *req, struct kbr_fetch_answer *answer,
+			       struct kbr_fetch_part *fp)
+{
+	struct kbr_log_slice slice;
+	int ret;
+
+	fp->served = false;
+	fp->now = (struct kbr_partition_bounds) { .start = -1, .hw = -1 };
+	ret = kbr_fetch_map(req, answer, fp, &slice);
+	fp->watch = max(fp->now.hw, fp->offset);
+	if (ret < 0) {
+		/* Told of with every answer until it has gone, and the bounds again then. */
+		fp->now = (struct kbr_partition_bounds) { .start = -1, .hw = -1 };
+		answer->now = true;
+	} else if (ret) {
+		fp->watch = slice.next;
+		answer->left -= slice.len;
+		answer->have += slice.len;
+		if (slice.next < fp->now.hw) {
+			/* There is more, which the limits or the end of a segment kept out. */
+			answer->have += max_t(s64, fp->max_bytes - (s64)slice.len, 0);
+			fp->watch = S64_MAX;
+		}
+	} else if (!answer->all && fp->now.hw == fp->told.hw && fp->now.start == fp->told.start) {
+		return 0;
+	}
+	return kbr_fetch_answer_partition(req, answer, fp, ret, &slice);
+}
+
+/* Write the whole answer, as it is now. */
+static int kbr_fetch_answer(struct kbr_request *req, struct kbr_fetch_answer *answer)
+{
+	struct kbr_fetch_state *state = req->priv;
+	struct kbr_writer *w = &req->reply;
+	struct kbr_fetch_part *fp;
+	int err = 0;
+
+	*answer = (struct kbr_fetch_answer) {
+		.all = !state->session,
+		.left = state->max_bytes,
+	};
+	kbr_put_s32(w, 0);	/* throttle_time_ms */
+	if (req->header.version >= 7) {
+		kbr_put_s16(w, kbr_error_to_kafka(state->err));
+		answer->session_at = w->len;
+		kbr_put_s32(w, state->session ? state->session->id : 0);
+	}
+	answer->topics_at = w->len;
+	kbr_put_s32(w, 0);
+	if (state->err)
+		return 0;
+	list_for_each_entry(fp, state->parts, node) {
+		err = kbr_fetch_partition(req, answer, fp);
+		if (err)
+			return err;
+	}
+	if (answer->topic)
+		kbr_writer_patch_s32(w, answer->partitions_at, answer->partitions);
+	kbr_writer_patch_s32(w, answer->topics_at, answer->topics);
+	return 0;
+}
+
+/* An answer with too little in it is thrown away again. */
+static void kbr_fetch_discard(struct kbr_request *req)
+{
+	struct kbr_fetch_state *state = req->priv;
+
+	kbr_request_drop_slices(req);
+	req->reply.len = state->reply_at;
+}
+
+/* The answer is going to be sent: keep what the next one needs to know. */
+static void kbr_fetch_told(struct kbr_request *req, const struct kbr_fetch_answer *answer)
+{
+	struct kbr_fetch_state *state = req->priv;
+	struct kbr_fetch_part *fp, *next;
+	unsigned int slice = 0;
+	LIST_HEAD(served);
+
+	if (!state->session && !state->want_session)
+		return;
+	list_for_each_entry_safe(fp, next, state->parts, node) {
+		fp->told = fp->now;
+		if (!fp->served)
+			continue;
+		fp->pos = req->slices[slice++].slice.next_pos;
+		/* Behind the others, so that these get their share next time. */
+		list_move_tail(&fp->node, &served);
+	}
+	list_splice_tail(&served, state->parts);
+	if (state->want_session) {
+		state->session = kbr_fetch_session_create(kbr_request_broker(req), &state->own,
+							  state->count);
+		if (!state->session)
+			return;
+		kbr_writer_patch_s32(&req->reply, answer->session_at, state->session->id);
+	}
+	/* The next request may come before this one is sent. */
+	kbr_fetch_session_end(state->session);
+	state->session = NULL;
+	state->parts = &state->own;
+}
+
+/* ---- waiting ---- */
+
+/* Has something come since the answer was written? */
+static bool kbr_fetch_behind(const struct kbr_fetch_state *state)
+{
+	const struct kbr_fetch_part *fp;
+
+	list_for_each_entry(fp, state->parts, node)
+		if (kbr_partition_hw(fp->part) > fp->watch || kbr_topic_gone(fp->topic))
+			return true;
+	return false;
+}
+
+/* Wait for @bytes more than the answer had. False: no memory for it. */
+static bool kbr_fetch_wait(struct kbr_request *req, s64 bytes)
+{
+	struct kbr_fetch_state *state = req->priv;
+	struct kbr_fetch_part *fp;
+
+	if (state->entries_count < state->count) {
+		kvfree(state->entries);
+		state->entries = kvcalloc(state->count, sizeof(*state->entries), GFP_KERNEL);
+		state->entries_count = state->entries ? state->count : 0;
+		if (!state->entries)
+			return false;
+		req->pinned += state->count * sizeof(*state->entries);
+	}
+	kbr_request_park(req, state->entries,
+			 max_t(s64, ktime_ms_delta(state->deadline, ktime_get()), 0) + 1);
+	kbr_waiter_need_bytes(&req->waiter, bytes);
+	list_for_each_entry(fp, state->parts, node)
+		kbr_waiter_add_bytes(&req->waiter, fp->part, fp->watch, &fp->mark);
+	return true;
+}
+
+/*
+ * Answer if there is enough, or if it can't wait. Otherwise wait, and look
+ * once more at what may have come before that: then it must answer, or sleep.
+ */
+static enum kbr_request_state kbr_fetch_run(struct kbr_request *req)
+{
+	struct kbr_fetch_state *state = req->priv;
+	struct kbr_fetch_answer answer;
+	bool waits = false;
+
+	for (;;) {
+		if (kbr_fetch_answer(req, &answer))
+			return KBR_REQUEST_CLOSE;
+		if (answer.now || !state->count || answer.have >= state->min_bytes ||
+		    ktime_compare(ktime_get(), state->deadline) >= 0)
+			break;
+		if (!waits && !kbr_fetch_wait(req, state->min_bytes - answer.have))
+			break;
+		if (waits || !kbr_fetch_behind(state)) {
+			kbr_fetch_discard(req);
+			return KBR_REQUEST_PARKED;
+		}
+		kbr_fetch_discard(req);
+		waits = true;
+	}
+	kbr_waiter_drop(&req->waiter);
+	kbr_fetch_told(req, &answer);
+	return KBR_REQUEST_DONE;
+}
+
+/* ---- the request ---- */
+
+static struct kbr_fetch_part *kbr_fetch_part_new(const struct kbr_str *name, s32 index)
+{
+	struct kbr_fetch_part *fp = kzalloc(struct_size(fp, name, name->len + 1), GFP_KERNEL);
+
+	if (!fp)
+		return NULL;
+	memcpy(fp->name, name->at, name->len);
+	fp->index = index;
+	fp->told = (struct kbr_partition_bounds) { .start = -1, .hw = -1 };
+	return fp;
+}
+
+/* The topic of that name, whatever was known of it before. */
+static void kbr_fetch_part_find(struct kbr_broker *broker, struct kbr_fetch_part *fp)
+{
+	if (fp->topic && !kbr_topic_gone(fp->topic))
+		return;
+	kbr_topic_put(fp->topic);
+	fp->part = NULL;
+	fp->topic = kbr_topic_lookup(broker, fp->name);
+}
+
+/* A partition that the client names: one that its session knows, or a new one. */
+static struct kbr_fetch_part *kbr_fetch_take(struct kbr_request *req, const struct kbr_str *name,
+					     s32 index)
+{
+	struct kbr_fetch_state *state = req->priv;
+	struct kbr_fetch_part *fp, *last;
+
+	if (state->count == KBR_FETCH_PARTITIONS_MAX)
+		return ERR_PTR(-E2BIG);
+	fp = kbr_fetch_part_new(name, index);
+	if (!fp)
+		return ERR_PTR(-ENOMEM);
+	if (state->session) {
+		last = kbr_fetch_session_find(state->session, fp->name, index);
+		if (last) {
+			kbr_fetch_part_free(fp);
+			return last;
+		}
+		if (kbr_fetch_session_add(state->session, fp)) {
+			kbr_fetch_part_free(fp);
+			return ERR_PTR(-EBADF);
+		}
+	} else {
+		/* partitions of one topic come one after the other */
+		last = list_empty(&state->own) ? NULL :
+		       list_last_entry(&state->own, struct kbr_fetch_part, node);
+		if (last && last->topic && !strcmp(last->name, fp->name)) {
+			kbr_topic_get(last->topic);
+			fp->topic = last->topic;
+		}
+		list_add_tail(&fp->node, &state->own);
+		req->pinned += struct_size(fp, name, name->len + 1);
+	}
+	state->count++;
+	return fp;
+}
+
+static int kbr_fetch_parse_partition(struct kbr_request *req, const struct kbr_str *name)
+{
+	struct kbr_reader *r = &req->body;
+	struct kbr_fetch_part *fp;
+
+	fp = kbr_fetch_take(req, name, kbr_get_s32(r));
+	if (IS_ERR(fp))
+		return PTR_ERR(fp);
+	fp->leader_epoch = req->header.version >= 9 ? kbr_get_s32(r) : -1;
+	fp->offset = kbr_get_s64(r);
+	if (req->header.version >= 5)
+		kbr_get_s64(r);		/* a follower's log start */
+	fp->max_bytes = kbr_get_s32(r);
+	return 0;
+}
+
+static int kbr_fetch_parse_topics(struct kbr_request *req)
+{
+	struct kbr_reader *r = &req->body;
+	s32 topics = kbr_get_count(r), count;
+	struct kbr_str name;
+	int err;
+
+	while (topics--) {
+		name = kbr_get_string(r);
+		count = kbr_get_count(r);
+		while (count--) {
+			err = kbr_fetch_parse_partition(req, &name);
+			if (err)
+				return err;
+		}
+	}
+	return 0;
+}
+
+/* What the client does not want any more of its session */
+static int kbr_fetch_parse_forgotten(struct kbr_request *req)
+{
+	struct kbr_fetch_state *state = req->priv;
+	struct kbr_reader *r = &req->body;
+	s32 topics = kbr_get_count(r), count;
+	char text[KBR_TOPIC_NAME_MAX + 1];
+	struct kbr_fetch_part *fp;
+	struct kbr_str name;
+	bool known;
+	s32 index;
+
+	while (topics--) {
+		name = kbr_get_string(r);
+		known = !kbr_str_copy(&name, text, sizeof(text));
+		count = kbr_get_count(r);
+		while (count--) {
+			index = kbr_get_s32(r);
+			fp = known ? kbr_fetch_session_find(state->session, text, index) : NULL;
+			if (!fp)
+				continue;
+			kbr_fetch_session_del(state->session, fp);
+			state->count--;
+		}
+	}
+	return 0;
+}
+
+/* Which session is it, or will there be one? */
+static void kbr_fetch_join(struct kbr_request *req, s32 id, s32 epoch)
+{
+	struct kbr_broker *broker = kbr_request_broker(req);
+	struct kbr_fetch_state *state = req->priv;
+	struct kbr_fetch_session *session;
+
+	if (epoch == KBR_SESSION_EPOCH_NEW || epoch == KBR_SESSION_EPOCH_NONE) {
+		if (id)
+			kbr_fetch_session_close(broker, id);
+		state->want_session = epoch == KBR_SESSION_EPOCH_NEW;
+		return;
+	}
+	session = kbr_fetch_session_begin(broker, id, epoch);
+	if (IS_ERR(session)) {
+		state->err = PTR_ERR(session);
+		return;
+	}
+	state->session = session;
+	state->parts = &session->parts;
+	state->count = session->count;
+}
+
+/* The client has taken all partitions out of its session. */
+static void kbr_fetch_leave(struct kbr_request *req)
+{
+	struct kbr_fetch_state *state = req->priv;
+	s32 id = state->session->id;
+
+	kbr_fetch_session_end(state->session);
+	kbr_fetch_session_close(kbr_request_broker(req), id);
+	state->session = NULL;
+	state->parts = &state->own;
+	state->count = 0;
+}
+
+static int kbr_fetch_parse(struct kbr_request *req)
+{
+	struct kbr_broker *broker = kbr_request_broker(req);
+	struct kbr_fetch_state *state = req->priv;
+	struct kbr_reader *r = &req->body;
+	s32 max_wait_ms, id, epoch;
+	struct kbr_fetch_part *fp;
+	int err;
+
+	/* Nobody has proved yet to be a replica. */
+	state->replica = kbr_get_s32(r) >= 0;
+	max_wait_ms = kbr_get_s32(r);
+	state->deadline = ktime_add_ms(req->received, max(max_wait_ms, 0));
+	state->min_bytes = kbr_get_s32(r);
+	state->max_bytes = min_t(s64, max(kbr_get_s32(r), 0),
+				 READ_ONCE(broker->config.fetch_bytes_max));
+	state->min_bytes = min(state->min_bytes, state->max_bytes);
+	state->committed = kbr_get_s8(r) == KBR_ISOLATION_COMMITTED;
+	if (req->header.version >= 7) {
+		id = kbr_get_s32(r);
+		epoch = kbr_get_s32(r);
+		kbr_fetch_join(req, id, epoch);
+		if (state->err)
+			return 0;
+	}
+	err = kbr_fetch_parse_topics(req);
+	if (!err && state->session)
+		err = kbr_fetch_parse_forgotten(req);
+	if (err == -EBADF) {
+		/* More than a session may grow to: the client asks for all again. */
+		state->err = err;
+		kbr_fetch_leave(req);
+		return 0;
+	}
+	if (err)
+		return err;
+	if (state->session && !state->count)
+		kbr_fetch_leave(req);
+	list_for_each_entry(fp, state->parts, node)
+		kbr_fetch_part_find(broker, fp);
+	return 0;
+}
+
+static enum kbr_request_state kbr_fetch_start(struct kbr_request *req)
+{
+	struct kbr_fetch_state *state = kzalloc(sizeof(*state), GFP_KERNEL);
+
+	if (!state)
+		return KBR_REQUEST_CLOSE;
+	INIT_LIST_HEAD(&state->own);
+	state->parts = &state->own;
+	state->reply_at = req->reply.len;
+	req->priv = state;
+	req->pinned = sizeof(*state);
+	if (kbr_fetch_parse(req))
+		return KBR_REQUEST_CLOSE;
+	return kbr_fetch_run(req);
+}
+
+static enum kbr_request_state kbr_fetch_resume(struct kbr_request *req, bool expired)
+{
+	struct kbr_fetch_state *state = req->priv;
+
+	kbr_waiter_drop(&req->waiter);
+	if (expired)
+		state->deadline = 0;
+	return kbr_fetch_run(req);
+}
+
+static void kbr_fetch_drop(struct kbr_request *req)
+{
+	struct kbr_fetch_state *state = req->priv;
+
+	if (!state)
+		return;
+	kbr_waiter_drop(&req->waiter);
+	if (state->session)
+		kbr_fetch_session_end(state->session);
+	kbr_fetch_parts_free(&state->own);
+	kvfree(state->entries);
+	kfree(state);
+	req->priv = NULL;
+}
+
+const struct kbr_handler kbr_handle_fetch = {
+	.start = kbr_fetch_start,
+	.resume = kbr_fetch_resume,
+	.drop = kbr_fetch_drop,
+};
