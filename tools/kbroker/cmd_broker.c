@@ -12,6 +12,7 @@
 
 #include "device.h"
 #include "kbroker.h"
+#include "listener.h"
 #include "mounts.h"
 #include "objects.h"
 #include "pins.h"
@@ -22,6 +23,9 @@ static const struct kb_opt start_opts[] = {
 	{ "id", 0, "N", "Kafka's node.id (default: what the directory says, or 1)" },
 	{ "mount", 0, "DIR", "where to mount its devices (default: /dev/NAME)" },
 	{ "no-mount", 0, NULL, "do not mount its devices" },
+	{ "listener", 0, "HOST:PORT", "listen there for Kafka's clients; may be given often" },
+	KB_OPT_ADVERTISED,
+	KB_OPT_LISTENER_USER,
 	KB_OPT_OWNER,
 	KB_OPT_GROUP,
 	KB_OPT_MODE,
@@ -113,9 +117,27 @@ static const char *start_hint(int err)
 	}
 }
 
-static int request_start(struct kb_nl *nl, const char *dir, const char *name, int64_t id, uint32_t *op)
+static int find_listeners(struct kb_listeners *listeners)
+{
+	const char *text;
+	size_t i;
+	int ret = kb_listeners_check();
+
+	listeners->count = 0;
+	for (i = 0; ret == KB_OK && (text = kb_opt_nth("listener", i)); i++)
+		ret = kb_listeners_add(listeners, text, i);
+	if (ret == KB_OK && !listeners->count &&
+	    (kb_opt_has("advertised-listener") || kb_opt_has("listener-user")))
+		ret = kb_usage("--advertised-listener and --listener-user go with --listener");
+	return ret;
+}
+
+static int request_start(struct kb_nl *nl, const char *dir, const char *name, int64_t id,
+			 const struct kb_listeners *listeners, uint32_t *op)
 {
 	struct nl_msg *msg = kb_nl_request(nl, KBROKER_CMD_BROKER_NEW, 0);
+	struct nlattr *nest;
+	size_t i;
 	int ret;
 
 	kb_put_text(msg, KBROKER_A_BROKER_NAME, name);
@@ -124,6 +146,13 @@ static int request_start(struct kb_nl *nl, const char *dir, const char *name, in
 		kb_put_u32(msg, KBROKER_A_BROKER_ID, (uint32_t)id);
 	kb_put_access(msg, KBROKER_A_BROKER_UID, KBROKER_A_BROKER_GID, KBROKER_A_BROKER_MODE);
 	kb_put_configs(msg, KBROKER_A_BROKER_CONFIG);
+	for (i = 0; i < listeners->count; i++) {
+		nest = nla_nest_start(msg, KBROKER_A_BROKER_LISTENER);
+		if (!nest)
+			abort();
+		kb_listener_put(msg, listeners, i);
+		nla_nest_end(msg, nest);
+	}
 	ret = kb_nl_call(nl, msg, kb_op_take_id, op);
 	if (ret)
 		return kb_nl_refused(nl, ret, start_hint(ret), "broker %s was not started", name);
@@ -149,6 +178,7 @@ static int mount_devices(const char *name)
 static int cmd_start(int argc, char **argv)
 {
 	const char *name = start_name();
+	struct kb_listeners listeners;
 	int64_t id = -1;
 	uint32_t op = 0;
 	struct kb_nl nl;
@@ -164,6 +194,8 @@ static int cmd_start(int argc, char **argv)
 		ret = kb_check_access();
 	if (ret == KB_OK)
 		ret = kb_check_configs();
+	if (ret == KB_OK)
+		ret = find_listeners(&listeners);
 	if (ret != KB_OK)
 		return ret;
 	dir = start_dir();
@@ -176,7 +208,7 @@ static int cmd_start(int argc, char **argv)
 		free(dir);
 		return ret;
 	}
-	ret = request_start(&nl, dir, name, id, &op);
+	ret = request_start(&nl, dir, name, id, &listeners, &op);
 	if (ret == KB_OK) {
 		what = kb_asprintf("broker %s was not started", name);
 		ret = kb_op_finish(&nl, op, what);
@@ -184,6 +216,8 @@ static int cmd_start(int argc, char **argv)
 	}
 	if (ret == KB_OK)
 		ret = mount_devices(name);
+	if (ret == KB_OK && !kb_opt_has("no-wait"))
+		kb_listeners_warn(&nl, &listeners);
 	kb_nl_close(&nl);
 	free(dir);
 	return ret;

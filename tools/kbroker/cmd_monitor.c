@@ -26,6 +26,7 @@ static const struct {
 	const struct kb_attr_def *attrs;
 } objects[] = {
 	{ "broker", KBROKER_CMD_BROKER_GET, KBROKER_CMD_BROKER_NTF, kb_broker_attrs },
+	{ "listener", KBROKER_CMD_LISTENER_GET, KBROKER_CMD_LISTENER_NTF, kb_listener_attrs },
 	{ "topic", KBROKER_CMD_TOPIC_GET, KBROKER_CMD_TOPIC_NTF, kb_topic_attrs },
 	{ "partition", KBROKER_CMD_PARTITION_GET, KBROKER_CMD_PARTITION_NTF, kb_partition_attrs },
 	{ "op", KBROKER_CMD_OP_GET, KBROKER_CMD_OP_NTF, kb_op_attrs },

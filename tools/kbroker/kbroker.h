@@ -184,6 +184,8 @@ int kb_signal_number(void);
 
 /* commands */
 extern const struct kb_cmd kb_cmds_broker[];
+extern const struct kb_cmd kb_cmds_listener[];
+extern const struct kb_cmd kb_cmds_connection[];
 extern const struct kb_cmd kb_cmds_topic[];
 extern const struct kb_cmd kb_cmds_partition[];
 extern const struct kb_cmd kb_cmds_op[];

@@ -5,6 +5,7 @@
 #include <pwd.h>
 #include <string.h>
 
+#include "codec/proto.h"
 #include "kbroker.h"
 #include "objects.h"
 
@@ -129,6 +130,44 @@ const struct kb_attr_def kb_handle_attrs[] = {
 	{ 0 }
 };
 
+const struct kb_attr_def kb_listener_attrs[] = {
+	{ KBROKER_A_LISTENER_EVENT_SEQ, KB_ATTR_U64, "seq" },
+	{ KBROKER_A_LISTENER_EVENT_REASON, KB_ATTR_WORD, "reason", WORDS(reasons) },
+	{ KBROKER_A_LISTENER_BROKER, KB_ATTR_TEXT, "broker" },
+	{ KBROKER_A_LISTENER_ID, KB_ATTR_U32, "listener" },
+	{ KBROKER_A_LISTENER_ADDRESS, KB_ATTR_TEXT, "address" },
+	{ KBROKER_A_LISTENER_PORT, KB_ATTR_U16, "port" },
+	{ KBROKER_A_LISTENER_ADVERTISED_HOST, KB_ATTR_TEXT, "advertised_host" },
+	{ KBROKER_A_LISTENER_ADVERTISED_PORT, KB_ATTR_U16, "advertised_port" },
+	{ KBROKER_A_LISTENER_UID, KB_ATTR_U32, "uid" },
+	{ KBROKER_A_LISTENER_GID, KB_ATTR_U32, "gid" },
+	{ KBROKER_A_LISTENER_CONNECTIONS, KB_ATTR_U32, "connections" },
+	{ KBROKER_A_LISTENER_ACCEPTED, KB_ATTR_U64, "accepted" },
+	{ KBROKER_A_LISTENER_REFUSED, KB_ATTR_U64, "refused" },
+	{ KBROKER_A_LISTENER_MALFORMED, KB_ATTR_U64, "malformed" },
+	{ 0 }
+};
+
+const struct kb_attr_def kb_connection_attrs[] = {
+	{ KBROKER_A_CONNECTION_BROKER, KB_ATTR_TEXT, "broker" },
+	{ KBROKER_A_CONNECTION_ID, KB_ATTR_U64, "connection" },
+	{ KBROKER_A_CONNECTION_LISTENER, KB_ATTR_U32, "listener" },
+	{ KBROKER_A_CONNECTION_PEER, KB_ATTR_TEXT, "peer" },
+	{ KBROKER_A_CONNECTION_LOCAL, KB_ATTR_TEXT, "local" },
+	{ KBROKER_A_CONNECTION_CLIENT_ID, KB_ATTR_TEXT, "client_id" },
+	{ KBROKER_A_CONNECTION_SOFTWARE, KB_ATTR_TEXT, "software" },
+	{ KBROKER_A_CONNECTION_SOFTWARE_VERSION, KB_ATTR_TEXT, "software_version" },
+	{ KBROKER_A_CONNECTION_API, KB_ATTR_APIS, "versions" },
+	{ KBROKER_A_CONNECTION_RECEIVED_BYTES, KB_ATTR_U64, "received_bytes" },
+	{ KBROKER_A_CONNECTION_SENT_BYTES, KB_ATTR_U64, "sent_bytes" },
+	{ KBROKER_A_CONNECTION_REQUESTS, KB_ATTR_U64, "requests" },
+	{ KBROKER_A_CONNECTION_IN_FLIGHT, KB_ATTR_U32, "in_flight" },
+	{ KBROKER_A_CONNECTION_BUFFERED_BYTES, KB_ATTR_U64, "buffered_bytes" },
+	{ KBROKER_A_CONNECTION_AGE_MS, KB_ATTR_U64, "age_ms" },
+	{ KBROKER_A_CONNECTION_IDLE_MS, KB_ATTR_U64, "idle_ms" },
+	{ 0 }
+};
+
 const struct kb_attr_def *kb_attr_def_find(const struct kb_attr_def *defs, int type)
 {
 	for (; defs->name; defs++)
@@ -207,6 +246,14 @@ const char *kb_group_name(uint32_t gid, char buf[32])
 	return gr ? gr->gr_name : buf;
 }
 
+/** kb_api_name() - an API as Kafka calls it */
+const char *kb_api_name(uint16_t key)
+{
+	const struct kbr_api *api = kbr_api_find((int16_t)key);
+
+	return api ? api->name : "?";
+}
+
 static uint64_t bits_of(const struct nlattr *attr)
 {
 	return nla_len(attr) >= 8 ? kb_attr_u64(attr) : kb_attr_u8(attr);
@@ -224,15 +271,21 @@ static void json_bits(struct kb_json *js, const struct kb_attr_def *def, const s
 	kb_json_array_end(js);
 }
 
+static bool is_repeated(const struct kb_attr_def *def)
+{
+	return def->kind == KB_ATTR_S32_LIST || def->kind == KB_ATTR_CONFIGS || def->kind == KB_ATTR_APIS;
+}
+
 static void json_repeated(struct kb_json *js, const struct kb_attr_def *def, const struct kb_nl_msg *msg)
 {
 	struct nlattr *conf[KBROKER_A_CONFIG_MAX + 1], *attr;
+	struct nlattr *api[KBROKER_A_API_MAX + 1];
 	int rem;
 
-	if (def->kind == KB_ATTR_CONFIGS)
-		kb_json_object(js, def->name);
-	else
+	if (def->kind == KB_ATTR_S32_LIST)
 		kb_json_array(js, def->name);
+	else
+		kb_json_object(js, def->name);
 	nla_for_each_attr(attr, msg->head, msg->len, rem) {
 		if (nla_type(attr) != def->type)
 			continue;
@@ -240,14 +293,20 @@ static void json_repeated(struct kb_json *js, const struct kb_attr_def *def, con
 			kb_json_s64(js, NULL, kb_attr_s32(attr));
 			continue;
 		}
+		if (def->kind == KB_ATTR_APIS) {
+			kb_attrs_parse(api, KBROKER_A_API_MAX, attr);
+			kb_json_u64(js, kb_api_name(kb_attr_u16(api[KBROKER_A_API_KEY])),
+				    kb_attr_u16(api[KBROKER_A_API_VERSION]));
+			continue;
+		}
 		kb_attrs_parse(conf, KBROKER_A_CONFIG_MAX, attr);
 		kb_json_string(js, kb_attr_text(conf[KBROKER_A_CONFIG_NAME]),
 			       kb_attr_text(conf[KBROKER_A_CONFIG_VALUE]));
 	}
-	if (def->kind == KB_ATTR_CONFIGS)
-		kb_json_object_end(js);
-	else
+	if (def->kind == KB_ATTR_S32_LIST)
 		kb_json_array_end(js);
+	else
+		kb_json_object_end(js);
 }
 
 static void json_value(struct kb_json *js, const struct kb_attr_def *def, const struct nlattr *attr)
@@ -297,6 +356,7 @@ static void json_value(struct kb_json *js, const struct kb_attr_def *def, const 
 		break;
 	case KB_ATTR_S32_LIST:
 	case KB_ATTR_CONFIGS:
+	case KB_ATTR_APIS:
 		break;
 	}
 }
@@ -314,7 +374,7 @@ void kb_attrs_json(struct kb_json *js, const struct kb_attr_def *defs, const str
 
 		if (defs->kind == KB_ATTR_FLAG && !attr)
 			kb_json_bool(js, defs->name, false);
-		else if (defs->kind == KB_ATTR_S32_LIST || defs->kind == KB_ATTR_CONFIGS)
+		else if (is_repeated(defs))
 			json_repeated(js, defs, msg);
 		else if (attr)
 			json_value(js, defs, attr);
@@ -334,7 +394,7 @@ void kb_attrs_line(FILE *out, const struct kb_attr_def *defs, const struct kb_nl
 	for (; defs->name; defs++) {
 		const struct nlattr *attr = msg->attrs[defs->type];
 
-		if (!attr || defs->kind == KB_ATTR_CONFIGS || defs->kind == KB_ATTR_S32_LIST)
+		if (!attr || is_repeated(defs))
 			continue;
 		if (defs->kind == KB_ATTR_FLAG) {
 			fprintf(out, " %s", defs->name);

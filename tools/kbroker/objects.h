@@ -26,6 +26,7 @@ enum kb_attr_kind {
 	KB_ATTR_FLAG,
 	KB_ATTR_S32_LIST,	/* repeats */
 	KB_ATTR_CONFIGS,	/* repeats */
+	KB_ATTR_APIS,		/* repeats */
 };
 
 /**
@@ -49,12 +50,15 @@ extern const struct kb_attr_def kb_topic_attrs[];
 extern const struct kb_attr_def kb_partition_attrs[];
 extern const struct kb_attr_def kb_op_attrs[];
 extern const struct kb_attr_def kb_handle_attrs[];
+extern const struct kb_attr_def kb_listener_attrs[];
+extern const struct kb_attr_def kb_connection_attrs[];
 
 const struct kb_attr_def *kb_attr_def_find(const struct kb_attr_def *defs, int type);
 const char *kb_attr_word(const struct kb_attr_def *defs, const struct kb_nl_msg *msg, int type);
 void kb_attrs_json(struct kb_json *js, const struct kb_attr_def *defs, const struct kb_nl_msg *msg);
 void kb_attrs_line(FILE *out, const struct kb_attr_def *defs, const struct kb_nl_msg *msg);
 const char *kb_broker_state_name(uint8_t state);
+const char *kb_api_name(uint16_t key);
 const char *kb_uuid_text(const struct nlattr *attr, char buf[24]);
 const char *kb_user_name(uint32_t uid, char buf[32]);
 const char *kb_group_name(uint32_t gid, char buf[32]);

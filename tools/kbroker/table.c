@@ -10,6 +10,8 @@
 
 const struct kb_object kb_objects[] = {
 	{ "broker", "start, stop and show brokers", kb_cmds_broker },
+	{ "listener", "where the broker listens for Kafka's clients", kb_cmds_listener },
+	{ "connection", "show and close connections of Kafka's clients", kb_cmds_connection },
 	{ "topic", "create, delete, show and change topics", kb_cmds_topic },
 	{ "partition", "show partitions and their readers, delete old records", kb_cmds_partition },
 	{ "op", "operations that the kernel is working on", kb_cmds_op },
