@@ -3,10 +3,18 @@
  * Wait queue entries of parked requests; see waiter.h. What is waited for and
  * what follows from it is the owner's business.
  */
-#include <linux/poll.h>
-
 #include "base/kunit.h"
 #include "broker/waiter.h"
+
+/* Is it over with @entry's partition, or did a sync fail since it was waited for? */
+static bool kbr_waiter_ended(const struct kbr_waiter_entry *entry)
+{
+	const struct kbr_partition *part = entry->part;
+
+	return kbr_topic_gone(part->topic) ||
+	       READ_ONCE(part->state) != KBR_PARTITION_LEADER ||
+	       READ_ONCE(part->sync_failures) != entry->failures;
+}
 
 /*
  * Could progress of @entry's partition be what is waited for? With the wait
@@ -33,10 +41,8 @@ static int kbr_waiter_wake(wait_queue_entry_t *wait, unsigned int mode, int sync
 {
 	struct kbr_waiter_entry *entry = container_of(wait, struct kbr_waiter_entry, wait);
 	struct kbr_waiter *waiter = entry->waiter;
-	__poll_t events = key_to_poll(key);
 
-	/* Plain progress is told with EPOLLIN alone; ends and errors with more. */
-	if (entry->part && events && !(events & (EPOLLHUP | EPOLLERR)) && !kbr_waiter_enough(entry))
+	if (entry->part && !kbr_waiter_enough(entry) && !kbr_waiter_ended(entry))
 		return 0;
 	/* (A) what changed before @news; pairs with (B) in kbr_waiter_take_news() */
 	smp_mb();
@@ -93,6 +99,7 @@ void kbr_waiter_add_bytes(struct kbr_waiter *waiter, struct kbr_partition *part,
 
 	entry->part = part;
 	entry->offset = offset;
+	entry->failures = READ_ONCE(part->sync_failures);
 	entry->size = mark->size;
 	entry->start = mark->start;
 	kbr_waiter_join(waiter, entry, &part->wait);

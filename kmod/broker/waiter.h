@@ -30,7 +30,9 @@ struct kbr_waiter;
  * @head: NULL while it is on none
  * @waiter: whose
  * @part: partition whose @offset is waited for; NULL: any wake-up counts
- * @offset: news are the high watermark above it, or the partition's end
+ * @offset: news are the high watermark above it, a failed sync, or the
+ *	partition's end
+ * @failures: syncs that had failed before
  * @size: bytes of the log that are accounted for (under @head's lock); 0: not
  *	known, any progress is news
  * @start: log start when @size was read: bytes that retention took do not hide
@@ -42,6 +44,7 @@ struct kbr_waiter_entry {
 	struct kbr_waiter *waiter;
 	struct kbr_partition *part;
 	s64 offset;
+	u32 failures;
 	u64 size;
 	s64 start;
 };
