@@ -195,9 +195,11 @@ static ssize_t kbr_open_write(struct kbr_open *open, struct iov_iter *from,
 {
 	ssize_t ret;
 
-	ret = kbr_writer_check(open);	/* W5 */
-	if (ret)
-		return ret;
+	if (unlikely(open->writer.unsettled)) {
+		ret = kbr_writer_check(open);	/* W5 */
+		if (ret)
+			return ret;
+	}
 	switch (open->handle.format) {
 	case KBROKER_FORMAT_RECORD:
 		ret = kbr_record_write(open, from, write);

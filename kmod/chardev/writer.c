@@ -33,6 +33,8 @@ void kbr_writer_destroy(struct kbr_open *open)
 	kvfree(writer->buf);
 	kvfree(writer->stage);
 	kvfree(writer->written);
+	if (writer->page)
+		__free_page(writer->page);
 	mutex_destroy(&writer->lock);
 }
 
@@ -73,6 +75,23 @@ int kbr_writer_reserve(struct kbr_writer *writer, size_t size, size_t keep)
 int kbr_writer_reserve_stage(struct kbr_writer *writer, size_t size, size_t keep)
 {
 	return kbr_writer_grow(&writer->stage, &writer->stage_size, size, keep);
+}
+
+/**
+ * kbr_writer_reserve_page() - have writer.page
+ * @writer: the writing side
+ *
+ * Copying from the user to a page needs no look at what kind of memory it is.
+ * Context: writer lock held. Return: its address, or NULL without memory.
+ */
+void *kbr_writer_reserve_page(struct kbr_writer *writer)
+{
+	if (unlikely(!writer->page)) {
+		writer->page = alloc_page(GFP_KERNEL_ACCOUNT);
+		if (!writer->page)
+			return NULL;
+	}
+	return page_address(writer->page);
 }
 
 /** kbr_writer_trim() - give back what only a huge write needed; writer lock held */
@@ -183,7 +202,7 @@ int kbr_writer_append(struct kbr_open *open, struct kbr_partition *part,
  * kbr_writer_append_built() - finish the batch in @bld and append it where it is its turn
  * @open: the open
  * @write: how; where it went
- * @bld: records with null keys, made by lines.c
+ * @bld: records with null keys and the time of now, made by lines.c
  *
  * Context and return: as kbr_writer_append().
  */
@@ -194,26 +213,14 @@ int kbr_writer_append_built(struct kbr_open *open, struct kbr_batch_builder *bld
 	struct kbr_produce produce = {
 		.buf = bld->buf,
 		.trusted = true,
+		.now_ms = bld->max_timestamp,
+		.verdict.record = -1,
+		.verdict.max_timestamp = bld->max_timestamp,
 	};
 
 	if (!part)
 		return -ENODEV;
-	produce.len = kbr_batch_builder_finish(bld);
-	produce.verdict = (struct kbr_batch_verdict) {
-		.batch = {
-			.size = produce.len,
-			.leader_epoch = -1,
-			.last_offset_delta = bld->count - 1,
-			.base_timestamp = bld->base_timestamp,
-			.max_timestamp = bld->max_timestamp,
-			.producer_id = -1,
-			.producer_epoch = -1,
-			.base_sequence = -1,
-			.records_count = bld->count,
-		},
-		.record = -1,
-		.max_timestamp = bld->max_timestamp,
-	};
+	produce.len = kbr_batch_builder_close(bld, &produce.verdict.batch);
 	return kbr_writer_append(open, part, &produce, write);
 }
 
