@@ -900,7 +900,7 @@ def positions():
                 mine.append(parse_record(os.read(shared, 999))["value"])
         except BlockingIOError:
             return mine
-    got = [t.result(30) for t in [Thread(take) for _ in range(4)]]
+    got = [t.result() for t in [Thread(take) for _ in range(4)]]
     equal("P14 two threads that read through one open get different records", sorted(int(v) for part in got for v in part), list(range(200)))
     for fd in (a, b, copy, writer, blocking, shared):
         os.close(fd)
@@ -1046,7 +1046,7 @@ def writes():
         for i in range(20):
             os.write(fd, b"%s%d-1\n%s%d-2\n%s%d-3\n" % ((name, i) * 3))
     threads = [Thread(pairs, name) for name in (b"a", b"b", b"c")]
-    equal("W11 (three threads write)", [t.result(60) for t in threads], [None] * 3)
+    equal("W11 (three threads write)", [t.result() for t in threads], [None] * 3)
     reader = open_(node, os.O_RDONLY, BATCH)
     os.lseek(reader, start, os.SEEK_SET)
     batches = b""
@@ -1114,15 +1114,15 @@ def events():
     equal("W13 nothing to read, free to write", (poll(reader), poll(writer), poll(both)), (0, out, out))
     epoll = select.epoll()
     epoll.register(reader, select.EPOLLIN | select.EPOLLET)
-    waiting = Thread(poll, reader, 20000)
-    chosen = Thread(lambda: select.select([reader], [], [], 20)[0])
+    waiting = Thread(poll, reader, 60000)
+    chosen = Thread(lambda: select.select([reader], [], [], 60)[0])
     both_asleep = waiting.sleeps() and chosen.sleeps()
     os.write(writer, b"x\n")
-    equal("W13 poll() wakes: POLLIN | POLLRDNORM when there is something not read", (both_asleep, waiting.result(20)), (True, inn))
-    equal("W13 select() wakes", chosen.result(20), [reader])
-    equal("W13 epoll wakes, at an edge once", (bool(epoll.poll(20)), epoll.poll(0)), (True, []))
+    equal("W13 poll() wakes: POLLIN | POLLRDNORM when there is something not read", (both_asleep, waiting.result()), (True, inn))
+    equal("W13 select() wakes", chosen.result(), [reader])
+    equal("W13 epoll wakes, at an edge once", (bool(epoll.poll(60)), epoll.poll(0)), (True, []))
     os.write(writer, b"y\n")
-    say(bool(epoll.poll(20)), "W13 and at the next record again")
+    say(bool(epoll.poll(60)), "W13 and at the next record again")
     equal("W13 until it is read", (poll(reader), os.read(reader, 1), poll(reader), os.read(reader, 9), poll(reader)), (inn, b"x", inn, b"\ny\n", 0))
 
     # splice and sendfile
@@ -1132,7 +1132,7 @@ def events():
     os.write(w, b"mine")
     equal("W16 a reader that waits in splice() does not keep others from the pipe", (os.read(r, 4), waiting.is_alive()), (b"mine", True))
     os.write(writer, b"by splice\n")
-    equal("W15 splice() from the device to a pipe", (waiting.result(20), os.read(r, 99)), (10, b"by splice\n"))
+    equal("W15 splice() from the device to a pipe", (waiting.result(), os.read(r, 99)), (10, b"by splice\n"))
     os.write(w, b"in by splice\n")
     equal("W15 and from a pipe to the device", os.splice(r, writer, 4096), 13)
     os.lseek(reader, 0, os.SEEK_END)
@@ -1152,11 +1152,11 @@ def events():
     os.lseek(reader, 0, os.SEEK_END)
     third = os.open(node, os.O_RDONLY)
     os.lseek(third, 0, os.SEEK_END)
-    waiting, polling = Thread(os.read, third, 9), Thread(poll, both, 20000)
+    waiting, polling = Thread(os.read, third, 9), Thread(poll, both, 60000)
     waiting.sleeps()
     os.lseek(both, 0, os.SEEK_END)
     kbroker("topic", "delete", "e")
-    equal("P12 when the topic is deleted, a read() that waits returns 0", waiting.result(20), b"")
+    equal("P12 when the topic is deleted, a read() that waits returns 0", waiting.result(), b"")
     equal("P12 read() returns 0 (end of file)", (os.read(reader, 9), os.read(reader, 9), os.read(both, 9)), (b"", b"", b""))
     fails("P12 write() fails (ENODEV)", errno.ENODEV, os.write, writer, b"x\n")
     fails("P12 and fsync()", errno.ENODEV, os.fsync, writer)
@@ -1164,7 +1164,7 @@ def events():
     equal("W13 POLLHUP, and POLLIN for readers, POLLERR for writers, once the topic is gone",
           (poll(reader) & (inn | gone | select.POLLERR), poll(writer) & (gone | select.POLLERR), poll(both) & (select.POLLIN | gone | select.POLLERR)),
           (inn | gone, gone | select.POLLERR, select.POLLIN | gone | select.POLLERR))
-    polling.result(20)
+    polling.result()
     equal("P12 sixteen closes later nothing complains", [os.close(fd) for fd in (reader, writer, both, third, r, w)], [None] * 6)
     epoll.close()
 
@@ -1337,7 +1337,7 @@ def broker_stop():
     stop = link.get(nlclient.K["KBROKER_CMD_BROKER_DEL"])
     link.wait_op(nlclient.be(stop[nlclient.K["KBROKER_A_BROKER_OP_ID"]]))
     link.close()
-    equal("P12 or the broker stops: a read() that waits returns 0", waiting.result(20), b"")
+    equal("P12 or the broker stops: a read() that waits returns 0", waiting.result(), b"")
     fails("P12 write() fails (ENODEV)", errno.ENODEV, os.write, writer, b"x\n")
     fails("P12 fsync() fails (ENODEV)", errno.ENODEV, os.fsync, writer)
     fails("N10 a node from before its broker was stopped", errno.ENXIO, opened, f"/proc/self/fd/{kept}")
