@@ -12,6 +12,7 @@
 #include <linux/string.h>
 
 #include "base/clock.h"
+#include "base/kunit.h"
 #include "chardev/open.h"
 #include "codec/varint.h"
 
@@ -397,6 +398,7 @@ ssize_t kbr_lines_write(struct kbr_open *open, struct iov_iter *from, struct kbr
 		ret = kbr_lines_write_staged(open, from, count, write, batch_max);
 	return ret;
 }
+KBR_EXPORT_IF_KUNIT(kbr_lines_write);
 
 /**
  * kbr_lines_finish() - make the unfinished line a record (fsync, last close)
@@ -432,3 +434,4 @@ int kbr_lines_finish(struct kbr_open *open, struct kbr_write *write)
 	}
 	return err;
 }
+KBR_EXPORT_IF_KUNIT(kbr_lines_finish);

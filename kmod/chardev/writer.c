@@ -9,6 +9,7 @@
 #include <linux/mm.h>
 #include <linux/slab.h>
 
+#include "base/kunit.h"
 #include "broker/broker.h"
 #include "chardev/open.h"
 
@@ -24,6 +25,7 @@ void kbr_writer_init(struct kbr_open *open)
 	writer->last.base_offset = -1;
 	writer->last.log_append_time = -1;
 }
+KBR_EXPORT_IF_KUNIT(kbr_writer_init);
 
 /** kbr_writer_destroy() - free what the writing side has; nobody uses the open any more */
 void kbr_writer_destroy(struct kbr_open *open)
@@ -37,6 +39,7 @@ void kbr_writer_destroy(struct kbr_open *open)
 		__free_page(writer->page);
 	mutex_destroy(&writer->lock);
 }
+KBR_EXPORT_IF_KUNIT(kbr_writer_destroy);
 
 static int kbr_writer_grow(u8 **buf, size_t *size, size_t want, size_t keep)
 {
@@ -244,6 +247,7 @@ void kbr_writer_drop_pending(struct kbr_open *open, const struct kbr_write *writ
 	}
 	mutex_unlock(&writer->lock);
 }
+KBR_EXPORT_IF_KUNIT(kbr_writer_drop_pending);
 
 /*
  * Did records that a write did not wait for get lost? Told once: the entry
@@ -287,6 +291,7 @@ int kbr_writer_check(struct kbr_open *open)
 	writer->unsettled = unsettled;
 	return err;
 }
+KBR_EXPORT_IF_KUNIT(kbr_writer_check);
 
 /**
  * kbr_writer_settle() - wait for what a write asked for
@@ -316,6 +321,7 @@ int kbr_writer_settle(struct kbr_open *open, struct kbr_write *write, bool dsync
 		err = kbr_partition_sync(write->part, write->last + 1, write->failures);
 	return err;
 }
+KBR_EXPORT_IF_KUNIT(kbr_writer_settle);
 
 /* One partition of fsync. The lock is not held over the wait. */
 static int kbr_writer_sync_one(struct kbr_open *open, unsigned int index)
@@ -369,6 +375,7 @@ int kbr_writer_sync(struct kbr_open *open)
 	}
 	return err;
 }
+KBR_EXPORT_IF_KUNIT(kbr_writer_sync);
 
 /** kbr_writer_end() - one past the last record written to @index, or -1; writer lock held */
 s64 kbr_writer_end(struct kbr_open *open, unsigned int index)
@@ -379,3 +386,4 @@ s64 kbr_writer_end(struct kbr_open *open, unsigned int index)
 		return -1;
 	return writer->written[index].end;
 }
+KBR_EXPORT_IF_KUNIT(kbr_writer_end);
