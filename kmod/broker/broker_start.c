@@ -271,9 +271,7 @@ static int kbr_start_steps(struct kbr_broker *broker, struct kbr_refusal *why)
 	broker->clean = start->clean;
 	/* a clean stop wrote them last of all */
 	broker->checkpoints_stale = !start->clean;
-	err = kbr_log_delete_leftovers(broker->dir);
-	if (err)
-		return kbr_refuse(why, err, 0, "unfinished deletions can't be finished");
+	kbr_start_delete_leftovers(broker);
 	recovery_point = kbr_offset_table_find(start->recovery, KBR_METADATA_TOPIC, 0);
 	log_start = kbr_offset_table_find(start->starts, KBR_METADATA_TOPIC, 0);
 	err = kbr_metadata_open(broker, start->clean, recovery_point, log_start,
