@@ -630,7 +630,7 @@ static int kbr_broker_alter_run(struct kbr_task *task)
 	swap(broker->config_set, merged);
 	kbr_broker_config_publish(&broker->config, &config);
 	up_write(&broker->topics_sem);
-	WRITE_ONCE(broker->env.producer_expiration_ms, config.producer_expiration_ms);
+	kbr_broker_configure_env(broker);
 	kbr_broker_reconfigure_topics(broker, &config, true, NULL);
 	mod_delayed_work(broker->work_wq, &broker->upkeep, 0);
 	kbr_event_raise(broker->knet, &event);

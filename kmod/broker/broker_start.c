@@ -27,6 +27,12 @@ static void kbr_start_synced(struct kbr_log *log, int err)
 		kbr_partition_advance(kbr_partition_of(log), err);
 }
 
+void kbr_broker_configure_env(struct kbr_broker *broker)
+{
+	WRITE_ONCE(broker->env.producer_expiration_ms, broker->config.producer_expiration_ms);
+	kbr_log_env_set_files_max(&broker->env, broker->config.files_max);
+}
+
 static int kbr_start_env(struct kbr_broker *broker)
 {
 	struct kbr_syncer *syncer;
@@ -41,7 +47,7 @@ static int kbr_start_env(struct kbr_broker *broker)
 		return -ENOMEM;
 	}
 	broker->env.syncer = syncer;
-	broker->env.producer_expiration_ms = broker->config.producer_expiration_ms;
+	kbr_broker_configure_env(broker);
 	broker->env.synced = kbr_start_synced;
 	broker->env_ready = true;
 	return 0;
@@ -80,7 +86,8 @@ static int kbr_start_found_broker(struct kbr_broker *broker, struct kbr_metadata
 	memset(&found->configs, 0, sizeof(found->configs));
 	kbr_config_set_free(&given);
 	err = kbr_broker_config_apply(&broker->config, &broker->config_set, why);
-	broker->env.producer_expiration_ms = broker->config.producer_expiration_ms;
+	if (!err)
+		kbr_broker_configure_env(broker);
 	return err;
 }
 

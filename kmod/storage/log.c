@@ -58,6 +58,11 @@ void kbr_log_env_exit(struct kbr_log_env *env)
 }
 KBR_EXPORT_IF_KUNIT(kbr_log_env_exit);
 
+void kbr_log_env_set_files_max(struct kbr_log_env *env, unsigned int files_max)
+{
+	kbr_file_cache_set_max(env->files, files_max);
+}
+
 void kbr_log_env_trim(struct kbr_log_env *env, unsigned int idle_ms)
 {
 	kbr_file_cache_trim(env->files, idle_ms);

@@ -93,6 +93,8 @@ struct kbr_log_env {
 
 int kbr_log_env_init(struct kbr_log_env *env, struct kbr_dir *dir, unsigned int files_max);
 void kbr_log_env_exit(struct kbr_log_env *env);
+/** kbr_log_env_set_files_max() - how many segments keep their files open from now on */
+void kbr_log_env_set_files_max(struct kbr_log_env *env, unsigned int files_max);
 /**
  * kbr_log_env_trim() - close cached files not used for @idle_ms and with nothing unsynced
  *
