@@ -154,6 +154,7 @@ struct kbr_log_border {
  * @snapshot_wanted: the one that must be durable before segments are removed,
  *	-1 not chosen yet (@lock)
  * @snapshot_behind: bytes appended since it was taken (@lock)
+ * @snapshots_stale: there are others that nobody needs any more (@lock)
  * @env: the broker's
  * @config: the topic's; may change under our feet, each field is read once
  * @name: "<topic>-<n>", owned
@@ -189,6 +190,7 @@ struct kbr_log {
 	bool retaining;
 	bool meta_dirty;
 	bool epochs_dirty;
+	bool snapshots_stale;
 	s64 snapshot;
 	s64 snapshot_wanted;
 	u64 snapshot_behind;
