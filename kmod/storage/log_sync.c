@@ -57,15 +57,11 @@ static void kbr_log_begin_round(struct kbr_log *log)
 	}
 }
 
-static int kbr_log_collect(struct kbr_sync_target *target, struct kbr_file **files,
-			   unsigned int max)
+static int kbr_log_collect_files(struct kbr_log *log, struct kbr_file **files, unsigned int max)
 {
-	struct kbr_log *log = kbr_log_of_target(target);
-	int err = READ_ONCE(log->stopped), n = 0, skip;
 	struct kbr_segment *seg;
+	int n = 0, skip;
 
-	if (err)
-		return err;
 	write_seqlock(&log->tail);
 	if (log->round < 0)
 		kbr_log_begin_round(log);
@@ -82,6 +78,15 @@ static int kbr_log_collect(struct kbr_sync_target *target, struct kbr_file **fil
 		log->round = -1;	/* nothing to do: there is no round to end */
 	write_sequnlock(&log->tail);
 	return n;
+}
+
+static int kbr_log_collect(struct kbr_sync_target *target, struct kbr_file **files,
+			   unsigned int max)
+{
+	struct kbr_log *log = kbr_log_of_target(target);
+
+	/* also while a repair syncs: its round is none of the syncer's */
+	return READ_ONCE(log->stopped) ?: kbr_log_collect_files(log, files, max);
 }
 
 /* one segment whose bytes are all durable now, or that has left the log; NULL when there is none */
@@ -178,9 +183,7 @@ int kbr_log_sync_now(struct kbr_log *log)
 	int n, err = 0, ret;
 
 	do {
-		n = kbr_log_collect(&log->sync, files, ARRAY_SIZE(files));
-		if (n < 0)
-			return n;
+		n = kbr_log_collect_files(log, files, ARRAY_SIZE(files));
 		ret = n ? kbr_file_sync_many(log->env->dir, files, errs, n) : 0;
 		err = err ?: ret;
 	} while (n == ARRAY_SIZE(files));
@@ -582,6 +585,31 @@ put:
 	return err;
 }
 
+/* A cut that failed left files or bytes behind the log's end: the next open would take them for a part of it. */
+static int kbr_log_finish_cut_locked(struct kbr_log *log)
+{
+	struct kbr_segment *seg = kbr_log_active_locked(log);
+	struct kbr_files *files = kbr_files_get(log, seg);
+	struct kbr_found_all all = { .file = NULL };
+	bool longer;
+	int err;
+	size_t i;
+
+	if (IS_ERR(files))
+		return PTR_ERR(files);
+	longer = kbr_file_size(files->log) > seg->size;
+	kbr_files_put(files);
+	err = longer ? kbr_segment_cut(log, seg, log->end, seg->size) : 0;
+	if (!err)
+		err = kbr_found_list(log, &all);
+	/* newest first, so that no crash leaves a hole */
+	for (i = all.count; i-- > 0 && !err && all.file[i].base > seg->base;)
+		if (all.file[i].kind != KBR_FOUND_SNAPSHOT)
+			err = kbr_found_unlink(log, &all.file[i]);
+	kvfree(all.file);
+	return err;
+}
+
 static int kbr_log_repair_locked(struct kbr_log *log, s64 *lost)
 {
 	struct kbr_segment_list *list = kbr_log_list_locked(log);
@@ -608,14 +636,14 @@ static int kbr_log_repair_locked(struct kbr_log *log, s64 *lost)
 		if (err)
 			return err;
 	}
-	WRITE_ONCE(log->stopped, 0);
-	err = kbr_log_sync_now(log);
+	err = kbr_log_finish_cut_locked(log);
+	if (!err)
+		err = kbr_log_sync_now(log);
 	if (!err)
 		err = kbr_log_roll_locked(log);
 	if (!err)
 		err = kbr_dir_sync(log->env->dir, log->name);
-	if (err)
-		WRITE_ONCE(log->stopped, -EIO);
+	WRITE_ONCE(log->stopped, err ? -EIO : 0);
 	return err;
 }
 
