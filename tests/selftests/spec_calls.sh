@@ -1,6 +1,5 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
-# timeout: 120
 # What a script can't do to a device: see spec_calls.c.
 . "$(dirname "$0")/lib.sh"
 

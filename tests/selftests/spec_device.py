@@ -1,6 +1,5 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
-# timeout: 240
 """Documentation/ABI/testing/dev-kbroker, sentence by sentence.
 
 Written from the text alone: a check's name quotes the sentence in short. The

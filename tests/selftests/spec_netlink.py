@@ -1,6 +1,5 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
-# timeout: 240
 """The netlink family, from Documentation/netlink/specs/kbroker.yaml.
 
 The file is read here, so an operation or attribute that is added to it is
