@@ -86,7 +86,7 @@ check-one: setup-check
 kunit: setup-uml
 	@tests/kunit/run
 
-selftest: modules tools
+selftest: setup-selftest modules tools
 	@tests/selftests/run --kernel $(KERNEL)
 
 fuzz: setup-fuzz

@@ -10,8 +10,8 @@
 #	uml		build and run the user-mode kernel
 #	unit, fuzz	compile the codec in user space; with libFuzzer
 #	checks		static checks
-#	docs, bench, coverage
-#	demo		what "make demo" needs: build, tools and vm for one kernel
+#	docs, coverage, selftests
+#	demo, selftest, bench	what these targets of make need, for one kernel
 #	check		what "make check" needs
 #	all		everything
 #
@@ -46,6 +46,8 @@ expand()
 
 	case $1 in
 	demo)  echo "build-$kernel tools vm-$kernel" ;;
+	selftest) echo "build-$kernel tools vm-$kernel selftests" ;;
+	bench) echo "build-$kernel tools vm-$kernel uml bench" ;;
 	check) echo build-6.1 build-6.12 tools vm-6.1 vm-6.12 uml unit fuzz checks selftests docs ;;
 	all)   echo build-6.1 build-6.12 tools vm-6.1 vm-6.12 uml unit fuzz checks selftests docs bench coverage ;;
 	*)     echo "$1" ;;
