@@ -88,7 +88,7 @@ check-one: setup-check
 kunit: setup-uml
 	@tests/kunit/run
 
-selftest: modules tools
+selftest: setup-selftest modules tools
 	@tests/selftests/run --kernel $(KERNEL)
 
 interop: modules tools

@@ -611,6 +611,7 @@ static int kbr_broker_alter_run(struct kbr_task *task)
 {
 	struct kbr_broker_change *change = &container_of(task, struct kbr_alter_task, task)->change;
 	struct kbr_broker *broker = task->broker;
+	struct kbr_event event = { .kind = KBR_EVENT_BROKER_SET, .broker = broker };
 	struct kbr_metadata_broker found;
 	struct kbr_broker_config config;
 	struct kbr_config_set merged;
@@ -639,10 +640,10 @@ static int kbr_broker_alter_run(struct kbr_task *task)
 	swap(broker->config_set, merged);
 	kbr_broker_config_publish(&broker->config, &config);
 	up_write(&broker->topics_sem);
-	WRITE_ONCE(broker->env.producer_expiration_ms, config.producer_expiration_ms);
+	kbr_broker_configure_env(broker);
 	kbr_broker_reconfigure_topics(broker, &config, true, NULL);
 	mod_delayed_work(broker->work_wq, &broker->upkeep, 0);
-	kbr_broker_raise(broker);
+	kbr_event_raise(broker->knet, &event);
 	kbr_metadata_compact(broker);
 out:
 	kbr_config_set_free(&merged);

@@ -301,6 +301,8 @@ void kbr_broker_wake(struct kbr_broker *broker);
 void kbr_broker_unpublish(struct kbr_broker *broker);
 
 /* broker_start.c */
+/** kbr_broker_configure_env() - put those of its configs into effect that storage obeys for all logs */
+void kbr_broker_configure_env(struct kbr_broker *broker);
 /** kbr_broker_bring_up() - everything between the directory and RUNNING; on error all is taken back */
 int kbr_broker_bring_up(struct kbr_broker *broker, struct kbr_op *op, struct kbr_refusal *why);
 /* broker_stop.c */

@@ -284,12 +284,29 @@ free:
 	return err;
 }
 
+/* One of an earlier run serves as well: a start on a full disk needs it most. */
+static bool kbr_dir_has_reserve(struct kbr_broker *broker)
+{
+	struct kbr_file *file;
+	bool has;
+
+	if (kbr_file_open(broker->dir, KBR_RESERVE_FILE, KBR_FILE_RDONLY, &file))
+		return false;
+	has = kbr_file_size(file) >= KBR_RESERVE_BYTES;
+	kbr_file_close(file);
+	return has;
+}
+
 void kbr_broker_dir_reserve(struct kbr_broker *broker)
 {
 	u64 total, avail;
 
 	if (READ_ONCE(broker->reserve))
 		return;
+	if (kbr_dir_has_reserve(broker)) {
+		WRITE_ONCE(broker->reserve, true);
+		return;
+	}
 	if (kbr_dir_stat_space(broker->dir, &total, &avail) ||
 	    avail < KBR_RESERVE_BYTES + KBR_RESERVE_MARGIN)
 		return;

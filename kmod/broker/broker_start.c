@@ -28,6 +28,12 @@ static void kbr_start_synced(struct kbr_log *log, int err)
 		kbr_partition_advance(kbr_partition_of(log), err);
 }
 
+void kbr_broker_configure_env(struct kbr_broker *broker)
+{
+	WRITE_ONCE(broker->env.producer_expiration_ms, broker->config.producer_expiration_ms);
+	kbr_log_env_set_files_max(&broker->env, broker->config.files_max);
+}
+
 static int kbr_start_env(struct kbr_broker *broker)
 {
 	struct kbr_syncer *syncer;
@@ -42,7 +48,7 @@ static int kbr_start_env(struct kbr_broker *broker)
 		return -ENOMEM;
 	}
 	broker->env.syncer = syncer;
-	broker->env.producer_expiration_ms = broker->config.producer_expiration_ms;
+	kbr_broker_configure_env(broker);
 	broker->env.synced = kbr_start_synced;
 	broker->env_ready = true;
 	return 0;
@@ -83,7 +89,8 @@ static int kbr_start_found_broker(struct kbr_broker *broker, struct kbr_metadata
 	memset(&found->configs, 0, sizeof(found->configs));
 	kbr_config_set_free(&given);
 	err = kbr_broker_config_apply(&broker->config, &broker->config_set, why);
-	broker->env.producer_expiration_ms = broker->config.producer_expiration_ms;
+	if (!err)
+		kbr_broker_configure_env(broker);
 	return err;
 }
 
@@ -275,9 +282,7 @@ static int kbr_start_steps(struct kbr_broker *broker, struct kbr_refusal *why)
 	broker->clean = start->clean;
 	/* a clean stop wrote them last of all */
 	broker->checkpoints_stale = !start->clean;
-	err = kbr_log_delete_leftovers(broker->dir);
-	if (err)
-		return kbr_refuse(why, err, 0, "unfinished deletions can't be finished");
+	kbr_start_delete_leftovers(broker);
 	recovery_point = kbr_offset_table_find(start->recovery, KBR_METADATA_TOPIC, 0);
 	log_start = kbr_offset_table_find(start->starts, KBR_METADATA_TOPIC, 0);
 	err = kbr_metadata_open(broker, start->clean, recovery_point, log_start,

@@ -53,6 +53,8 @@ struct kbr_start {
 	atomic64_t cut_bytes;
 };
 
+/** kbr_start_delete_leftovers() - remove directories of deleted logs; what can't be removed stays */
+void kbr_start_delete_leftovers(struct kbr_broker *broker);
 /** kbr_start_tidy() - deal with partition directories that no topic has */
 int kbr_start_tidy(struct kbr_broker *broker);
 

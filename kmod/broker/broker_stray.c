@@ -186,6 +186,16 @@ static int kbr_stray_remove(struct kbr_broker *broker, const struct kbr_stray *s
 	return kbr_dir_rename(broker->dir, stray->name, to);
 }
 
+void kbr_start_delete_leftovers(struct kbr_broker *broker)
+{
+	int err = kbr_log_delete_leftovers(broker->dir);
+
+	/* In nobody's way: their names are no partition's. */
+	if (err)
+		pr_warn("%s: unfinished deletions can't be finished (%d): the next start tries again\n",
+			broker->name, err);
+}
+
 int kbr_start_tidy(struct kbr_broker *broker)
 {
 	struct kbr_stray_scan scan = {
@@ -209,7 +219,7 @@ int kbr_start_tidy(struct kbr_broker *broker)
 		}
 		kfree(stray);
 	}
-	if (!err && removed)
-		err = kbr_log_delete_leftovers(broker->dir);
+	if (removed)
+		kbr_start_delete_leftovers(broker);
 	return err;
 }

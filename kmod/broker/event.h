@@ -15,7 +15,8 @@ struct kbr_partition;
 struct kbr_op;
 
 enum kbr_event_kind {
-	KBR_EVENT_BROKER,	/* state or settings changed */
+	KBR_EVENT_BROKER,	/* its state changed */
+	KBR_EVENT_BROKER_SET,
 	KBR_EVENT_TOPIC_NEW,
 	KBR_EVENT_TOPIC_SET,
 	KBR_EVENT_TOPIC_DEL,

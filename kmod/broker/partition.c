@@ -143,8 +143,8 @@ static int kbr_partition_count_batches(struct kbr_produce *p)
  * Check each batch of @p; @verdicts has room for @count. Nothing is held:
  * walking records takes long, and compressed ones need memory.
  */
-static int kbr_partition_validate(struct kbr_partition *part, struct kbr_produce *p, s64 now_ms,
-				  struct kbr_batch_verdict *verdicts, int count)
+static int kbr_partition_check_batches(struct kbr_partition *part, struct kbr_produce *p,
+				       s64 now_ms, struct kbr_batch_verdict *verdicts, int count)
 {
 	struct kbr_batch_rules rules;
 	size_t at = 0;
@@ -169,6 +169,25 @@ static int kbr_partition_validate(struct kbr_partition *part, struct kbr_produce
 		at += verdict->batch.size;
 	}
 	return 0;
+}
+
+/* Check what @p brings; @append gets the verdicts, which are to be freed if they are many. */
+static int kbr_partition_validate(struct kbr_partition *part, struct kbr_produce *p,
+				  struct kbr_append *append)
+{
+	struct kbr_batch_verdict *verdicts = &p->verdict;
+	int count = kbr_partition_count_batches(p);
+
+	if (!count)
+		return -EINVAL;
+	if (count > 1) {
+		verdicts = kvmalloc_array(count, sizeof(*verdicts), GFP_KERNEL);
+		if (!verdicts)
+			return -ENOMEM;
+		append->verdicts = verdicts;
+		append->batches = count;
+	}
+	return kbr_partition_check_batches(part, p, append->now_ms, verdicts, count);
 }
 
 /* Too much waits for the disk: wait with it, before anything is appended. */
@@ -263,13 +282,12 @@ KBR_EXPORT_IF_KUNIT(kbr_partition_request_sync);
 int kbr_partition_produce(struct kbr_partition *part, struct kbr_produce *p)
 {
 	struct kbr_topic *topic = part->topic;
-	struct kbr_batch_verdict *many = NULL;
 	struct kbr_append append = {
 		.buf = p->buf,
 		.len = p->len,
 		.verdicts = &p->verdict,
 		.batches = 1,
-		.now_ms = kbr_clock_now_ms(),
+		.now_ms = p->now_ms ?: kbr_clock_now_ms(),
 	};
 	int err;
 
@@ -281,18 +299,7 @@ int kbr_partition_produce(struct kbr_partition *part, struct kbr_produce *p)
 		     READ_ONCE(topic->config.min_insync_replicas) > 1))
 		return -ENOLINK;
 	if (!p->trusted) {
-		int count = kbr_partition_count_batches(p);
-
-		if (!count)
-			return -EINVAL;
-		if (count > 1) {
-			many = kvmalloc_array(count, sizeof(*many), GFP_KERNEL);
-			if (!many)
-				return -ENOMEM;
-			append.verdicts = many;
-			append.batches = count;
-		}
-		err = kbr_partition_validate(part, p, append.now_ms, many ?: &p->verdict, count);
+		err = kbr_partition_validate(part, p, &append);
 		if (err)
 			goto out;
 	}
@@ -306,7 +313,8 @@ int kbr_partition_produce(struct kbr_partition *part, struct kbr_produce *p)
 	if (unlikely(err == -ENOSPC) && kbr_topic_gone(topic))
 		err = -ENODEV;
 out:
-	kvfree(many);
+	if (append.batches > 1)
+		kvfree(append.verdicts);
 	return err;
 }
 KBR_EXPORT_IF_KUNIT(kbr_partition_produce);

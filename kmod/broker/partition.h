@@ -82,6 +82,7 @@ struct kbr_partition {
  *	appends to several partitions shares a sync
  * @final: the last close() of a device: no signal may end it, nor does it wait
  *	for room
+ * @now_ms: time of the append, if the caller has asked the clock already; else 0
  * @verdict: see @trusted
  * @base_offset: out
  * @last_offset: out
@@ -99,6 +100,7 @@ struct kbr_produce {
 	bool nowait;
 	bool defer_sync;
 	bool final;
+	s64 now_ms;
 	struct kbr_batch_verdict verdict;
 	s64 base_offset;
 	s64 last_offset;

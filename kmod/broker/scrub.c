@@ -56,8 +56,12 @@ static bool kbr_scrub_step(struct kbr_partition *part, size_t budget)
 	return through;
 }
 
-/* The partition that the scrub is in, with its topic's reference in @topic; NULL: there is none. */
-static struct kbr_partition *kbr_scrub_current(struct kbr_broker *broker, struct kbr_topic **topic)
+/*
+ * The partition that the scrub is in, with its topic's reference in @topic; NULL: there is none.
+ * @laps counts how often it began with the first one.
+ */
+static struct kbr_partition *kbr_scrub_current(struct kbr_broker *broker, struct kbr_topic **topic,
+					       unsigned int *laps)
 {
 	struct kbr_partition *part;
 
@@ -67,8 +71,10 @@ static struct kbr_partition *kbr_scrub_current(struct kbr_broker *broker, struct
 		return part;
 	kbr_topic_put(*topic);
 	*topic = kbr_topic_next(broker, broker->scrub_topic);
-	if (!*topic)
+	if (!*topic) {
+		++*laps;
 		*topic = kbr_topic_next(broker, NULL);
+	}
 	if (!*topic)
 		return NULL;
 	strscpy(broker->scrub_topic, (*topic)->name, sizeof(broker->scrub_topic));
@@ -88,7 +94,7 @@ void kbr_scrub_run(struct kbr_broker *broker, s64 now_ms)
 	u64 rate = READ_ONCE(broker->config.scrub_bytes_per_s);
 	s64 elapsed_ms = clamp_t(s64, now_ms - broker->scrub_ms, 0, 60 * MSEC_PER_SEC);
 	u64 budget = min_t(u64, div_u64(rate * elapsed_ms, MSEC_PER_SEC), KBR_SCRUB_BYTES_MAX);
-	unsigned int looked = 0;
+	unsigned int looked = 0, laps = 0;
 
 	broker->scrub_ms = now_ms;
 	while (budget && looked < KBR_SCRUB_PARTITIONS && !READ_ONCE(broker->dead)) {
@@ -96,9 +102,14 @@ void kbr_scrub_run(struct kbr_broker *broker, s64 now_ms)
 		struct kbr_partition *part;
 		struct kbr_topic *topic;
 
-		part = kbr_scrub_current(broker, &topic);
+		part = kbr_scrub_current(broker, &topic, &laps);
 		if (!part)
 			break;
+		/* all were looked at since the first lap ended: there is nothing more to read */
+		if (laps > 1) {
+			kbr_topic_put(topic);
+			break;
+		}
 		if (kbr_scrub_step(part, step)) {
 			broker->scrub_index++;
 			looked++;

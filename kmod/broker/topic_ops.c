@@ -10,6 +10,7 @@
 #include <linux/slab.h>
 #include <linux/srcu.h>
 #include <linux/uuid.h>
+#include <linux/kbroker_netlink.h>
 
 #include "base/kunit.h"
 #include "broker/event.h"
@@ -280,7 +281,7 @@ static int kbr_topic_create_check(struct kbr_broker *broker, struct kbr_topic_pa
 	if (factor == -1)
 		factor = READ_ONCE(broker->config.default_replication_factor);
 	if (factor != 1)
-		return kbr_refuse(why, -EINVAL, 0,
+		return kbr_refuse(why, -EINVAL, KBROKER_A_TOPIC_REPLICATION_FACTOR,
 				  "the replication factor must be 1, not %d: a standalone broker has no one to replicate to",
 				  factor);
 	if (READ_ONCE(broker->topics_count) >= KBR_BROKER_TOPICS_MAX)
@@ -590,7 +591,7 @@ static int kbr_topic_alter_check(struct kbr_topic *topic, const struct kbr_topic
 		if (err)
 			return err;
 		if (change->partitions < kbr_topic_partitions(topic))
-			return kbr_refuse(why, -EINVAL, 0,
+			return kbr_refuse(why, -EINVAL, KBROKER_A_TOPIC_PARTITIONS,
 					  "topic %s has %u partitions; their number can only grow",
 					  topic->name, kbr_topic_partitions(topic));
 	}
@@ -638,6 +639,18 @@ KBR_EXPORT_IF_KUNIT(kbr_topic_alter);
 
 /* ---- delete records ---- */
 
+static int kbr_topic_check_start(const struct kbr_partition *part, s64 offset,
+				 struct kbr_refusal *why)
+{
+	s64 hw = kbr_partition_hw(part);
+
+	if (offset <= hw || !READ_ONCE(part->opened))
+		return 0;
+	return kbr_refuse(why, -ERANGE, 0,
+			  "offset %lld is above the high watermark of %s-%u, which is %lld",
+			  (long long)offset, part->topic->name, part->index, (long long)hw);
+}
+
 static int kbr_topic_delete_records_run(struct kbr_task *task)
 {
 	struct kbr_topic_task *todo = kbr_topic_task_of(task);
@@ -649,12 +662,9 @@ static int kbr_topic_delete_records_run(struct kbr_task *task)
 	part = topic ? kbr_topic_partition(topic, todo->partition) : NULL;
 	if (!part)
 		goto out;
-	err = kbr_partition_delete_records(part, todo->offset);
-	if (err == -ERANGE)
-		kbr_refuse(&task->op->why, err, 0,
-			   "offset %lld is above the high watermark of %s-%u, which is %lld",
-			   (long long)todo->offset, todo->name, todo->partition,
-			   (long long)kbr_partition_hw(part));
+	err = kbr_topic_check_start(part, todo->offset, &task->op->why);
+	if (!err)
+		err = kbr_partition_delete_records(part, todo->offset);
 	/* Done means that they stay deleted. */
 	if (!err)
 		err = kbr_broker_write_checkpoints(task->broker);
@@ -677,13 +687,17 @@ int kbr_topic_delete_records(struct kbr_broker *broker, const char *name, u32 pa
 	if (!topic)
 		return kbr_refuse(why, -ENOENT, 0, "there is no topic %.80s", name);
 	count = kbr_topic_partitions(topic);
-	kbr_topic_put(topic);
 	if (partition >= count)
-		return kbr_refuse(why, -ENOENT, 0, "topic %.80s has partitions 0 to %u, not %u",
-				  name, count - 1, partition);
-	if (offset < -1)
-		return kbr_refuse(why, -EINVAL, 0,
-				  "an offset is not negative (-1: the high watermark)");
+		err = kbr_refuse(why, -ENOENT, 0, "topic %.80s has partitions 0 to %u, not %u",
+				 name, count - 1, partition);
+	else if (offset < -1)
+		err = kbr_refuse(why, -EINVAL, 0,
+				 "an offset is not negative (-1: the high watermark)");
+	else
+		err = kbr_topic_check_start(kbr_topic_partition(topic, partition), offset, why);
+	kbr_topic_put(topic);
+	if (err)
+		return err;
 	todo = kbr_topic_task_alloc(name, kbr_topic_delete_records_run);
 	if (!todo)
 		return -ENOMEM;

@@ -81,12 +81,19 @@ static void kbr_upkeep_partitions(struct kbr_broker *broker, s64 now_ms, bool re
 	}
 }
 
+/* Is it @pause_ms since @last_ms? A clock that was set back must not make it wait longer. */
+static bool kbr_upkeep_is_due(s64 now_ms, s64 last_ms, s64 pause_ms)
+{
+	return now_ms < last_ms || now_ms - last_ms >= pause_ms;
+}
+
 static void kbr_upkeep_checkpoints(struct kbr_broker *broker, s64 now_ms)
 {
 	int err;
 
-	if (now_ms - broker->checkpointed_ms < READ_ONCE(broker->config.checkpoint_ms) ||
-	    !atomic_read(&broker->checkpoints_due))
+	if (!atomic_read(&broker->checkpoints_due) ||
+	    !kbr_upkeep_is_due(now_ms, broker->checkpointed_ms,
+			       READ_ONCE(broker->config.checkpoint_ms)))
 		return;
 	err = kbr_broker_write_checkpoints(broker);
 	if (err)
@@ -125,7 +132,8 @@ void kbr_upkeep_work(struct work_struct *work)
 
 	if (READ_ONCE(broker->dead) || READ_ONCE(broker->state) != KBR_BROKER_RUNNING)
 		return;
-	retain = now_ms - broker->retained_ms >= READ_ONCE(broker->config.retention_check_ms);
+	retain = kbr_upkeep_is_due(now_ms, broker->retained_ms,
+				   READ_ONCE(broker->config.retention_check_ms));
 	kbr_upkeep_partitions(broker, now_ms, retain);
 	if (retain)
 		broker->retained_ms = now_ms;

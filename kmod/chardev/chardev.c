@@ -13,6 +13,7 @@
 #include <linux/slab.h>
 #include <linux/splice.h>
 
+#include "base/kunit.h"
 #include "broker/access.h"
 #include "broker/broker.h"
 #include "broker/node.h"
@@ -167,6 +168,7 @@ ssize_t kbr_open_try_read(struct kbr_open *open, struct iov_iter *to, bool nowai
 		return -ERESTARTSYS;
 	return ret ?: -EAGAIN;
 }
+KBR_EXPORT_IF_KUNIT(kbr_open_try_read);
 
 static ssize_t kbr_chardev_read_iter(struct kiocb *iocb, struct iov_iter *to)
 {
@@ -195,9 +197,11 @@ static ssize_t kbr_open_write(struct kbr_open *open, struct iov_iter *from,
 {
 	ssize_t ret;
 
-	ret = kbr_writer_check(open);	/* W5 */
-	if (ret)
-		return ret;
+	if (unlikely(open->writer.unsettled)) {
+		ret = kbr_writer_check(open);	/* W5 */
+		if (ret)
+			return ret;
+	}
 	switch (open->handle.format) {
 	case KBROKER_FORMAT_RECORD:
 		ret = kbr_record_write(open, from, write);

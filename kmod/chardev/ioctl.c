@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * The devices' ioctls: format, acks, positions, times, what is next. All
- * structs have the same layout for 32-bit programs.
+ * structs have the same layout for 32-bit programs, which needs 64-bit members
+ * at multiples of eight bytes.
  */
 #include <linux/fs.h>
 #include <linux/uaccess.h>

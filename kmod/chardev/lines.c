@@ -12,6 +12,7 @@
 #include <linux/string.h>
 
 #include "base/clock.h"
+#include "base/kunit.h"
 #include "chardev/open.h"
 #include "codec/varint.h"
 
@@ -83,12 +84,14 @@ static const u8 *kbr_lines_find(const u8 *p, size_t len)
 {
 	const u8 *end = p + len;
 
-	/* Short lines are the rule: two words a turn, and the bytes only once. */
-	for (; end - p >= 16; p += 16)
-		if (kbr_lines_word(p) | kbr_lines_word(p + 8))
+	/* Short lines are the rule: a few words a turn, and the bytes only once. */
+	for (; end - p >= 32; p += 32)
+		if (kbr_lines_word(p) | kbr_lines_word(p + 8) | kbr_lines_word(p + 16) |
+		    kbr_lines_word(p + 24))
 			break;
-	if (end - p >= 8 && !kbr_lines_word(p))
-		p += 8;
+	for (; end - p >= 8; p += 8)
+		if (kbr_lines_word(p))
+			break;
 	for (; p < end; p++)
 		if (*p == '\n')
 			return p;
@@ -164,27 +167,28 @@ static ssize_t kbr_lines_write_direct(struct kbr_open *open, struct iov_iter *fr
 	s32 len = (s32)count - 1;
 	size_t start;
 	s32 body;
-	u8 *p;
+	u8 *buf, *p;
 	int err;
 
+	BUILD_BUG_ON(KBR_BATCH_HEADER_LEN + KBR_LINES_RECORD_MAX + KBR_LINES_DIRECT_MAX > PAGE_SIZE);
 	body = 5 + kbr_varint_size(len) + len;
 	start = KBR_BATCH_HEADER_LEN + kbr_varint_size(body) + 4 + kbr_varint_size(len);
-	err = kbr_writer_reserve(writer, start + count, 0);
-	if (err)
-		return err;
-	if (!copy_from_iter_full(writer->buf + start, count, from))
+	buf = kbr_writer_reserve_page(writer);
+	if (!buf)
+		return -ENOMEM;
+	if (copy_page_from_iter(writer->page, start, count, from) != count)
 		return -EFAULT;
-	if (writer->buf[start + len] != '\n' || kbr_lines_find(writer->buf + start, len)) {
+	if (buf[start + len] != '\n' || kbr_lines_find(buf + start, len)) {
 		err = kbr_writer_reserve_stage(writer, count, 0);
 		if (err)
 			return err;
-		memcpy(writer->stage, writer->buf + start, count);
+		memcpy(writer->stage, buf + start, count);
 		return 0;
 	}
 	if (start + count > batch_max)
 		return -EMSGSIZE;
 
-	p = kbr_varint_encode(writer->buf + KBR_BATCH_HEADER_LEN, body);
+	p = kbr_varint_encode(buf + KBR_BATCH_HEADER_LEN, body);
 	*p++ = 0;		/* attributes */
 	*p++ = 0;		/* time delta */
 	*p++ = 0;		/* offset delta */
@@ -192,10 +196,13 @@ static ssize_t kbr_lines_write_direct(struct kbr_open *open, struct iov_iter *fr
 	p = kbr_varint_encode(p, len);
 	p[len] = 0;		/* no headers, where the newline was */
 
-	kbr_batch_builder_init(&bld, writer->buf, writer->size);
-	bld.len = start + count;
-	bld.count = 1;
-	bld.base_timestamp = kbr_clock_now_ms();
+	bld = (struct kbr_batch_builder) {
+		.buf = buf,
+		.size = PAGE_SIZE,
+		.len = start + count,
+		.count = 1,
+		.base_timestamp = kbr_clock_now_ms(),
+	};
 	bld.max_timestamp = bld.base_timestamp;
 	err = kbr_writer_append_built(open, &bld, write);
 	return err ?: count;
@@ -391,6 +398,7 @@ ssize_t kbr_lines_write(struct kbr_open *open, struct iov_iter *from, struct kbr
 		ret = kbr_lines_write_staged(open, from, count, write, batch_max);
 	return ret;
 }
+KBR_EXPORT_IF_KUNIT(kbr_lines_write);
 
 /**
  * kbr_lines_finish() - make the unfinished line a record (fsync, last close)
@@ -426,3 +434,4 @@ int kbr_lines_finish(struct kbr_open *open, struct kbr_write *write)
 	}
 	return err;
 }
+KBR_EXPORT_IF_KUNIT(kbr_lines_finish);

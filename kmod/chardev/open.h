@@ -101,6 +101,7 @@ struct kbr_written {
  * @lock: guards the rest
  * @buf: the batch under construction
  * @size: bytes of @buf
+ * @page: the batch of one short line
  * @stage: lines as they came; between calls the unfinished one
  * @stage_size: bytes of @stage
  * @pending: bytes of the unfinished line
@@ -119,6 +120,7 @@ struct kbr_writer {
 	struct mutex lock;	/* never held while waiting for acks */
 	u8 *buf;
 	size_t size;
+	struct page *page;
 	u8 *stage;
 	size_t stage_size;
 	size_t pending;
@@ -218,6 +220,7 @@ void kbr_reader_seek(struct kbr_open *open, unsigned int index, s64 offset);
 void kbr_open_init_writer(struct kbr_open *open);
 void kbr_open_destroy_writer(struct kbr_open *open);
 int kbr_writer_reserve(struct kbr_writer *writer, size_t size, size_t keep);
+void *kbr_writer_reserve_page(struct kbr_writer *writer);
 int kbr_writer_reserve_stage(struct kbr_writer *writer, size_t size, size_t keep);
 void kbr_writer_trim(struct kbr_writer *writer);
 size_t kbr_writer_batch_max(const struct kbr_open *open);

@@ -10,6 +10,7 @@
 #include <linux/mm.h>
 #include <linux/slab.h>
 
+#include "base/kunit.h"
 #include "broker/broker.h"
 #include "chardev/open.h"
 
@@ -56,6 +57,7 @@ int kbr_open_init_reader(struct kbr_open *open)
 	open->handle.positions_count = 1;
 	return 0;
 }
+KBR_EXPORT_IF_KUNIT(kbr_open_init_reader);
 
 /** kbr_open_destroy_reader() - free what the reading side has; nobody uses the open any more */
 void kbr_open_destroy_reader(struct kbr_open *open)
@@ -68,6 +70,7 @@ void kbr_open_destroy_reader(struct kbr_open *open)
 	kvfree(rcu_dereference_protected(reader->cursors, 1));
 	mutex_destroy(&reader->lock);
 }
+KBR_EXPORT_IF_KUNIT(kbr_open_destroy_reader);
 
 /**
  * kbr_reader_grow() - have a cursor for each partition there is now
@@ -176,6 +179,7 @@ void kbr_reader_seek(struct kbr_open *open, unsigned int index, s64 offset)
 	kbr_reader_set_position(open, index, offset);
 	kbr_reader_cursors(open)->pos[index] = (struct kbr_log_pos) { .offset = offset };
 }
+KBR_EXPORT_IF_KUNIT(kbr_reader_seek);
 
 /**
  * kbr_reader_check_start() - begin, or go on, at the log start if need be

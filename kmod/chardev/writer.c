@@ -9,6 +9,7 @@
 #include <linux/mm.h>
 #include <linux/slab.h>
 
+#include "base/kunit.h"
 #include "broker/broker.h"
 #include "chardev/open.h"
 
@@ -24,6 +25,7 @@ void kbr_open_init_writer(struct kbr_open *open)
 	writer->last.base_offset = -1;
 	writer->last.log_append_time = -1;
 }
+KBR_EXPORT_IF_KUNIT(kbr_open_init_writer);
 
 /** kbr_open_destroy_writer() - free what the writing side has; nobody uses the open any more */
 void kbr_open_destroy_writer(struct kbr_open *open)
@@ -33,8 +35,11 @@ void kbr_open_destroy_writer(struct kbr_open *open)
 	kvfree(writer->buf);
 	kvfree(writer->stage);
 	kvfree(writer->written);
+	if (writer->page)
+		__free_page(writer->page);
 	mutex_destroy(&writer->lock);
 }
+KBR_EXPORT_IF_KUNIT(kbr_open_destroy_writer);
 
 static int kbr_writer_grow(u8 **buf, size_t *size, size_t want, size_t keep)
 {
@@ -73,6 +78,23 @@ int kbr_writer_reserve(struct kbr_writer *writer, size_t size, size_t keep)
 int kbr_writer_reserve_stage(struct kbr_writer *writer, size_t size, size_t keep)
 {
 	return kbr_writer_grow(&writer->stage, &writer->stage_size, size, keep);
+}
+
+/**
+ * kbr_writer_reserve_page() - have writer.page
+ * @writer: the writing side
+ *
+ * Copying from the user to a page needs no look at what kind of memory it is.
+ * Context: writer lock held. Return: its address, or NULL without memory.
+ */
+void *kbr_writer_reserve_page(struct kbr_writer *writer)
+{
+	if (unlikely(!writer->page)) {
+		writer->page = alloc_page(GFP_KERNEL_ACCOUNT);
+		if (!writer->page)
+			return NULL;
+	}
+	return page_address(writer->page);
 }
 
 /** kbr_writer_trim() - give back what only a huge write needed; writer lock held */
@@ -183,7 +205,7 @@ int kbr_writer_append(struct kbr_open *open, struct kbr_partition *part,
  * kbr_writer_append_built() - finish the batch in @bld and append it where it is its turn
  * @open: the open
  * @write: how; where it went
- * @bld: records with null keys, made by lines.c
+ * @bld: records with null keys and the time of now, made by lines.c
  *
  * Context and return: as kbr_writer_append().
  */
@@ -194,26 +216,14 @@ int kbr_writer_append_built(struct kbr_open *open, struct kbr_batch_builder *bld
 	struct kbr_produce produce = {
 		.buf = bld->buf,
 		.trusted = true,
+		.now_ms = bld->max_timestamp,
+		.verdict.record = -1,
+		.verdict.max_timestamp = bld->max_timestamp,
 	};
 
 	if (!part)
 		return -ENODEV;
-	produce.len = kbr_batch_builder_finish(bld);
-	produce.verdict = (struct kbr_batch_verdict) {
-		.batch = {
-			.size = produce.len,
-			.leader_epoch = -1,
-			.last_offset_delta = bld->count - 1,
-			.base_timestamp = bld->base_timestamp,
-			.max_timestamp = bld->max_timestamp,
-			.producer_id = -1,
-			.producer_epoch = -1,
-			.base_sequence = -1,
-			.records_count = bld->count,
-		},
-		.record = -1,
-		.max_timestamp = bld->max_timestamp,
-	};
+	produce.len = kbr_batch_builder_close(bld, &produce.verdict.batch);
 	return kbr_writer_append(open, part, &produce, write);
 }
 
@@ -237,6 +247,7 @@ void kbr_writer_drop_pending(struct kbr_open *open, const struct kbr_write *writ
 	}
 	mutex_unlock(&writer->lock);
 }
+KBR_EXPORT_IF_KUNIT(kbr_writer_drop_pending);
 
 /*
  * Did records that a write did not wait for get lost? Told once: the entry
@@ -280,6 +291,7 @@ int kbr_writer_check(struct kbr_open *open)
 	writer->unsettled = unsettled;
 	return err;
 }
+KBR_EXPORT_IF_KUNIT(kbr_writer_check);
 
 /**
  * kbr_writer_settle() - wait for what a write asked for
@@ -309,6 +321,7 @@ int kbr_writer_settle(struct kbr_open *open, struct kbr_write *write, bool dsync
 		err = kbr_partition_sync(write->part, write->last + 1, write->failures);
 	return err;
 }
+KBR_EXPORT_IF_KUNIT(kbr_writer_settle);
 
 /* One partition of fsync. The lock is not held over the wait. */
 static int kbr_writer_sync_one(struct kbr_open *open, unsigned int index)
@@ -362,6 +375,7 @@ int kbr_writer_sync(struct kbr_open *open)
 	}
 	return err;
 }
+KBR_EXPORT_IF_KUNIT(kbr_writer_sync);
 
 /** kbr_writer_end() - one past the last record written to @index, or -1; writer lock held */
 s64 kbr_writer_end(struct kbr_open *open, unsigned int index)
@@ -372,3 +386,4 @@ s64 kbr_writer_end(struct kbr_open *open, unsigned int index)
 		return -1;
 	return writer->written[index].end;
 }
+KBR_EXPORT_IF_KUNIT(kbr_writer_end);

@@ -160,9 +160,9 @@ int kbr_batch_builder_add(struct kbr_batch_builder *bld, const struct kbr_record
 }
 KBR_EXPORT_IF_KUNIT(kbr_batch_builder_add);
 
-size_t kbr_batch_builder_finish(struct kbr_batch_builder *bld)
+size_t kbr_batch_builder_close(struct kbr_batch_builder *bld, struct kbr_batch *batch)
 {
-	const struct kbr_batch batch = {
+	*batch = (struct kbr_batch) {
 		.size = bld->len,
 		.leader_epoch = -1,
 		.last_offset_delta = bld->count - 1,
@@ -174,8 +174,15 @@ size_t kbr_batch_builder_finish(struct kbr_batch_builder *bld)
 		.records_count = bld->count,
 	};
 
-	kbr_batch_encode_header(&batch, bld->buf);
+	kbr_batch_encode_header(batch, bld->buf);
 	kbr_batch_seal(bld->buf, bld->len);
 	return bld->len;
+}
+
+size_t kbr_batch_builder_finish(struct kbr_batch_builder *bld)
+{
+	struct kbr_batch batch;
+
+	return kbr_batch_builder_close(bld, &batch);
 }
 KBR_EXPORT_IF_KUNIT(kbr_batch_builder_finish);

@@ -123,5 +123,7 @@ int kbr_batch_builder_add(struct kbr_batch_builder *bld, const struct kbr_record
 
 /** kbr_batch_builder_finish() - write the header and the CRC; returns the batch's size. @bld must hold a record. */
 size_t kbr_batch_builder_finish(struct kbr_batch_builder *bld);
+/** kbr_batch_builder_close() - kbr_batch_builder_finish(), with the header in @batch, too (its crc is not set) */
+size_t kbr_batch_builder_close(struct kbr_batch_builder *bld, struct kbr_batch *batch);
 
 #endif /* _KBR_CODEC_RECORD_H */

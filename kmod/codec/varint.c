@@ -44,12 +44,6 @@ u8 *kbr_varint_write_long(u8 *p, u64 raw)
 }
 KBR_EXPORT_IF_KUNIT(kbr_varint_write_long);
 
-unsigned int kbr_varint_size(s32 val)
-{
-	return (fls(kbr_varint_zigzag(val) | 1) + 6) / 7;
-}
-KBR_EXPORT_IF_KUNIT(kbr_varint_size);
-
 unsigned int kbr_varlong_size(s64 val)
 {
 	return (fls64(kbr_varlong_zigzag(val) | 1) + 6) / 7;

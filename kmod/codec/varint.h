@@ -149,9 +149,17 @@ static inline u8 *kbr_varlong_encode(u8 *p, s64 val)
 	return kbr_varint_write(p, kbr_varlong_zigzag(val));
 }
 
-/** kbr_varint_size() - bytes kbr_varint_encode() will take */
-unsigned int kbr_varint_size(s32 val);
 /** kbr_varlong_size() - bytes kbr_varlong_encode() will take */
 unsigned int kbr_varlong_size(s64 val);
+
+/** kbr_varint_size() - bytes kbr_varint_encode() will take */
+static inline unsigned int kbr_varint_size(s32 val)
+{
+	u32 raw = kbr_varint_zigzag(val);
+
+	if (likely(raw < 0x4000))
+		return raw < 0x80 ? 1 : 2;
+	return kbr_varlong_size(val);
+}
 
 #endif /* _KBR_CODEC_VARINT_H */

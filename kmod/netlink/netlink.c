@@ -108,6 +108,8 @@ int kbr_nl_refused(struct genl_info *info, int err, const struct kbr_refusal *wh
 {
 	const struct nlattr *config = NULL;
 
+	if (why->attr && info->attrs[why->attr])
+		attr = info->attrs[why->attr];
 	if (!why->text[0])
 		return kbr_nl_refuse(info->extack, attr, err, "%s", kbr_nl_errno_text(err));
 	if (config_type)

@@ -170,6 +170,7 @@ static const struct nlattr *kbr_nl_broker_blame(struct genl_info *info, int err)
 	case -ENOSPC:
 		return info->attrs[KBROKER_A_BROKER_DIR];
 	case -EEXIST:
+	case -EINVAL:	/* a config says so by itself, the others were checked before */
 		return info->attrs[KBROKER_A_BROKER_NAME];
 	default:
 		return NULL;

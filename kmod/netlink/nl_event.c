@@ -44,6 +44,9 @@ static const struct kbr_nl_event_form *kbr_nl_event_form(const struct kbr_event 
 	case KBR_EVENT_BROKER:
 		*reason = KBROKER_REASON_STATE;
 		return &kbr_nl_event_broker;
+	case KBR_EVENT_BROKER_SET:
+		*reason = KBROKER_REASON_CHANGED;
+		return &kbr_nl_event_broker;
 	case KBR_EVENT_TOPIC_NEW:
 		*reason = KBROKER_REASON_CREATED;
 		return &kbr_nl_event_topic;
@@ -82,6 +85,7 @@ static int kbr_nl_event_fill(struct sk_buff *skb, const struct kbr_event *event)
 {
 	switch (event->kind) {
 	case KBR_EVENT_BROKER:
+	case KBR_EVENT_BROKER_SET:
 		return kbr_nl_broker_fill(skb, event->broker);
 	case KBR_EVENT_TOPIC_NEW:
 	case KBR_EVENT_TOPIC_SET:

@@ -22,7 +22,9 @@
 #define KBR_CHECKPOINT_PATH_MAX	512
 /* A topic's name, a partition, an offset with its sign, two spaces, a newline */
 #define KBR_CHECKPOINT_LINE_MAX	(KBR_TOPIC_NAME_MAX + 10 + 20 + 3)
-#define KBR_CHECKPOINT_BYTES_MAX ((size_t)KBR_BROKER_PARTITIONS_MAX * KBR_CHECKPOINT_LINE_MAX)
+/* All partitions that a broker may have, and its metadata log */
+#define KBR_CHECKPOINT_ENTRIES_MAX (KBR_BROKER_PARTITIONS_MAX + 1)
+#define KBR_CHECKPOINT_BYTES_MAX ((size_t)KBR_CHECKPOINT_ENTRIES_MAX * KBR_CHECKPOINT_LINE_MAX)
 
 /**
  * kbr_checkpoint_replace() - atomically and durably replace a small file
@@ -169,7 +171,7 @@ int kbr_checkpoint_write_offsets(struct kbr_dir *dir, const char *path,
 		return err;
 	body.len = sizeof(head);
 	while ((err = next(arg, &ent)) > 0) {
-		if (n == KBR_BROKER_PARTITIONS_MAX) {
+		if (n == KBR_CHECKPOINT_ENTRIES_MAX) {
 			err = -E2BIG;
 			break;
 		}

@@ -25,7 +25,7 @@
  * @lock: innermost of storage's locks
  * @lru: newest first (@lock)
  * @count: entries (@lock)
- * @max: cap
+ * @max: cap (READ_ONCE, WRITE_ONCE)
  */
 struct kbr_file_cache {
 	spinlock_t lock;
@@ -42,8 +42,13 @@ struct kbr_file_cache *kbr_file_cache_create(unsigned int max)
 		return NULL;
 	spin_lock_init(&cache->lock);
 	INIT_LIST_HEAD(&cache->lru);
-	cache->max = max(max, 1U);
+	kbr_file_cache_set_max(cache, max);
 	return cache;
+}
+
+void kbr_file_cache_set_max(struct kbr_file_cache *cache, unsigned int max)
+{
+	WRITE_ONCE(cache->max, max(max, 1U));
 }
 
 void kbr_file_cache_destroy(struct kbr_file_cache *cache)
@@ -111,7 +116,7 @@ static void kbr_file_cache_shrink_locked(struct kbr_file_cache *cache, struct li
 
 	lockdep_assert_held(&cache->lock);
 	/* the list may be shorter than the count while a trim sorts it */
-	while (cache->count >= cache->max && !list_empty(&cache->lru) && scan--) {
+	while (cache->count >= READ_ONCE(cache->max) && !list_empty(&cache->lru) && scan--) {
 		files = list_last_entry(&cache->lru, struct kbr_files, lru);
 		/* used within this tick's neighbourhood: a second chance */
 		if (time_before(jiffies, READ_ONCE(files->used) + HZ / 10) && scan > 8) {

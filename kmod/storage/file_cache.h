@@ -41,6 +41,8 @@ struct kbr_files {
 };
 
 struct kbr_file_cache *kbr_file_cache_create(unsigned int max);
+/** kbr_file_cache_set_max() - another cap; what is open beyond it goes as others are opened */
+void kbr_file_cache_set_max(struct kbr_file_cache *cache, unsigned int max);
 /** kbr_file_cache_destroy() - all logs must be closed */
 void kbr_file_cache_destroy(struct kbr_file_cache *cache);
 /** kbr_file_cache_trim() - close what nobody used for @idle_ms and nobody holds */

@@ -223,6 +223,16 @@ static void kbr_vfs_close(struct kbr_file *f)
 	kfree(file);
 }
 
+/* init_sync_kiocb() without the I/O priority, which the page cache does not ask for. */
+static void kbr_vfs_kiocb_init(struct kiocb *kiocb, struct file *filp, loff_t pos)
+{
+	*kiocb = (struct kiocb) {
+		.ki_filp = filp,
+		.ki_pos = pos,
+		.ki_flags = filp->f_iocb_flags,
+	};
+}
+
 /*
  * Straight to the file system: what the VFS does on top (notification, access
  * checks that were made at open, accounting of calls) is not for log files.
@@ -233,8 +243,7 @@ static ssize_t kbr_vfs_read_iter(struct kbr_file *f, struct iov_iter *to, loff_t
 	struct file *filp = kbr_vfs_file(f)->filp;
 	struct kiocb kiocb;
 
-	init_sync_kiocb(&kiocb, filp);
-	kiocb.ki_pos = pos;
+	kbr_vfs_kiocb_init(&kiocb, filp, pos);
 	return filp->f_op->read_iter(&kiocb, to);
 }
 
@@ -335,8 +344,7 @@ static int kbr_vfs_write_fn(void *arg)
 		vec.iov_base = io->buf;
 		vec.iov_len = io->len;
 		iov_iter_kvec(&from, ITER_SOURCE, &vec, 1, io->len);
-		init_sync_kiocb(&kiocb, filp);
-		kiocb.ki_pos = io->pos;
+		kbr_vfs_kiocb_init(&kiocb, filp, io->pos);
 		ret = filp->f_op->write_iter(&kiocb, &from);
 		if (ret <= 0)
 			break;

@@ -58,6 +58,11 @@ void kbr_log_env_exit(struct kbr_log_env *env)
 }
 KBR_EXPORT_IF_KUNIT(kbr_log_env_exit);
 
+void kbr_log_env_set_files_max(struct kbr_log_env *env, unsigned int files_max)
+{
+	kbr_file_cache_set_max(env->files, files_max);
+}
+
 void kbr_log_env_trim(struct kbr_log_env *env, unsigned int idle_ms)
 {
 	kbr_file_cache_trim(env->files, idle_ms);
@@ -345,23 +350,29 @@ s32 kbr_log_epoch_at(struct kbr_log *log, s64 offset)
 	return epoch;
 }
 
-s64 kbr_log_age_ms_locked(struct kbr_log *log, s64 timestamp, s64 now_ms)
+static noinline int kbr_log_load_first_timestamp(struct kbr_log *log, struct kbr_segment *seg)
 {
-	struct kbr_segment *seg = kbr_log_active_locked(log);
-	struct kbr_files *files;
+	struct kbr_files *files = kbr_files_get(log, seg);
 	struct kbr_batch first;
 	int err;
 
+	if (IS_ERR(files))
+		return PTR_ERR(files);
+	err = kbr_segment_header(files->log, 0, seg->size, &first);
+	kbr_files_put(files);
+	seg->first_timestamp = err ? -1 : first.max_timestamp;
+	return 0;
+}
+
+s64 kbr_log_age_ms_locked(struct kbr_log *log, s64 timestamp, s64 now_ms)
+{
+	struct kbr_segment *seg = kbr_log_active_locked(log);
+
 	if (!seg->size)
 		return -1;
-	if (seg->first_timestamp == KBR_TIME_UNKNOWN) {
-		files = kbr_files_get(log, seg);
-		if (IS_ERR(files))
-			return -1;
-		err = kbr_segment_header(files->log, 0, seg->size, &first);
-		kbr_files_put(files);
-		seg->first_timestamp = err ? -1 : first.max_timestamp;
-	}
+	if (unlikely(seg->first_timestamp == KBR_TIME_UNKNOWN) &&
+	    kbr_log_load_first_timestamp(log, seg))
+		return -1;
 	if (seg->first_timestamp < 0)
 		return max_t(s64, now_ms - seg->created_ms, 0);
 	return timestamp < seg->first_timestamp ? 0 : timestamp - seg->first_timestamp;
@@ -424,19 +435,24 @@ struct kbr_log_appending {
 	bool append_time;
 };
 
+/* maxTimestamp of batch @i as it will be in the log */
+static s64 kbr_append_timestamp(const struct kbr_log_appending *a, unsigned int i)
+{
+	const struct kbr_batch_verdict *v = &a->append->verdicts[i];
+
+	if (a->append->as_follower)
+		return v->batch.max_timestamp;
+	return a->append_time ? a->append->now_ms : v->max_timestamp;
+}
+
 /* the header of batch @i as it will be in the log, but for its offset */
 static struct kbr_batch kbr_append_header(const struct kbr_log_appending *a, unsigned int i)
 {
 	struct kbr_batch batch = a->append->verdicts[i].batch;
 
-	if (a->append->as_follower)
-		return batch;
-	if (a->append_time) {
-		batch.max_timestamp = a->append->now_ms;
+	batch.max_timestamp = kbr_append_timestamp(a, i);
+	if (a->append_time && !a->append->as_follower)
 		batch.attributes |= KBR_BATCH_APPEND_TIME;
-	} else {
-		batch.max_timestamp = a->append->verdicts[i].max_timestamp;
-	}
 	return batch;
 }
 
@@ -466,8 +482,21 @@ static int kbr_append_seal(struct kbr_log_appending *a)
 	return WARN_ON_ONCE(at != append->len) ? -EINVAL : 0;
 }
 
+/* Does any batch come from an idempotent producer, whose sequences are the leader's to check? */
+static bool kbr_append_has_producers(const struct kbr_append *append)
+{
+	unsigned int i;
+
+	if (append->as_follower)
+		return false;
+	for (i = 0; i < append->batches; i++)
+		if (append->verdicts[i].batch.producer_id >= 0)
+			return true;
+	return false;
+}
+
 /* Sequences of idempotent producers: 0, or 1 if all of it is a repeat. */
-static int kbr_append_check_producers(struct kbr_log *log, struct kbr_log_appending *a)
+static noinline int kbr_append_check_producers(struct kbr_log *log, struct kbr_log_appending *a)
 {
 	struct kbr_append *append = a->append;
 	struct kbr_producer_hit hit;
@@ -475,8 +504,6 @@ static int kbr_append_check_producers(struct kbr_log *log, struct kbr_log_append
 	unsigned int i;
 	int err;
 
-	if (append->as_follower)
-		return 0;
 	for (i = 0; i < append->batches; i++) {
 		struct kbr_batch batch = kbr_append_header(a, i);
 
@@ -518,17 +545,17 @@ static int kbr_append_place(struct kbr_log *log, struct kbr_log_appending *a)
 	a->end = log->end;
 	a->max_timestamp = -1;
 	for (i = a->first; i < append->batches; i++) {
-		struct kbr_batch batch = kbr_append_header(a, i);
+		const struct kbr_batch *batch = &append->verdicts[i].batch;
 
 		if (append->as_follower) {
-			if (batch.base_offset < a->end)
+			if (batch->base_offset < a->end)
 				return -ERANGE;
-			a->end = batch.base_offset;
+			a->end = batch->base_offset;
 		}
-		if (a->end > S64_MAX - 1 - batch.last_offset_delta)
+		if (a->end > S64_MAX - 1 - batch->last_offset_delta)
 			return -EFBIG;
-		a->end += (s64)batch.last_offset_delta + 1;
-		a->max_timestamp = max(a->max_timestamp, batch.max_timestamp);
+		a->end += (s64)batch->last_offset_delta + 1;
+		a->max_timestamp = max(a->max_timestamp, kbr_append_timestamp(a, i));
 	}
 	return 0;
 }
@@ -706,7 +733,7 @@ int kbr_log_append(struct kbr_log *log, struct kbr_append *append, bool interrup
 		mutex_lock(&log->lock);
 	}
 	err = READ_ONCE(log->stopped);
-	if (!err)
+	if (!err && kbr_append_has_producers(append))
 		err = kbr_append_check_producers(log, &a);
 	if (err) {
 		/* 1: all of it is a repeat, which is success */

@@ -93,6 +93,8 @@ struct kbr_log_env {
 
 int kbr_log_env_init(struct kbr_log_env *env, struct kbr_dir *dir, unsigned int files_max);
 void kbr_log_env_exit(struct kbr_log_env *env);
+/** kbr_log_env_set_files_max() - how many segments keep their files open from now on */
+void kbr_log_env_set_files_max(struct kbr_log_env *env, unsigned int files_max);
 /**
  * kbr_log_env_trim() - close cached files not used for @idle_ms and with nothing unsynced
  *
@@ -153,6 +155,7 @@ struct kbr_log_border {
  * @snapshot_wanted: the one that must be durable before segments are removed,
  *	-1 not chosen yet (@lock)
  * @snapshot_behind: bytes appended since it was taken (@lock)
+ * @snapshots_stale: there are others that nobody needs any more (@lock)
  * @env: the broker's
  * @config: the topic's; may change under our feet, each field is read once
  * @name: "<topic>-<n>", owned
@@ -188,6 +191,7 @@ struct kbr_log {
 	bool retaining;
 	bool meta_dirty;
 	bool epochs_dirty;
+	bool snapshots_stale;
 	s64 snapshot;
 	s64 snapshot_wanted;
 	u64 snapshot_behind;

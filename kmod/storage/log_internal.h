@@ -83,7 +83,7 @@ void kbr_log_forget_unsynced_locked(struct kbr_log *log, struct kbr_segment *seg
  * Nothing beyond is synced.
  */
 void kbr_log_clamp_synced_locked(struct kbr_log *log, struct kbr_segment *seg, s64 offset, u32 pos);
-/** kbr_log_write_snapshot_locked() - producer snapshot at the end of the log, not synced */
+/** kbr_log_write_snapshot_locked() - producer snapshot at the end of the log, if there is none; not synced */
 int kbr_log_write_snapshot_locked(struct kbr_log *log);
 /** kbr_log_sync_snapshot() - make the snapshot named for @offset durable; -ENOENT there is none */
 int kbr_log_sync_snapshot(struct kbr_log *log, s64 offset);

@@ -307,34 +307,34 @@ int kbr_log_set_start(struct kbr_log *log, s64 offset)
 }
 KBR_EXPORT_IF_KUNIT(kbr_log_set_start);
 
-/* Take all segments from number @from on out of the log, files too, newest first. */
-static int kbr_log_remove_tail_locked(struct kbr_log *log, unsigned int from)
+/*
+ * Take all segments from number @from on out of the log, files too, newest
+ * first. @list: where the others go; NULL: there are none, or it stays.
+ */
+static int kbr_log_remove_tail_locked(struct kbr_log *log, unsigned int from,
+				      struct kbr_segment_list *list)
 {
-	struct kbr_segment_list *old = kbr_log_list_locked(log), *list;
+	struct kbr_segment_list *old = kbr_log_list_locked(log);
 	unsigned int i;
 	int err = 0;
 
 	if (from == old->count)
 		return 0;
-	list = kbr_log_list_alloc(from);
-	if (!list)
-		return -ENOMEM;
-	memcpy(list->seg, old->seg, from * sizeof(*list->seg));
-	for (i = old->count; i-- > from && !err;) {
+	for (i = old->count; i-- > from;) {
 		struct kbr_segment *seg = old->seg[i];
 
 		kbr_log_forget_unsynced_locked(log, seg);
 		kbr_files_detach(log, seg);
 		WRITE_ONCE(log->size, log->size - seg->size);
-		err = kbr_log_unlink_segment(log, seg->base, "");
+		if (!err)
+			err = kbr_log_unlink_segment(log, seg->base, "");
 	}
-	/* a file that would not go is found by the next open, behind the log's end */
-	if (from) {
+	/* a file that would not go is removed by the repair that follows */
+	if (list) {
 		for (i = from; i < old->count; i++)
 			kbr_segment_put(old->seg[i]);
+		memcpy(list->seg, old->seg, from * sizeof(*list->seg));
 		kbr_log_set_list_locked(log, list);
-	} else {
-		kvfree(list);
 	}
 	return err ?: kbr_dir_sync(log->env->dir, log->name);
 }
@@ -358,7 +358,7 @@ int kbr_log_restart_locked(struct kbr_log *log, s64 offset)
 		log->index_tail->times = 0;
 	}
 	/* its files are made below, since an old segment may have had the same name */
-	err = kbr_log_remove_tail_locked(log, 0);
+	err = kbr_log_remove_tail_locked(log, 0, NULL);
 	if (!err)
 		err = kbr_files_create(log, seg);
 	old = kbr_log_list_locked(log);
@@ -406,11 +406,18 @@ static int kbr_log_find_cut_locked(struct kbr_log *log, unsigned int *keep, s64 
 
 int kbr_log_cut_locked(struct kbr_log *log, unsigned int keep, s64 offset, u32 pos)
 {
+	struct kbr_segment_list *list = NULL;
 	struct kbr_epoch_cache *epochs;
 	struct kbr_segment *seg;
 	int err;
 
 	lockdep_assert_held(&log->lock);
+	if (keep && keep < kbr_log_list_locked(log)->count) {
+		/* before anything is changed */
+		list = kbr_log_list_alloc(keep);
+		if (!list)
+			return -ENOMEM;
+	}
 	WRITE_ONCE(log->generation, log->generation + 1);
 	if (!keep) {
 		err = kbr_log_restart_locked(log, offset);
@@ -422,7 +429,7 @@ int kbr_log_cut_locked(struct kbr_log *log, unsigned int keep, s64 offset, u32 p
 		write_seqlock(&log->tail);
 		smp_store_release(&log->end, offset);	/* (B) */
 		write_sequnlock(&log->tail);
-		err = kbr_log_remove_tail_locked(log, keep);
+		err = kbr_log_remove_tail_locked(log, keep, list);
 		if (!err)
 			err = kbr_segment_cut(log, seg, offset, pos);
 		kbr_log_set_end_locked(log, offset);

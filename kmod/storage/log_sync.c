@@ -18,6 +18,7 @@
 #include "base/clock.h"
 #include "base/kunit.h"
 #include "storage/checkpoint.h"
+#include "storage/found.h"
 #include "storage/log_internal.h"
 
 /* Files synced with one call when no syncer does it */
@@ -56,15 +57,11 @@ static void kbr_log_begin_round(struct kbr_log *log)
 	}
 }
 
-static int kbr_log_collect(struct kbr_sync_target *target, struct kbr_file **files,
-			   unsigned int max)
+static int kbr_log_collect_files(struct kbr_log *log, struct kbr_file **files, unsigned int max)
 {
-	struct kbr_log *log = kbr_log_of_target(target);
-	int err = READ_ONCE(log->stopped), n = 0, skip;
 	struct kbr_segment *seg;
+	int n = 0, skip;
 
-	if (err)
-		return err;
 	write_seqlock(&log->tail);
 	if (log->round < 0)
 		kbr_log_begin_round(log);
@@ -81,6 +78,15 @@ static int kbr_log_collect(struct kbr_sync_target *target, struct kbr_file **fil
 		log->round = -1;	/* nothing to do: there is no round to end */
 	write_sequnlock(&log->tail);
 	return n;
+}
+
+static int kbr_log_collect(struct kbr_sync_target *target, struct kbr_file **files,
+			   unsigned int max)
+{
+	struct kbr_log *log = kbr_log_of_target(target);
+
+	/* also while a repair syncs: its round is none of the syncer's */
+	return READ_ONCE(log->stopped) ?: kbr_log_collect_files(log, files, max);
 }
 
 /* one segment whose bytes are all durable now, or that has left the log; NULL when there is none */
@@ -177,9 +183,7 @@ int kbr_log_sync_now(struct kbr_log *log)
 	int n, err = 0, ret;
 
 	do {
-		n = kbr_log_collect(&log->sync, files, ARRAY_SIZE(files));
-		if (n < 0)
-			return n;
+		n = kbr_log_collect_files(log, files, ARRAY_SIZE(files));
 		ret = n ? kbr_file_sync_many(log->env->dir, files, errs, n) : 0;
 		err = err ?: ret;
 	} while (n == ARRAY_SIZE(files));
@@ -243,6 +247,19 @@ void kbr_log_skip_synced_locked(struct kbr_log *log, s64 base)
 	write_sequnlock(&log->tail);
 }
 
+static bool kbr_log_segment_begins(struct kbr_log *log, s64 offset)
+{
+	struct kbr_segment *seg;
+	bool begins;
+	s64 next;
+
+	seg = kbr_log_segment_get(log, offset, &next);
+	begins = seg && seg->base == offset;
+	if (seg)
+		kbr_segment_put(seg);
+	return begins;
+}
+
 int kbr_log_write_snapshot_locked(struct kbr_log *log)
 {
 	struct kbr_file *file;
@@ -252,6 +269,9 @@ int kbr_log_write_snapshot_locked(struct kbr_log *log)
 	int err;
 
 	lockdep_assert_held(&log->lock);
+	/* written again it could be torn, and removed segments may rest on it */
+	if (log->snapshot == log->end)
+		return 0;
 	err = kbr_producer_encode(log->producers, &buf, &len);
 	if (err)
 		return err;
@@ -264,6 +284,8 @@ int kbr_log_write_snapshot_locked(struct kbr_log *log)
 		kbr_file_close(file);
 	}
 	if (!err) {
+		if (log->snapshot >= 0 && !kbr_log_segment_begins(log, log->snapshot))
+			log->snapshots_stale = true;
 		log->snapshot = log->end;
 		log->snapshot_behind = 0;
 	}
@@ -401,46 +423,70 @@ static int kbr_log_sync_meta(struct kbr_log *log, struct kbr_segment *seg, bool 
 	return err;
 }
 
-static bool kbr_log_segment_begins(struct kbr_log *log, s64 offset)
-{
-	struct kbr_segment *seg;
-	bool begins;
-	s64 next;
-
-	seg = kbr_log_segment_get(log, offset, &next);
-	begins = seg && seg->base == offset;
-	if (seg)
-		kbr_segment_put(seg);
-	return begins;
-}
-
 /*
  * Recovery reads batch headers from the newest snapshot on, so one is taken
- * now and then between the rolls, too. The one before is of no more use,
- * unless a segment begins there.
+ * now and then between the rolls, too. Without it there is more to read, that
+ * is all.
  */
 static void kbr_log_renew_snapshot(struct kbr_log *log)
 {
-	s64 old, new;
-	char *path;
+	s64 new;
 	int err;
 
 	mutex_lock(&log->lock);
-	old = log->snapshot;
 	err = log->snapshot_behind < KBR_LOG_SNAPSHOT_BYTES ? -EAGAIN :
 	      kbr_log_write_snapshot_locked(log);
 	new = log->snapshot;
 	mutex_unlock(&log->lock);
-	/* without it recovery has more to read, that is all */
-	if (err || kbr_log_sync_snapshot(log, new) || old < 0 || old == new ||
-	    kbr_log_synced(log) < new)
+	if (!err)
+		kbr_log_sync_snapshot(log, new);
+}
+
+/* Nobody needs a snapshot older than the newest, unless a segment begins there. */
+static int kbr_log_unlink_snapshots(struct kbr_log *log, s64 newest)
+{
+	struct kbr_found_all all = { .file = NULL };
+	s64 segment = -1;
+	size_t i;
+	int err;
+
+	err = kbr_found_list(log, &all);
+	/* sorted: a segment's log comes before its snapshot */
+	for (i = 0; i < all.count && !err; i++) {
+		const struct kbr_found *f = &all.file[i];
+
+		if (f->state != KBR_FOUND_LIVE || f->base >= newest)
+			continue;
+		if (f->kind == KBR_FOUND_LOG)
+			segment = f->base;
+		else if (f->kind == KBR_FOUND_SNAPSHOT && f->base != segment)
+			err = kbr_found_unlink(log, f);
+	}
+	kvfree(all.file);
+	return err;
+}
+
+static void kbr_log_drop_stale_snapshots(struct kbr_log *log)
+{
+	u32 generation;
+	bool stale;
+	s64 newest;
+
+	mutex_lock(&log->lock);
+	generation = log->generation;
+	newest = log->snapshot;
+	stale = log->snapshots_stale;
+	log->snapshots_stale = false;
+	mutex_unlock(&log->lock);
+	if (!stale)
 		return;
-	if (kbr_log_segment_begins(log, old))
+	/* one ahead of the synced end may be useless after a crash: the older are kept for that */
+	if (newest <= kbr_log_synced(log) && !kbr_log_sync_snapshot(log, newest) &&
+	    generation == READ_ONCE(log->generation) && !kbr_log_unlink_snapshots(log, newest))
 		return;
-	path = kbr_segment_path(log, old, KBR_SUFFIX_SNAPSHOT);
-	if (path)
-		kbr_dir_unlink(log->env->dir, path);
-	kfree(path);
+	mutex_lock(&log->lock);
+	log->snapshots_stale = true;
+	mutex_unlock(&log->lock);
 }
 
 s64 kbr_log_checkpoint(struct kbr_log *log)
@@ -453,6 +499,8 @@ s64 kbr_log_checkpoint(struct kbr_log *log)
 	/* a damaged log ends before what it had promised: that promise is kept in mind */
 	if (READ_ONCE(log->stopped) == -EBADMSG)
 		return kbr_log_recovery_point(log);
+	/* in this order: the one before is synced by now, the next need not be */
+	kbr_log_drop_stale_snapshots(log);
 	kbr_log_renew_snapshot(log);
 	mutex_lock(&log->lock);
 	kbr_segment_flush_index(log, kbr_log_active_locked(log));
@@ -537,6 +585,31 @@ put:
 	return err;
 }
 
+/* A cut that failed left files or bytes behind the log's end: the next open would take them for a part of it. */
+static int kbr_log_finish_cut_locked(struct kbr_log *log)
+{
+	struct kbr_segment *seg = kbr_log_active_locked(log);
+	struct kbr_files *files = kbr_files_get(log, seg);
+	struct kbr_found_all all = { .file = NULL };
+	bool longer;
+	int err;
+	size_t i;
+
+	if (IS_ERR(files))
+		return PTR_ERR(files);
+	longer = kbr_file_size(files->log) > seg->size;
+	kbr_files_put(files);
+	err = longer ? kbr_segment_cut(log, seg, log->end, seg->size) : 0;
+	if (!err)
+		err = kbr_found_list(log, &all);
+	/* newest first, so that no crash leaves a hole */
+	for (i = all.count; i-- > 0 && !err && all.file[i].base > seg->base;)
+		if (all.file[i].kind != KBR_FOUND_SNAPSHOT)
+			err = kbr_found_unlink(log, &all.file[i]);
+	kvfree(all.file);
+	return err;
+}
+
 static int kbr_log_repair_locked(struct kbr_log *log, s64 *lost)
 {
 	struct kbr_segment_list *list = kbr_log_list_locked(log);
@@ -563,14 +636,14 @@ static int kbr_log_repair_locked(struct kbr_log *log, s64 *lost)
 		if (err)
 			return err;
 	}
-	WRITE_ONCE(log->stopped, 0);
-	err = kbr_log_sync_now(log);
+	err = kbr_log_finish_cut_locked(log);
+	if (!err)
+		err = kbr_log_sync_now(log);
 	if (!err)
 		err = kbr_log_roll_locked(log);
 	if (!err)
 		err = kbr_dir_sync(log->env->dir, log->name);
-	if (err)
-		WRITE_ONCE(log->stopped, -EIO);
+	WRITE_ONCE(log->stopped, err ? -EIO : 0);
 	return err;
 }
 

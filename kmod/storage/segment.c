@@ -139,15 +139,21 @@ static int kbr_segment_write_index(struct kbr_log *log, struct kbr_segment *seg,
 static void kbr_segment_trim_index(struct kbr_log *log, struct kbr_segment *seg)
 {
 	struct kbr_files *files = kbr_files_get(log, seg);
+	struct kbr_time_entry last = { .timestamp = -1 };
 
 	if (IS_ERR(files))
 		return;
 	if (files->index)
 		kbr_file_truncate(files->index,
 				  (loff_t)seg->index_count * sizeof(struct kbr_index_disk));
-	if (files->time)
+	if (files->time) {
 		kbr_file_truncate(files->time,
 				  (loff_t)seg->time_count * sizeof(struct kbr_time_disk));
+		/* the largest timestamp may be among what is dropped: it is due again */
+		if (!seg->time_count ||
+		    !kbr_time_index_read(files->time, seg->time_count - 1, &last))
+			seg->time_last = last.timestamp;
+	}
 	kbr_files_put(files);
 }
 

@@ -6,10 +6,13 @@
  */
 #include <kunit/test.h>
 #include <linux/delay.h>
+#include <linux/mm.h>
 
+#include "base/clock.h"
 #include "broker/net.h"
 #include "broker_test.h"
 #include "storage/checkpoint.h"
+#include "storage/file_cache.h"
 
 static bool kbr_test_exists(struct kbr_test_broker *tb, const char *path)
 {
@@ -212,6 +215,9 @@ static void kbr_broker_test_strays(struct kunit *test)
 	KUNIT_ASSERT_EQ(test, kbr_dir_mkdir(tb->dir, "unborn-4"), 0);
 	KUNIT_ASSERT_EQ(test, kbr_dir_mkdir(tb->dir, "t-1"), 0);
 	kbr_test_put_file(tb, "t-1/00000000000000000000.log", "beyond its partitions");
+	/* one that can't be removed is in nobody's way */
+	KUNIT_ASSERT_EQ(test, kbr_dir_mkdir(tb->dir, "old-delete"), 0);
+	KUNIT_ASSERT_EQ(test, kbr_dir_mkdir(tb->dir, "old-delete/more"), 0);
 	KUNIT_ASSERT_EQ(test, kbr_test_start(tb), 0);
 	KUNIT_EXPECT_TRUE(test, kbr_test_exists(tb, "mine-0-stray/00000000000000000000.log"));
 	KUNIT_EXPECT_TRUE(test, kbr_test_exists(tb, "t-1-stray/00000000000000000000.log"));
@@ -285,6 +291,79 @@ static void kbr_broker_test_one_fails(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, kbr_log_start(&kbr_topic_partition(topic, 1)->log), 1);
 	KUNIT_EXPECT_EQ(test, kbr_test_produce(kbr_topic_partition(topic, 1), "y", KBR_ACKS_ALL), 1);
 	kbr_topic_put(topic);
+	kbr_test_exit(tb);
+}
+
+/* log.segment.files.max is obeyed once it is altered, and by the next start. */
+static void kbr_broker_test_files_max(struct kunit *test)
+{
+	struct kbr_test_broker *tb = kbr_test_init(test);
+	struct kbr_broker_change change = {};
+	struct kbr_broker *broker;
+	struct kbr_topic *topic;
+	char value[1000];
+	unsigned int i;
+	u32 id = 0;
+	int err;
+
+	memset(value, 'v', sizeof(value));
+	value[sizeof(value) - 1] = '\0';
+	KUNIT_ASSERT_EQ(test, kbr_test_start(tb), 0);
+	KUNIT_ASSERT_EQ(test, kbr_test_create(tb, "t", 1, "segment.bytes", "16384"), 0);
+	topic = kbr_test_topic(tb, "t");
+	for (i = 0; i < 400; i++)
+		KUNIT_ASSERT_EQ(test, kbr_test_produce(kbr_topic_partition(topic, 0), value,
+						       KBR_ACKS_ALL), i);
+	broker = kbr_test_get(tb);
+	KUNIT_EXPECT_GT(test, kbr_file_cache_count(broker->env.files), 16U);
+	KUNIT_ASSERT_EQ(test, kbr_config_set_put(&change.set, "log.segment.files.max", "16"), 0);
+	err = kbr_broker_alter(tb->knet, &change, &id, &tb->why);
+	KUNIT_EXPECT_EQ(test, kbr_test_wait_op(tb, err, id), 0);
+	kbr_config_set_free(&change.set);
+	for (i = 0; i < 20; i++)
+		KUNIT_ASSERT_GE(test, kbr_test_produce(kbr_topic_partition(topic, 0), value,
+						       KBR_ACKS_ALL), 0LL);
+	KUNIT_EXPECT_LE(test, kbr_file_cache_count(broker->env.files), 16U);
+	kbr_broker_put(broker);
+	kbr_topic_put(topic);
+	kbr_test_stop(tb);
+	KUNIT_ASSERT_EQ(test, kbr_test_start(tb), 0);
+	broker = kbr_test_get(tb);
+	KUNIT_EXPECT_LE(test, kbr_file_cache_count(broker->env.files), 16U);
+	kbr_broker_put(broker);
+	kbr_test_exit(tb);
+}
+
+/* Upkeep goes on when the clock is set back. */
+static void kbr_broker_test_clock_back(struct kunit *test)
+{
+	struct kbr_test_broker *tb = kbr_test_init(test);
+	s64 now_ms = 1700000000000;
+	struct kbr_topic *topic;
+	bool found = false;
+	unsigned int ms;
+	size_t len;
+	char *text;
+
+	kbr_clock_set_fake(&now_ms);
+	KUNIT_ASSERT_EQ(test, kbr_config_set_put(&tb->configs, "log.retention.check.interval.ms",
+						 "20"), 0);
+	KUNIT_ASSERT_EQ(test, kbr_test_start(tb), 0);
+	KUNIT_ASSERT_EQ(test, kbr_test_create(tb, "t", 1, NULL, NULL), 0);
+	topic = kbr_test_topic(tb, "t");
+	KUNIT_EXPECT_EQ(test, kbr_test_produce(kbr_topic_partition(topic, 0), "x", KBR_ACKS_ALL), 0);
+	kbr_topic_put(topic);
+	WRITE_ONCE(now_ms, now_ms - 1000000);
+	for (ms = 0; ms < KBR_TEST_PATIENCE_MS && !found; ms += 20) {
+		if (!kbr_checkpoint_read(tb->dir, "recovery-point-offset-checkpoint", 1000, &text,
+					 &len)) {
+			found = strstr(text, "t 0 1\n");
+			kvfree(text);
+		}
+		msleep(20);
+	}
+	KUNIT_EXPECT_TRUE(test, found);
+	kbr_clock_set_fake(NULL);
 	kbr_test_exit(tb);
 }
 
@@ -399,6 +478,8 @@ static struct kunit_case kbr_broker_test_cases[] = {
 	KUNIT_CASE(kbr_broker_test_strays),
 	KUNIT_CASE(kbr_broker_test_finish_delete),
 	KUNIT_CASE(kbr_broker_test_one_fails),
+	KUNIT_CASE(kbr_broker_test_files_max),
+	KUNIT_CASE(kbr_broker_test_clock_back),
 	KUNIT_CASE(kbr_broker_test_stop_open),
 	KUNIT_CASE(kbr_broker_test_net_exit),
 	KUNIT_CASE(kbr_broker_test_start_fails),

@@ -175,6 +175,16 @@ int kbr_test_alter(struct kbr_test_broker *tb, const char *name,
 	return kbr_test_wait_op(tb, err, id);
 }
 
+int kbr_test_delete_records(struct kbr_test_broker *tb, const char *name, u32 index, s64 offset)
+{
+	struct kbr_broker *broker = kbr_test_get(tb);
+	u32 id = 0;
+	int err = kbr_topic_delete_records(broker, name, index, offset, &id, &tb->why);
+
+	kbr_broker_put(broker);
+	return kbr_test_wait_op(tb, err, id);
+}
+
 struct kbr_topic *kbr_test_topic(struct kbr_test_broker *tb, const char *name)
 {
 	struct kbr_broker *broker = kbr_test_get(tb);

@@ -62,6 +62,7 @@ int kbr_test_create(struct kbr_test_broker *tb, const char *name, s32 partitions
 int kbr_test_delete(struct kbr_test_broker *tb, const char *name);
 int kbr_test_alter(struct kbr_test_broker *tb, const char *name,
 		   const struct kbr_topic_change *change);
+int kbr_test_delete_records(struct kbr_test_broker *tb, const char *name, u32 index, s64 offset);
 /** kbr_test_topic() - a topic with a reference; NULL if there is none */
 struct kbr_topic *kbr_test_topic(struct kbr_test_broker *tb, const char *name);
 

@@ -8,6 +8,7 @@
 #include <linux/mm.h>
 #include <linux/slab.h>
 
+#include "base/limits.h"
 #include "storage/checkpoint.h"
 #include "tests/file_ram.h"
 
@@ -275,11 +276,39 @@ static void checkpoint_parse(struct kunit *test)
 			-EBADMSG);
 }
 
+struct checkpoint_many {
+	u32 next;
+	u32 count;
+};
+
+static int checkpoint_next_of_many(void *arg, struct kbr_offset_entry *ent)
+{
+	struct checkpoint_many *many = arg;
+
+	*ent = (struct kbr_offset_entry) { .topic = "t", .partition = many->next, .offset = 1 };
+	return many->next++ < many->count;
+}
+
+/* A broker with all the partitions it may have writes them and its metadata log. */
+static void checkpoint_most(struct kunit *test)
+{
+	struct checkpoint_many many = { .count = KBR_BROKER_PARTITIONS_MAX + 1 };
+	struct kbr_dir *dir = test->priv;
+
+	KUNIT_EXPECT_EQ(test, kbr_checkpoint_write_offsets(dir, "c", checkpoint_next_of_many,
+							   &many), 0);
+	many.next = 0;
+	many.count++;
+	KUNIT_EXPECT_EQ(test, kbr_checkpoint_write_offsets(dir, "c", checkpoint_next_of_many,
+							   &many), -E2BIG);
+}
+
 static struct kunit_case checkpoint_tests[] = {
 	KUNIT_CASE(checkpoint_crash),
 	KUNIT_CASE(checkpoint_read),
 	KUNIT_CASE(checkpoint_offsets),
 	KUNIT_CASE(checkpoint_names),
+	KUNIT_CASE(checkpoint_most),
 	KUNIT_CASE_PARAM(checkpoint_parse, checkpoint_text_gen_params),
 	{}
 };

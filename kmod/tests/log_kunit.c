@@ -403,6 +403,93 @@ static void log_repairs(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, (u64)atomic64_read(&fix->env.unsynced_bytes), 0ULL);
 }
 
+/* What a failed truncation leaves on the disk is no part of the log after its repair. */
+static void log_repairs_failed_cut(struct kunit *test)
+{
+	struct fix *fix = test->priv;
+	s64 lost;
+
+	log_fill(test, 60, 1000);
+	KUNIT_EXPECT_EQ(test, kbr_log_sync_now(&fix->log), 0);
+	kbr_ram_fail(fix->dir, KBR_RAM_UNLINK, 0, 0, -EIO, "00000000000000000420.log");
+	KUNIT_EXPECT_EQ(test, kbr_log_truncate(&fix->log, 250), -EIO);
+	kbr_ram_heal(fix->dir);
+	KUNIT_EXPECT_TRUE(test, fix_exists(fix, "00000000000000000420.log"));
+	KUNIT_EXPECT_EQ(test, kbr_log_repair(&fix->log, &lost), 0);
+	KUNIT_EXPECT_FALSE(test, fix_exists(fix, "00000000000000000420.log"));
+	KUNIT_EXPECT_EQ(test, fix_walk(fix, FIX_BUF_SIZE), 250LL);
+
+	kbr_ram_fail(fix->dir, KBR_RAM_TRUNCATE, 0, 0, -EIO, ".log");
+	KUNIT_EXPECT_EQ(test, kbr_log_truncate(&fix->log, 200), -EIO);
+	kbr_ram_heal(fix->dir);
+	KUNIT_EXPECT_EQ(test, kbr_log_repair(&fix->log, &lost), 0);
+	log_fill(test, 10, 1000);
+	KUNIT_EXPECT_EQ(test, fix_close(fix), 0);
+	KUNIT_ASSERT_EQ(test, fix_open(fix, true, 300, 0), 0);
+	KUNIT_EXPECT_EQ(test, fix_walk(fix, FIX_BUF_SIZE), 300LL);
+}
+
+static int log_count_snapshot(void *arg, const struct kbr_dirent *ent)
+{
+	unsigned int *count = arg;
+
+	*count += !!strstr(ent->name, ".snapshot");
+	return 0;
+}
+
+static unsigned int log_snapshots(struct kunit *test)
+{
+	struct fix *fix = test->priv;
+	unsigned int count = 0;
+
+	KUNIT_EXPECT_EQ(test, kbr_dir_list(fix->dir, FIX_NAME, log_count_snapshot, &count), 0);
+	return count;
+}
+
+/* Snapshots between rolls do not pile up, though each is ahead of the synced end when taken. */
+static void log_drops_snapshots(struct kunit *test)
+{
+	struct fix *fix = test->priv;
+	unsigned int i, round;
+
+	fix->config.segment_bytes = 128 << 20;
+	for (round = 0; round < 3; round++) {
+		for (i = 0; i < 90; i++)
+			KUNIT_ASSERT_GE(test, fix_append_one(fix, 20, 10000, 1000), 0LL);
+		kbr_log_checkpoint(&fix->log);
+		KUNIT_EXPECT_LE(test, log_snapshots(test), 2U);
+		KUNIT_EXPECT_EQ(test, kbr_log_sync_now(&fix->log), 0);
+	}
+	kbr_log_checkpoint(&fix->log);
+	KUNIT_EXPECT_EQ(test, log_snapshots(test), 1U);
+	/* the one at a segment's beginning stays as long as the segment */
+	fix->config.segment_bytes = 16384;
+	log_fill(test, 30, 1000);
+	KUNIT_EXPECT_EQ(test, kbr_log_sync_now(&fix->log), 0);
+	kbr_log_checkpoint(&fix->log);
+	KUNIT_EXPECT_EQ(test, log_snapshots(test), log_segments(test) - 1);
+}
+
+/* A time index entry that could not be written is written when the segment is closed. */
+static void log_rewrites_time(struct kunit *test)
+{
+	struct fix *fix = test->priv;
+	s64 offset, found;
+
+	log_fill(test, 1, 5000);
+	log_fill(test, 3, 1000);
+	kbr_ram_fail(fix->dir, KBR_RAM_WRITE, 0, 1, -ENOSPC, ".timeindex");
+	kbr_log_checkpoint(&fix->log);
+	kbr_ram_heal(fix->dir);
+	log_fill(test, 20, 1000);
+	KUNIT_ASSERT_GT(test, log_segments(test), 1U);
+	KUNIT_EXPECT_EQ(test, fix_close(fix), 0);
+	KUNIT_ASSERT_EQ(test, fix_open(fix, true, 240, 0), 0);
+	KUNIT_EXPECT_EQ(test, kbr_log_find_time(&fix->log, 4000, S64_MAX, &offset, &found), 0);
+	KUNIT_EXPECT_EQ(test, offset, 0LL);
+	KUNIT_EXPECT_EQ(test, found, 5000LL);
+}
+
 static void log_repeats(struct kunit *test)
 {
 	struct fix *fix = test->priv;
@@ -560,6 +647,9 @@ static struct kunit_case log_cases[] = {
 	KUNIT_CASE(log_full_disk),
 	KUNIT_CASE(log_stops_when_it_cannot_cut),
 	KUNIT_CASE(log_repairs),
+	KUNIT_CASE(log_repairs_failed_cut),
+	KUNIT_CASE(log_drops_snapshots),
+	KUNIT_CASE(log_rewrites_time),
 	KUNIT_CASE(log_repeats),
 	KUNIT_CASE(log_follows),
 	KUNIT_CASE(log_keeps_no_file_open),

@@ -329,16 +329,6 @@ static void kbr_partition_test_throttle(struct kunit *test)
 	kbr_test_exit(tb);
 }
 
-static int kbr_part_test_delete_records(struct kbr_part_test *pt, s64 offset)
-{
-	struct kbr_broker *broker = kbr_test_get(pt->tb);
-	u32 id = 0;
-	int err = kbr_topic_delete_records(broker, "t", 0, offset, &id, &pt->tb->why);
-
-	kbr_broker_put(broker);
-	return kbr_test_wait_op(pt->tb, err, id);
-}
-
 static void kbr_partition_test_delete_records(struct kunit *test)
 {
 	struct kbr_part_test pt;
@@ -348,10 +338,10 @@ static void kbr_partition_test_delete_records(struct kunit *test)
 	kbr_part_test_begin(test, &pt, NULL, NULL);
 	for (i = 0; i < 10; i++)
 		KUNIT_EXPECT_EQ(test, kbr_test_produce(pt.part, "x", KBR_ACKS_ALL), i);
-	KUNIT_EXPECT_EQ(test, kbr_part_test_delete_records(&pt, 11), -ERANGE);
+	KUNIT_EXPECT_EQ(test, kbr_test_delete_records(pt.tb, "t", 0, 11), -ERANGE);
 	KUNIT_EXPECT_TRUE(test, strstr(pt.tb->why.text, "which is 10"));
-	KUNIT_EXPECT_EQ(test, kbr_part_test_delete_records(&pt, -2), -EINVAL);
-	KUNIT_EXPECT_EQ(test, kbr_part_test_delete_records(&pt, 4), 0);
+	KUNIT_EXPECT_EQ(test, kbr_test_delete_records(pt.tb, "t", 0, -2), -EINVAL);
+	KUNIT_EXPECT_EQ(test, kbr_test_delete_records(pt.tb, "t", 0, 4), 0);
 	KUNIT_EXPECT_EQ(test, kbr_test_read(pt.part, 3, value, sizeof(value)), -ERANGE);
 	KUNIT_EXPECT_EQ(test, kbr_test_read(pt.part, 4, value, sizeof(value)), 4);
 	kbr_topic_put(pt.topic);
@@ -361,7 +351,7 @@ static void kbr_partition_test_delete_records(struct kunit *test)
 	pt.topic = kbr_test_topic(pt.tb, "t");
 	pt.part = kbr_topic_partition(pt.topic, 0);
 	KUNIT_EXPECT_EQ(test, kbr_log_start(&pt.part->log), 4);
-	KUNIT_EXPECT_EQ(test, kbr_part_test_delete_records(&pt, -1), 0);
+	KUNIT_EXPECT_EQ(test, kbr_test_delete_records(pt.tb, "t", 0, -1), 0);
 	KUNIT_EXPECT_EQ(test, kbr_log_start(&pt.part->log), 10);
 	kbr_part_test_end(&pt);
 }
@@ -375,7 +365,7 @@ static void kbr_partition_test_delete_unsynced(struct kunit *test)
 	kbr_part_test_begin(test, &pt, "flush.policy", "async");
 	for (i = 0; i < 5; i++)
 		KUNIT_EXPECT_EQ(test, kbr_test_produce(pt.part, "x", KBR_ACKS_ALL), i);
-	KUNIT_EXPECT_EQ(test, kbr_part_test_delete_records(&pt, -1), 0);
+	KUNIT_EXPECT_EQ(test, kbr_test_delete_records(pt.tb, "t", 0, -1), 0);
 	KUNIT_EXPECT_EQ(test, kbr_log_start(&pt.part->log), 5);
 	kbr_topic_put(pt.topic);
 	kbr_test_crash(pt.tb, 0);
@@ -398,7 +388,7 @@ static void kbr_partition_test_made_anew(struct kunit *test)
 	kbr_part_test_begin(test, &pt, NULL, NULL);
 	for (i = 0; i < 3; i++)
 		KUNIT_EXPECT_EQ(test, kbr_test_produce(pt.part, "old", KBR_ACKS_ALL), i);
-	KUNIT_EXPECT_EQ(test, kbr_part_test_delete_records(&pt, 2), 0);
+	KUNIT_EXPECT_EQ(test, kbr_test_delete_records(pt.tb, "t", 0, 2), 0);
 	kbr_topic_put(pt.topic);
 	KUNIT_ASSERT_EQ(test, kbr_test_delete(pt.tb, "t"), 0);
 	KUNIT_ASSERT_EQ(test, kbr_test_create(pt.tb, "t", 1, NULL, NULL), 0);
@@ -454,7 +444,7 @@ static void kbr_partition_test_scrub(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, kbr_test_read(pt.part, 3, value, sizeof(value)), 3);
 	KUNIT_EXPECT_EQ(test, kbr_test_read(pt.part, 4, value, sizeof(value)), -EBADMSG);
 	KUNIT_EXPECT_EQ(test, kbr_test_produce(pt.part, "x", KBR_ACKS_ALL), -EIO);
-	KUNIT_EXPECT_EQ(test, kbr_part_test_delete_records(&pt, 5), 0);
+	KUNIT_EXPECT_EQ(test, kbr_test_delete_records(pt.tb, "t", 0, 5), 0);
 	KUNIT_EXPECT_EQ(test, kbr_test_read(pt.part, 5, value, sizeof(value)), 5);
 	KUNIT_EXPECT_EQ(test, kbr_test_produce(pt.part, "x", KBR_ACKS_ALL), 40);
 	kbr_part_test_end(&pt);

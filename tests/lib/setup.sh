@@ -10,10 +10,8 @@
 #	uml		build and run the user-mode kernel
 #	unit, fuzz	compile the codec in user space; with libFuzzer
 #	checks		static checks
-#	docs, bench, coverage
-#	interop		Kafka clients that others wrote
-#	librdkafka	librdkafka's own tests
-#	demo		what "make demo" needs: build, tools and vm for one kernel
+#	docs, coverage, selftests, interop, librdkafka
+#	demo, selftest, bench	what these targets of make need, for one kernel
 #	check		what "make check" needs
 #	all		everything
 #
@@ -54,6 +52,8 @@ expand()
 
 	case $1 in
 	demo)  echo "build-$kernel tools vm-$kernel" ;;
+	selftest) echo "build-$kernel tools vm-$kernel selftests" ;;
+	bench) echo "build-$kernel tools vm-$kernel uml bench" ;;
 	check) echo build-6.1 build-6.12 tools vm-6.1 vm-6.12 uml unit fuzz checks selftests docs interop ;;
 	all)   echo build-6.1 build-6.12 tools vm-6.1 vm-6.12 uml unit fuzz checks selftests docs interop librdkafka bench coverage ;;
 	*)     echo "$1" ;;
@@ -74,9 +74,28 @@ as_root()
 installed() { [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]; }
 
 apt_log=$KB_CACHE/setup.log
-quietly()
+failed() { tail -15 "$apt_log" >&2; kb_die "failed: $* (all of it: $apt_log)"; }
+quietly() { "$@" >>"$apt_log" 2>&1 </dev/null || failed "$@"; }
+
+# apt_get ARGUMENT...: as root, without questions. DPkg::Lock::Timeout waits for
+# dpkg's lock only; for those of the lists and the archives apt itself gives up at
+# once, and somebody's timer may hold them for a minute.
+apt_get()
 {
-	"$@" >>"$apt_log" 2>&1 </dev/null || { tail -15 "$apt_log" >&2; kb_die "failed: $* (all of it: $apt_log)"; }
+	local tries
+
+	for ((tries = 0; tries < 60; tries++)); do
+		if as_root env DEBIAN_FRONTEND=noninteractive LC_ALL=C apt-get -q -y -o DPkg::Lock::Timeout=600 \
+			-o Acquire::Retries=3 -o Dpkg::Use-Pty=0 "$@" >"$apt_log.last" 2>&1 </dev/null; then
+			cat "$apt_log.last" >>"$apt_log"
+			return 0
+		fi
+		cat "$apt_log.last" >>"$apt_log"
+		grep -qE 'Could not get lock|Unable to (lock|acquire)' "$apt_log.last" || return 1
+		[ "$tries" != 0 ] || kb_say "setup: waiting for another apt to end"
+		sleep 10
+	done
+	return 1
 }
 
 apt_updated=
@@ -85,7 +104,7 @@ apt_update()
 	[ -z "$apt_updated" ] || return 0
 	kb_say "setup: reading the package lists"
 	# One broken third-party source must not stop what Debian's own provide.
-	as_root apt-get -q -o DPkg::Lock::Timeout=600 update >>"$apt_log" 2>&1 </dev/null || true
+	apt_get update || kb_say "setup: not all package lists could be read"
 	apt_updated=1
 }
 
@@ -99,8 +118,7 @@ install_missing()
 	[ ${#missing[@]} -gt 0 ] || return 0
 	apt_update
 	kb_say "setup: installing ${missing[*]}"
-	quietly as_root env DEBIAN_FRONTEND=noninteractive apt-get -q -y -o DPkg::Lock::Timeout=600 \
-		-o Dpkg::Use-Pty=0 install --no-install-recommends "${missing[@]}"
+	apt_get install --no-install-recommends "${missing[@]}" || failed "installing ${missing[*]}"
 }
 
 # The image of the kernel whose headers the module is built for.
@@ -115,7 +133,7 @@ fetch_kernel()
 	dir=$KB_CACHE/kernel/$kver.new
 	rm -rf "$dir"
 	mkdir -p "$dir/deb"
-	(cd "$dir/deb" && quietly apt-get -q -o APT::Sandbox::User=root download "linux-image-$kver")
+	(cd "$dir/deb" && quietly apt-get -q -o Acquire::Retries=3 -o APT::Sandbox::User=root download "linux-image-$kver")
 	quietly dpkg-deb -x "$dir"/deb/*.deb "$dir"
 	rm -rf "$dir/deb"
 	if [ ! -d "$dir/usr/lib/modules" ]; then

@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
+# kernel: 6.12
 # The command's administration: brokers, topics, partitions, operations,
 # events; what is refused, in words, with the right exit status.
 . "$(dirname "$0")/lib.sh"
@@ -15,13 +16,28 @@ status()
 	check_equal "$name: exit $wanted" $got "$wanted"
 }
 
-# json EXPRESSION COMMAND...: a python expression over the document d
+# json EXPRESSION COMMAND...: a python expression over the document d; one
+# interpreter for all of them, since its start takes half a second
+coproc JSON { exec python3 -u -c '
+import json, sys
+for expression in sys.stdin:
+    try:
+        with open(sys.argv[1], encoding="utf-8") as text:
+            d = json.load(text)
+        eval(f"print({expression.strip()})")
+    except Exception as error:
+        print(repr(error))
+' "$T_TMP/json"; }
+exec 5>&"${JSON[1]}" 6<&"${JSON[0]}"
 json()
 {
-	local expr=$1
+	local expr=$1 answer
 
 	shift
-	"$@" 2>"$T_TMP/err" | python3 -c "import json,sys; d=json.load(sys.stdin); print($expr)" 2>&1
+	"$@" >"$T_TMP/json" 2>"$T_TMP/err"
+	printf '%s\n' "$expr" >&5
+	IFS= read -r answer <&6
+	printf '%s\n' "$answer"
 }
 
 # --- no broker -----------------------------------------------------------------

@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
+# kernel: 6.12
 # produce and consume: what goes in comes out, cut and printed as asked; Ctrl-C
 # and errors say how many records are safe.
 . "$(dirname "$0")/lib.sh"

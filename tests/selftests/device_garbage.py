@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
+# kernel: 6.1
 """What no program should hand to a device: lying batches and records, ioctls
 of any number with any pointer, memory that is not there or changes meanwhile,
 absurd lengths. Each ends in an errno or in a log that all formats can read.

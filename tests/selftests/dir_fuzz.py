@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
+# kernel: 6.1
 """A broker over a directory that something damaged.
 
 From a seed: bits flipped, files cut, lengthened, emptied, removed, replaced by

@@ -43,6 +43,6 @@ swap "$good"
 check "writing goes on once the disk works" wait_for 60 bash -c 'echo "safe 6" >/dev/kbroker/t/0'
 check "the broker stops" kbroker broker stop
 check "and starts" kbroker broker start --dir /run/eio/dir
-timeout 60 head -n 6 /dev/kbroker/t/0 | grep -v '^lost$' | head -n 6 >"$T_TMP/have"
-check_equal "every acknowledged record is there, in order" "$(grep safe "$T_TMP/have" | tr '\n' ' ')" "safe 1 safe 2 safe 3 safe 4 safe 5 safe 6 "
+# what was not acknowledged may be there, or twice if it was tried again
+check_equal "every acknowledged record is there, in order" "$(kbroker consume t --exit | grep safe | uniq | tr '\n' ' ')" "safe 1 safe 2 safe 3 safe 4 safe 5 safe 6 "
 done_testing

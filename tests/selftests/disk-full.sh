@@ -58,6 +58,8 @@ END
 check_equal "consumers read every record that was taken" "$read_back" "$n True"
 check_equal "and those of other topics" "$(timeout 60 head -n 1 /dev/kbroker/small/0)" before
 
+check "the broker stops on a full disk" kbroker broker stop
+check "and starts" kbroker broker start --dir /run/full/dir
 check "a topic can be deleted on a full disk" kbroker topic delete big
 check "writing resumes by itself" wait_for 60 bash -c 'echo after >/dev/kbroker/small/0'
 check_equal "nothing was lost or doubled" "$(timeout 60 head -n 2 /dev/kbroker/small/0 | tr '\n' ' ')" "before after "

@@ -18,9 +18,6 @@
 #include "lib.h"
 #include "producer.h"
 
-/* batches kept for use again */
-#define KBL_PRODUCER_FREE_MAX	16
-
 static u64 kbl_producer_random(struct kbroker_producer *p)
 {
 	/* xorshift: enough to spread partitions */
@@ -47,9 +44,13 @@ void kbl_pbatch_free(struct kbl_pbatch *b)
 	free(b);
 }
 
+/*
+ * As many are kept as may wait: they were needed once, and memory that goes
+ * back to the system and comes again costs more than filling it does.
+ */
 void kbl_producer_recycle(struct kbroker_producer *p, struct kbl_pbatch *b)
 {
-	if (p->free_count >= KBL_PRODUCER_FREE_MAX || b->size != p->batch_bytes) {
+	if (p->free_count > p->config.buffer_bytes / p->batch_bytes || b->size != p->batch_bytes) {
 		kbl_pbatch_free(b);
 		return;
 	}
