@@ -488,19 +488,40 @@ static int kbr_partition_readable(const struct kbr_partition *part)
 	return READ_ONCE(part->opened) ? 0 : -EIO;
 }
 
+/* As kbr_partition_get_bounds(), inside an I/O section. */
+static int kbr_partition_bound(struct kbr_partition *part, struct kbr_partition_bounds *bounds)
+{
+	int err = kbr_partition_readable(part);
+
+	if (err)
+		return err;
+	bounds->start = kbr_log_start(&part->log);
+	bounds->hw = kbr_partition_hw(part);
+	return 0;
+}
+
+int kbr_partition_get_bounds(struct kbr_partition *part, struct kbr_partition_bounds *bounds)
+{
+	struct kbr_broker *broker = part->topic->broker;
+	int idx = srcu_read_lock(&broker->io);
+	int err = kbr_partition_bound(part, bounds);
+
+	srcu_read_unlock(&broker->io, idx);
+	return err;
+}
+KBR_EXPORT_IF_KUNIT(kbr_partition_get_bounds);
+
 int kbr_partition_map(struct kbr_partition *part, struct kbr_log_pos *pos, size_t max,
 		      struct kbr_log_slice *slice, struct kbr_partition_bounds *bounds)
 {
-	s64 limit, damaged = READ_ONCE(part->damaged);
 	struct kbr_broker *broker = part->topic->broker;
+	s64 limit, damaged = READ_ONCE(part->damaged);
 	int idx = srcu_read_lock(&broker->io);
 	int ret;
 
-	ret = kbr_partition_readable(part);
+	ret = kbr_partition_bound(part, bounds);
 	if (ret)
 		goto out;
-	bounds->start = kbr_log_start(&part->log);
-	bounds->hw = kbr_partition_hw(part);
 	limit = bounds->hw;
 	if (unlikely(damaged >= 0)) {
 		if (pos->offset >= damaged) {

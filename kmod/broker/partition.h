@@ -189,6 +189,9 @@ struct kbr_partition_bounds {
 	s64 hw;
 };
 
+/** kbr_partition_get_bounds() - 0; -ENODATA gone; -EIO it was never opened */
+int kbr_partition_get_bounds(struct kbr_partition *part, struct kbr_partition_bounds *bounds);
+
 /**
  * kbr_partition_map() - whole batches from @pos on, below the high watermark, to be sent
  * @max: as kbr_log_map()

@@ -103,7 +103,7 @@ static int kbr_fetch_find(struct kbr_request *req, struct kbr_fetch_part *fp)
 static int kbr_fetch_map(struct kbr_request *req, struct kbr_fetch_answer *answer,
 			 struct kbr_fetch_part *fp, struct kbr_log_slice *slice)
 {
-	s64 max = min_t(s64, max(fp->max_bytes, 0), max(answer->left, 0LL));
+	s64 max = min_t(s64, max(fp->max_bytes, 0), answer->left);
 	struct kbr_fetch_state *state = req->priv;
 	int ret;
 
@@ -114,6 +114,8 @@ static int kbr_fetch_map(struct kbr_request *req, struct kbr_fetch_answer *answe
 		ret = kbr_partition_check_epoch(fp->part, fp->leader_epoch);
 	if (ret)
 		return ret;
+	if (answer->left <= 0 && req->slices_bytes)
+		return kbr_partition_get_bounds(fp->part, &fp->now);
 	kbr_waiter_mark(&fp->mark, fp->part);
 	fp->pos.offset = fp->offset;
 	ret = kbr_partition_map(fp->part, &fp->pos, max, slice, &fp->now);
@@ -355,14 +357,26 @@ static struct kbr_fetch_part *kbr_fetch_part_new(const struct kbr_str *name, s32
 	return fp;
 }
 
-/* The topic of that name, whatever was known of it before. */
-static void kbr_fetch_part_find(struct kbr_broker *broker, struct kbr_fetch_part *fp)
+/* The topics of those names, whatever was known of them before. */
+static void kbr_fetch_find_topics(struct kbr_request *req)
 {
-	if (fp->topic && !kbr_topic_gone(fp->topic))
-		return;
-	kbr_topic_put(fp->topic);
-	fp->part = NULL;
-	fp->topic = kbr_topic_lookup(broker, fp->name);
+	struct kbr_fetch_state *state = req->priv;
+	struct kbr_fetch_part *fp, *last = NULL;
+
+	list_for_each_entry(fp, state->parts, node) {
+		if (!fp->topic || kbr_topic_gone(fp->topic)) {
+			kbr_topic_put(fp->topic);
+			fp->part = NULL;
+			/* Partitions of one topic mostly come one after the other. */
+			if (last && last->topic && !strcmp(last->name, fp->name)) {
+				kbr_topic_get(last->topic);
+				fp->topic = last->topic;
+			} else {
+				fp->topic = kbr_topic_lookup(kbr_request_broker(req), fp->name);
+			}
+		}
+		last = fp;
+	}
 }
 
 /* A partition that the client names: one that its session knows, or a new one. */
@@ -370,7 +384,7 @@ static struct kbr_fetch_part *kbr_fetch_take(struct kbr_request *req, const stru
 					     s32 index)
 {
 	struct kbr_fetch_state *state = req->priv;
-	struct kbr_fetch_part *fp, *last;
+	struct kbr_fetch_part *fp, *known;
 
 	if (state->count == KBR_FETCH_PARTITIONS_MAX)
 		return ERR_PTR(-E2BIG);
@@ -378,23 +392,16 @@ static struct kbr_fetch_part *kbr_fetch_take(struct kbr_request *req, const stru
 	if (!fp)
 		return ERR_PTR(-ENOMEM);
 	if (state->session) {
-		last = kbr_fetch_session_find(state->session, fp->name, index);
-		if (last) {
+		known = kbr_fetch_session_find(state->session, fp->name, index);
+		if (known) {
 			kbr_fetch_part_free(fp);
-			return last;
+			return known;
 		}
 		if (kbr_fetch_session_add(state->session, fp)) {
 			kbr_fetch_part_free(fp);
 			return ERR_PTR(-EBADF);
 		}
 	} else {
-		/* partitions of one topic come one after the other */
-		last = list_empty(&state->own) ? NULL :
-		       list_last_entry(&state->own, struct kbr_fetch_part, node);
-		if (last && last->topic && !strcmp(last->name, fp->name)) {
-			kbr_topic_get(last->topic);
-			fp->topic = last->topic;
-		}
 		list_add_tail(&fp->node, &state->own);
 		req->pinned += struct_size(fp, name, name->len + 1);
 	}
@@ -507,7 +514,6 @@ static int kbr_fetch_parse(struct kbr_request *req)
 	struct kbr_fetch_state *state = req->priv;
 	struct kbr_reader *r = &req->body;
 	s32 max_wait_ms, id, epoch;
-	struct kbr_fetch_part *fp;
 	int err;
 
 	/* Nobody has proved yet to be a replica. */
@@ -539,8 +545,7 @@ static int kbr_fetch_parse(struct kbr_request *req)
 		return err;
 	if (state->session && !state->count)
 		kbr_fetch_leave(req);
-	list_for_each_entry(fp, state->parts, node)
-		kbr_fetch_part_find(broker, fp);
+	kbr_fetch_find_topics(req);
 	return 0;
 }
 

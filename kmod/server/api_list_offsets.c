@@ -31,14 +31,17 @@ struct kbr_found_offset {
 static int kbr_list_offsets_find(struct kbr_request *req, struct kbr_partition *part,
 				 s64 timestamp, struct kbr_found_offset *found)
 {
-	int err = 0;
+	struct kbr_partition_bounds bounds;
+	int err = kbr_partition_get_bounds(part, &bounds);
 
+	if (err)
+		return err;
 	switch (timestamp) {
 	case KBR_TIMESTAMP_LATEST:
-		found->offset = kbr_partition_hw(part);
+		found->offset = bounds.hw;
 		break;
 	case KBR_TIMESTAMP_EARLIEST:
-		found->offset = kbr_log_start(&part->log);
+		found->offset = bounds.start;
 		break;
 	case KBR_TIMESTAMP_MAX:
 		if (req->header.version < 7)
@@ -76,8 +79,7 @@ static void kbr_list_offsets_partition(struct kbr_request *req, struct kbr_topic
 	if (!err)
 		err = kbr_partition_check_epoch(part, epoch);
 	if (!err)
-		err = kbr_topic_gone(topic) ? -ENODATA :
-		      kbr_list_offsets_find(req, part, timestamp, &found);
+		err = kbr_list_offsets_find(req, part, timestamp, &found);
 	if (err)
 		found = (struct kbr_found_offset) { -1, -1, -1 };
 
