@@ -71,7 +71,8 @@ static long call32(long number, long a, void *b, long c)
 {
 	long ret;
 
-	asm volatile("int $0x80" : "=a"(ret) : "a"(number), "b"(a), "c"(b), "d"(c) : "memory", "cc", "r8", "r9", "r10", "r11");
+	asm volatile("int $0x80" : "=a"(ret) : "a"(number), "b"(a), "c"(b), "d"(c)
+		     : "memory", "cc", "r8", "r9", "r10", "r11");
 	return (int)ret;
 }
 
@@ -109,8 +110,10 @@ static int compat(char **argv)
 	struct kbroker_next next = { 0 };
 	struct kbroker_result result = { 0 };
 	struct kbroker_target target = { .partition = 1 };
-	struct kbroker_record record = { .size = sizeof(record) + 3, .flags = KBROKER_RECORD_NULL_KEY, .partition = -1,
-					 .timestamp = -1, .value_len = 3 };
+	struct kbroker_record record = {
+		.size = sizeof(record) + 3, .flags = KBROKER_RECORD_NULL_KEY, .partition = -1,
+		.timestamp = -1, .value_len = 3,
+	};
 	uint32_t format = KBROKER_FORMAT_RECORD;
 	int32_t acks = 1;
 	int fd, all;
@@ -147,7 +150,8 @@ static int compat(char **argv)
 	memcpy(low + sizeof(record), "r32", 3);
 	if (call32(4, fd, low, sizeof(record) + 3) != sizeof(record) + 3)
 		bad("writing a record");
-	if (fsync(fd) || call32(3, fd, low, PAGE) != (long)sizeof(record) + 19 || memcmp(low + sizeof(record), "by a 32-bit program", 19))
+	if (fsync(fd) || call32(3, fd, low, PAGE) != (long)sizeof(record) + 19 ||
+	    memcmp(low + sizeof(record), "by a 32-bit program", 19))
 		bad("reading the first record");
 	if (call32(3, fd, low, PAGE) != (long)sizeof(record) + 3 || memcmp(low + sizeof(record), "r32", 3))
 		bad("reading the second record");
@@ -194,7 +198,8 @@ static void late_wait(struct late *late)
 	struct pollfd fault = { .fd = late->uffd, .events = POLLIN };
 	struct uffd_msg msg;
 
-	if (poll(&fault, 1, 60000) != 1 || read(late->uffd, &msg, sizeof(msg)) != sizeof(msg) || msg.event != UFFD_EVENT_PAGEFAULT)
+	if (poll(&fault, 1, 60000) != 1 || read(late->uffd, &msg, sizeof(msg)) != sizeof(msg) ||
+	    msg.event != UFFD_EVENT_PAGEFAULT)
 		bad("nobody touched the page that is not there");
 }
 
@@ -291,7 +296,8 @@ static int late_write(char **argv)
 		}
 		if (call.ret != 2 * PAGE)
 			bad("the write returned %zd, errno %d", call.ret, call.error);
-		if (read(reader, page, PAGE) != PAGE || page[0] != 'x' || read(reader, page, PAGE) != PAGE || page[PAGE - 1] != '\n')
+		if (read(reader, page, PAGE) != PAGE || page[0] != 'x' ||
+		    read(reader, page, PAGE) != PAGE || page[PAGE - 1] != '\n')
 			bad("the late line is not what was written");
 		close(call.fd);
 		madvise(late.area + PAGE, PAGE, MADV_DONTNEED);
@@ -362,7 +368,8 @@ static void *vanish(void *arg)
 static int wild(const char *node, void *(*how)(void *arg), int rounds)
 {
 	char *area = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0), got[4096];
-	int fd = open_node(node, O_WRONLY), reader = open_node(node, O_RDONLY | O_NONBLOCK), done = 0, refused = 0, acks = 1;
+	int fd = open_node(node, O_WRONLY), reader = open_node(node, O_RDONLY | O_NONBLOCK);
+	int done = 0, refused = 0, acks = 1;
 	size_t in = 0, out = 0;
 	pthread_t thread;
 	ssize_t n;
