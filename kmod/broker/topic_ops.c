@@ -266,6 +266,9 @@ static int kbr_topic_create_check(struct kbr_broker *broker, struct kbr_topic_pa
 	err = kbr_topic_name_check(params->name, why);
 	if (err)
 		return err;
+	if (!params->internal && kbr_topic_name_internal(params->name))
+		return kbr_refuse(why, -EINVAL, 0,
+				  "topics beginning with \"__\" are the broker's own: nobody else creates them");
 	other = kbr_topic_lookup(broker, params->name);
 	if (other) {
 		kbr_topic_put(other);
