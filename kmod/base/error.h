@@ -2,8 +2,10 @@
 /*
  * The closed vocabulary of errnos used inside the module, and Kafka's codes.
  *
- * Inside, functions return negative errnos from the table in error.c and no
- * others; the device shows them as they are; the wire shows Kafka's codes.
+ * What a function refuses or fails with has an errno of the table in error.c;
+ * the device shows it as it is, the wire shows Kafka's code. Beside these there
+ * are the errnos that every system call knows and no peer is told apart: ENOMEM,
+ * EINTR, EAGAIN, EFAULT, E2BIG and the like.
  */
 #ifndef _KBR_BASE_ERROR_H
 #define _KBR_BASE_ERROR_H

@@ -5,10 +5,6 @@
  */
 #include "base/policy-gen.h"
 
-static struct netlink_range_validation kbroker_a_broker_id_range = {
-	.max = KBROKER_ID_MAX,
-};
-
 const struct nla_policy kbroker_config_nl_policy[KBROKER_A_CONFIG_VALUE + 1] = {
 	[KBROKER_A_CONFIG_NAME] = { .type = NLA_NUL_STRING, .len = KBROKER_CONFIG_NAME_MAX, },
 	[KBROKER_A_CONFIG_VALUE] = { .type = NLA_NUL_STRING, .len = KBROKER_CONFIG_VALUE_MAX, },
@@ -24,7 +20,6 @@ const struct nla_policy kbroker_listener_params_nl_policy[KBROKER_A_LISTENER_GID
 };
 
 const struct nla_policy kbroker_broker_record_nl_policy[KBROKER_A_BROKER_PRODUCER_IDS + 1] = {
-	[KBROKER_A_BROKER_ID] = NLA_POLICY_FULL_RANGE(NLA_BE32, &kbroker_a_broker_id_range),
 	[KBROKER_A_BROKER_UID] = { .type = NLA_BE32, },
 	[KBROKER_A_BROKER_GID] = { .type = NLA_BE32, },
 	[KBROKER_A_BROKER_MODE] = NLA_POLICY_MAX(NLA_BE16, KBROKER_MODE_MAX),

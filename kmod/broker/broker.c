@@ -560,25 +560,18 @@ static void kbr_alter_task_free(struct kbr_task *task)
 	kfree(todo);
 }
 
+/* What the broker's configs are once @change is applied: explicit ones and effective ones. */
 static int kbr_broker_merge_configs(struct kbr_broker *broker,
 				    const struct kbr_broker_change *change,
 				    struct kbr_config_set *merged,
 				    struct kbr_broker_config *config, struct kbr_refusal *why)
 {
-	unsigned int i;
 	int err;
 
 	down_read(&broker->topics_sem);
-	err = kbr_config_set_copy(merged, &broker->config_set);
+	err = kbr_config_set_merge(merged, &broker->config_set, &change->set, &change->del,
+				   kbr_broker_config_known, why);
 	up_read(&broker->topics_sem);
-	for (i = 0; !err && i < change->del.count; i++) {
-		err = kbr_broker_config_known(change->del.entries[i].name, why);
-		if (!err)
-			kbr_config_set_del(merged, change->del.entries[i].name);
-	}
-	for (i = 0; !err && i < change->set.count; i++)
-		err = kbr_config_set_put(merged, change->set.entries[i].name,
-					 change->set.entries[i].value);
 	if (!err)
 		err = kbr_broker_config_apply(config, merged, why);
 	if (err)

@@ -90,6 +90,20 @@ int kbr_config_set_put(struct kbr_config_set *set, const char *name, const char 
 int kbr_config_set_del(struct kbr_config_set *set, const char *name);
 const char *kbr_config_set_get(const struct kbr_config_set *set, const char *name);
 int kbr_config_set_copy(struct kbr_config_set *to, const struct kbr_config_set *from);
+/**
+ * kbr_config_set_merge() - what a set is once it was altered
+ * @to: overwritten; empty after an error
+ * @from: as it is
+ * @set: names to set
+ * @del: names to reset; their values do not count
+ * @known: refuses names of @del that no config has
+ *
+ * Return: 0; -E2BIG, -ENOMEM; as @known.
+ */
+int kbr_config_set_merge(struct kbr_config_set *to, const struct kbr_config_set *from,
+			 const struct kbr_config_set *set, const struct kbr_config_set *del,
+			 int (*known)(const char *name, struct kbr_refusal *why),
+			 struct kbr_refusal *why);
 void kbr_config_set_free(struct kbr_config_set *set);
 
 void kbr_broker_config_default(struct kbr_broker_config *config);

@@ -126,6 +126,27 @@ int kbr_config_set_copy(struct kbr_config_set *to, const struct kbr_config_set *
 }
 KBR_EXPORT_IF_KUNIT(kbr_config_set_copy);
 
+int kbr_config_set_merge(struct kbr_config_set *to, const struct kbr_config_set *from,
+			 const struct kbr_config_set *set, const struct kbr_config_set *del,
+			 int (*known)(const char *name, struct kbr_refusal *why),
+			 struct kbr_refusal *why)
+{
+	int err = kbr_config_set_copy(to, from);
+	unsigned int i;
+
+	for (i = 0; !err && i < del->count; i++) {
+		err = known(del->entries[i].name, why);
+		if (!err)
+			kbr_config_set_del(to, del->entries[i].name);
+	}
+	for (i = 0; !err && i < set->count; i++)
+		err = kbr_config_set_put(to, set->entries[i].name, set->entries[i].value);
+	if (err)
+		kbr_config_set_free(to);
+	return err;
+}
+KBR_EXPORT_IF_KUNIT(kbr_config_set_merge);
+
 /* kbr_config_set_free() - free what is in @set and leave it empty */
 void kbr_config_set_free(struct kbr_config_set *set)
 {

@@ -483,8 +483,7 @@ int kbr_metadata_put_broker(struct kbr_broker *broker, const struct kbr_metadata
 
 /* ---- forget history ---- */
 
-/* The present state of @topic, whose configs stay its own. Operations only: nobody alters it meanwhile. */
-static void kbr_metadata_of_topic(struct kbr_topic *topic, struct kbr_metadata_topic *found)
+void kbr_metadata_of_topic(struct kbr_topic *topic, struct kbr_metadata_topic *found)
 {
 	*found = (struct kbr_metadata_topic) {
 		.name = topic->name,

@@ -67,6 +67,12 @@ struct kbr_metadata_visitor {
 /** kbr_metadata_open() - open or create the log, recover, replay */
 int kbr_metadata_open(struct kbr_broker *broker, bool clean, s64 recovery_point, s64 start,
 		      const struct kbr_metadata_visitor *visitor, struct kbr_refusal *why);
+/**
+ * kbr_metadata_of_topic() - the present state of @topic, whose configs stay its own
+ *
+ * Context: operations only, since nobody may alter it meanwhile.
+ */
+void kbr_metadata_of_topic(struct kbr_topic *topic, struct kbr_metadata_topic *found);
 /** kbr_metadata_put_topic() - append @topic's new state and sync: the commit point of create and alter */
 int kbr_metadata_put_topic(struct kbr_broker *broker, const struct kbr_metadata_topic *topic);
 /** kbr_metadata_del_topic() - append the deletion and sync */

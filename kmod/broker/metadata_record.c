@@ -1,15 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Encodes and checks the values of the metadata log. The attributes are those
- * of netlink (linux/kbroker_netlink.h), integers big-endian as there; the
- * attributes' own headers are little-endian on every machine. The log around
- * them is metadata.c's.
+ * of netlink, and the policies generated from its specification judge them
+ * here, too; integers are big-endian as there, the attributes' own headers
+ * little-endian on every machine. The log around them is metadata.c's.
  */
-#include <linux/kbroker_netlink.h>
-#include <linux/netlink.h>
+#include <linux/mm.h>
+#include <linux/slab.h>
 #include <linux/string.h>
+#include <net/netlink.h>
 
 #include "base/kunit.h"
+#include "base/policy-gen.h"
 #include "broker/metadata_record.h"
 #include "broker/topic.h"
 #include "kbr_unaligned.h"
@@ -148,212 +150,224 @@ KBR_EXPORT_IF_KUNIT(kbr_metadata_encode_broker);
 /* ---- decode ---- */
 
 /**
- * struct kbr_attr - one attribute found
- * @type: its number
- * @data: its payload
- * @len: bytes of @data
+ * struct kbr_record_kind - what records of one kind consist of
+ * @name: for messages
+ * @policy: of their attributes, as generated from the netlink specification
+ * @max: largest attribute of @policy
+ * @needed: attributes that must be there, BIT_ULL() of each
  */
-struct kbr_attr {
-	u16 type;
-	const u8 *data;
-	size_t len;
+struct kbr_record_kind {
+	const char *name;
+	const struct nla_policy *policy;
+	int max;
+	u64 needed;
 };
 
-/* The next attribute of @buf; 1, 0 at the end, -EBADMSG. */
-static int kbr_attr_next(const u8 **buf, size_t *len, struct kbr_attr *attr)
-{
-	size_t size, step;
+#define KBR_TOPIC_KEY	(BIT_ULL(KBROKER_A_TOPIC_NAME) | BIT_ULL(KBROKER_A_TOPIC_ID))
 
-	if (!*len)
-		return 0;
-	if (*len < NLA_HDRLEN)
-		return -EBADMSG;
-	size = get_unaligned_le16(*buf);
-	if (size < NLA_HDRLEN || size > *len)
-		return -EBADMSG;
-	attr->type = get_unaligned_le16(*buf + 2) & NLA_TYPE_MASK;
-	attr->data = *buf + NLA_HDRLEN;
-	attr->len = size - NLA_HDRLEN;
-	step = min_t(size_t, NLA_ALIGN(size), *len);
-	*buf += step;
-	*len -= step;
-	return 1;
+static const struct kbr_record_kind kbr_record_kinds[] = {
+	[KBR_METADATA_TOPIC_PUT] = {
+		.name = "topic",
+		.policy = kbroker_topic_record_nl_policy,
+		.max = ARRAY_SIZE(kbroker_topic_record_nl_policy) - 1,
+		.needed = KBR_TOPIC_KEY | BIT_ULL(KBROKER_A_TOPIC_PARTITIONS) |
+			  BIT_ULL(KBROKER_A_TOPIC_REPLICATION_FACTOR) |
+			  BIT_ULL(KBROKER_A_TOPIC_UID) | BIT_ULL(KBROKER_A_TOPIC_GID) |
+			  BIT_ULL(KBROKER_A_TOPIC_MODE),
+	},
+	[KBR_METADATA_TOPIC_DEL] = {
+		.name = "topic",
+		.policy = kbroker_topic_record_nl_policy,
+		.max = ARRAY_SIZE(kbroker_topic_record_nl_policy) - 1,
+		.needed = KBR_TOPIC_KEY,
+	},
+	[KBR_METADATA_BROKER_PUT] = {
+		.name = "broker",
+		.policy = kbroker_broker_record_nl_policy,
+		.max = ARRAY_SIZE(kbroker_broker_record_nl_policy) - 1,
+		.needed = BIT_ULL(KBROKER_A_BROKER_UID) | BIT_ULL(KBROKER_A_BROKER_GID) |
+			  BIT_ULL(KBROKER_A_BROKER_MODE),
+	},
+};
+
+/* Room for the attributes of either kind */
+#define KBR_RECORD_ATTRS	ARRAY_SIZE(kbroker_broker_record_nl_policy)
+static_assert(ARRAY_SIZE(kbroker_topic_record_nl_policy) <= KBR_RECORD_ATTRS);
+
+/* The attributes' own headers as this machine has them; what is cut is left for the parser to refuse. */
+static void kbr_attrs_to_host(void *buf, size_t len, bool nested)
+{
+	while (len >= NLA_HDRLEN) {
+		struct nlattr *attr = buf;
+		size_t step;
+
+		attr->nla_len = le16_to_cpu((__force __le16)attr->nla_len);
+		attr->nla_type = le16_to_cpu((__force __le16)attr->nla_type);
+		if (attr->nla_len < NLA_HDRLEN || attr->nla_len > len)
+			return;
+		if (nested && (attr->nla_type & NLA_F_NESTED))
+			kbr_attrs_to_host(nla_data(attr), nla_len(attr), false);
+		step = min_t(size_t, NLA_ALIGN(attr->nla_len), len);
+		buf += step;
+		len -= step;
+	}
 }
 
-static int kbr_attr_get_u16(const struct kbr_attr *attr, u16 *value)
+static int kbr_record_check_known(const struct nlattr *attrs, int len,
+				  const struct nla_policy *policy, int max, const char *of,
+				  struct kbr_refusal *why)
 {
-	if (attr->len != 2)
-		return -EBADMSG;
-	*value = get_unaligned_be16(attr->data);
-	return 0;
-}
+	const struct nlattr *attr;
+	int rem, err;
 
-static int kbr_attr_get_u32(const struct kbr_attr *attr, u32 *value)
-{
-	if (attr->len != 4)
-		return -EBADMSG;
-	*value = get_unaligned_be32(attr->data);
-	return 0;
-}
+	nla_for_each_attr(attr, attrs, len, rem) {
+		int type = nla_type(attr);
 
-static int kbr_attr_get_u64(const struct kbr_attr *attr, u64 *value)
-{
-	if (attr->len != 8)
-		return -EBADMSG;
-	*value = get_unaligned_be64(attr->data);
-	return 0;
-}
-
-static int kbr_attr_get_string(const struct kbr_attr *attr, size_t max, const char **text)
-{
-	if (!attr->len || attr->len > max + 1 ||
-	    strnlen((const char *)attr->data, attr->len) != attr->len - 1)
-		return -EBADMSG;
-	*text = (const char *)attr->data;
-	return 0;
-}
-
-static int kbr_metadata_unknown(u16 type, const char *of, struct kbr_refusal *why)
-{
-	return kbr_refuse(why, -EPROTONOSUPPORT, 0,
-			  "it holds attribute %u of a %s, which this module does not know: it was written by a newer one",
-			  type, of);
-}
-
-static int kbr_attr_get_config(const struct kbr_attr *attr, struct kbr_config_set *set,
-			       struct kbr_refusal *why)
-{
-	const char *name = NULL, *value = NULL;
-	const u8 *buf = attr->data;
-	size_t len = attr->len;
-	struct kbr_attr inner;
-	int err;
-
-	while ((err = kbr_attr_next(&buf, &len, &inner)) > 0) {
-		switch (inner.type) {
-		case KBROKER_A_CONFIG_NAME:
-			err = kbr_attr_get_string(&inner, KBR_CONFIG_NAME_MAX, &name);
-			break;
-		case KBROKER_A_CONFIG_VALUE:
-			err = kbr_attr_get_string(&inner, KBR_CONFIG_VALUE_MAX, &value);
-			break;
-		default:
-			return kbr_metadata_unknown(inner.type, "config", why);
-		}
+		if (type > max || policy[type].type == NLA_UNSPEC)
+			return kbr_refuse(why, -EPROTONOSUPPORT, 0,
+					  "it holds attribute %d of a %s, which this module does not know: it was written by a newer one",
+					  type, of);
+		if (policy[type].type != NLA_NESTED)
+			continue;
+		err = kbr_record_check_known(nla_data(attr), nla_len(attr),
+					     policy[type].nested_policy, policy[type].len,
+					     "config", why);
 		if (err)
 			return err;
 	}
-	if (err || !name || !value)
-		return -EBADMSG;
-	return kbr_config_set_put(set, name, value);
-}
-
-static int kbr_metadata_decode_topic_attr(struct kbr_metadata_topic *topic,
-					  const struct kbr_attr *attr, struct kbr_refusal *why)
-{
-	u16 mode;
-	int err;
-
-	switch (attr->type) {
-	case KBROKER_A_TOPIC_NAME:
-		return kbr_attr_get_string(attr, KBR_TOPIC_NAME_MAX, &topic->name);
-	case KBROKER_A_TOPIC_ID:
-		if (attr->len != sizeof(topic->id))
-			return -EBADMSG;
-		memcpy(topic->id, attr->data, sizeof(topic->id));
-		return 0;
-	case KBROKER_A_TOPIC_PARTITIONS:
-		return kbr_attr_get_u32(attr, &topic->partitions);
-	case KBROKER_A_TOPIC_REPLICATION_FACTOR:
-		return kbr_attr_get_u16(attr, &topic->replication_factor);
-	case KBROKER_A_TOPIC_UID:
-		return kbr_attr_get_u32(attr, &topic->uid);
-	case KBROKER_A_TOPIC_GID:
-		return kbr_attr_get_u32(attr, &topic->gid);
-	case KBROKER_A_TOPIC_MODE:
-		err = kbr_attr_get_u16(attr, &mode);
-		topic->mode = mode;
-		return err;
-	case KBROKER_A_TOPIC_CONFIG:
-		return kbr_attr_get_config(attr, &topic->configs, why);
-	default:
-		return kbr_metadata_unknown(attr->type, "topic", why);
-	}
-}
-
-/* The rules that hold for every topic, wherever it comes from. */
-static int kbr_metadata_check_topic(const struct kbr_metadata_value *value)
-{
-	const struct kbr_metadata_topic *topic = &value->topic;
-
-	if (!topic->name || kbr_topic_name_check(topic->name, NULL))
-		return -EBADMSG;
-	if (value->type == KBR_METADATA_TOPIC_DEL)
-		return 0;
-	if (!topic->partitions || topic->partitions > KBR_TOPIC_PARTITIONS_MAX ||
-	    topic->replication_factor != 1 || (topic->mode & ~0777))
-		return -EBADMSG;
 	return 0;
 }
 
-static int kbr_metadata_decode_broker_attr(struct kbr_metadata_broker *broker,
-					   const struct kbr_attr *attr, struct kbr_refusal *why)
+/* The generated policies decide, as they do for requests; unknown attributes are told by number. */
+static int kbr_record_parse(struct nlattr **tb, const struct kbr_record_kind *kind,
+			    const struct nlattr *attrs, int len, struct kbr_refusal *why)
 {
-	u16 mode;
-	u64 ids;
+	struct netlink_ext_ack extack = {};
+	int err, type;
+
+	err = kbr_record_check_known(attrs, len, kind->policy, kind->max, kind->name, why);
+	if (err)
+		return err;
+	err = __nla_parse(tb, kind->max, attrs, len, kind->policy, NL_VALIDATE_STRICT, &extack);
+	if (err)
+		return kbr_refuse(why, -EBADMSG, 0, "it holds a %s that breaks a rule: %s", kind->name,
+				  extack._msg ?: "it is cut");
+	for (type = 1; type <= kind->max; type++)
+		if ((kind->needed & BIT_ULL(type)) && !tb[type])
+			return kbr_refuse(why, -EBADMSG, 0, "it holds a %s without attribute %d",
+					  kind->name, type);
+	return 0;
+}
+
+/* All attributes of @type into @set; they were validated. */
+static int kbr_record_get_configs(const struct nlattr *attrs, int len, int type,
+				  struct kbr_config_set *set)
+{
+	struct nlattr *tb[ARRAY_SIZE(kbroker_config_nl_policy)];
+	const struct nlattr *attr;
+	int rem, err;
+
+	nla_for_each_attr(attr, attrs, len, rem) {
+		if (nla_type(attr) != type)
+			continue;
+		err = nla_parse_nested(tb, ARRAY_SIZE(tb) - 1, attr, kbroker_config_nl_policy, NULL);
+		if (err || !tb[KBROKER_A_CONFIG_NAME] || !tb[KBROKER_A_CONFIG_VALUE])
+			return -EBADMSG;
+		err = kbr_config_set_put(set, nla_data(tb[KBROKER_A_CONFIG_NAME]),
+					 nla_data(tb[KBROKER_A_CONFIG_VALUE]));
+		if (err)
+			return err == -ENOMEM ? err : -EBADMSG;
+	}
+	return 0;
+}
+
+static u32 kbr_record_get_u32(const struct nlattr *attr)
+{
+	return be32_to_cpu(nla_get_be32(attr));
+}
+
+static u16 kbr_record_get_u16(const struct nlattr *attr)
+{
+	return be16_to_cpu(nla_get_be16(attr));
+}
+
+/* What the policies can't say is checked here. */
+static int kbr_record_get_topic(struct kbr_metadata_value *value, struct nlattr **tb,
+				struct kbr_refusal *why)
+{
+	struct kbr_metadata_topic *topic = &value->topic;
+
+	nla_strscpy(value->name, tb[KBROKER_A_TOPIC_NAME], sizeof(value->name));
+	topic->name = value->name;
+	nla_memcpy(topic->id, tb[KBROKER_A_TOPIC_ID], sizeof(topic->id));
+	if (kbr_topic_name_check(topic->name, why))
+		return -EBADMSG;
+	if (value->type == KBR_METADATA_TOPIC_DEL)
+		return 0;
+	topic->partitions = kbr_record_get_u32(tb[KBROKER_A_TOPIC_PARTITIONS]);
+	topic->replication_factor = kbr_record_get_u16(tb[KBROKER_A_TOPIC_REPLICATION_FACTOR]);
+	topic->uid = kbr_record_get_u32(tb[KBROKER_A_TOPIC_UID]);
+	topic->gid = kbr_record_get_u32(tb[KBROKER_A_TOPIC_GID]);
+	topic->mode = kbr_record_get_u16(tb[KBROKER_A_TOPIC_MODE]);
+	if (topic->replication_factor != 1)
+		return kbr_refuse(why, -EBADMSG, 0,
+				  "it holds topic %s with %u replicas, and this broker is alone",
+				  topic->name, topic->replication_factor);
+	return 0;
+}
+
+static int kbr_record_decode(struct kbr_metadata_value *value, const struct nlattr *attrs, int len,
+			     struct kbr_refusal *why)
+{
+	struct nlattr *tb[KBR_RECORD_ATTRS];
 	int err;
 
-	switch (attr->type) {
-	case KBROKER_A_BROKER_UID:
-		return kbr_attr_get_u32(attr, &broker->uid);
-	case KBROKER_A_BROKER_GID:
-		return kbr_attr_get_u32(attr, &broker->gid);
-	case KBROKER_A_BROKER_MODE:
-		err = kbr_attr_get_u16(attr, &mode);
-		broker->mode = mode;
-		return !err && (mode & ~0777) ? -EBADMSG : err;
-	case KBROKER_A_BROKER_CONFIG:
-		return kbr_attr_get_config(attr, &broker->configs, why);
-	case KBROKER_A_BROKER_PRODUCER_IDS:
-		err = kbr_attr_get_u64(attr, &ids);
-		broker->producer_ids = ids;
-		return !err && ids > S64_MAX ? -EBADMSG : err;
-	default:
-		return kbr_metadata_unknown(attr->type, "broker", why);
+	err = kbr_record_parse(tb, &kbr_record_kinds[value->type], attrs, len, why);
+	if (err)
+		return err;
+	if (value->type != KBR_METADATA_BROKER_PUT) {
+		err = kbr_record_get_topic(value, tb, why);
+		return err ?: kbr_record_get_configs(attrs, len, KBROKER_A_TOPIC_CONFIG,
+						     &value->topic.configs);
 	}
+	value->broker.uid = kbr_record_get_u32(tb[KBROKER_A_BROKER_UID]);
+	value->broker.gid = kbr_record_get_u32(tb[KBROKER_A_BROKER_GID]);
+	value->broker.mode = kbr_record_get_u16(tb[KBROKER_A_BROKER_MODE]);
+	if (tb[KBROKER_A_BROKER_PRODUCER_IDS])
+		value->broker.producer_ids = be64_to_cpu(nla_get_be64(tb[KBROKER_A_BROKER_PRODUCER_IDS]));
+	if (value->broker.producer_ids > S64_MAX)
+		return kbr_refuse(why, -EBADMSG, 0, "it holds a producer id that is negative");
+	return kbr_record_get_configs(attrs, len, KBROKER_A_BROKER_CONFIG, &value->broker.configs);
 }
 
 int kbr_metadata_decode(struct kbr_metadata_value *value, const void *buf, size_t len,
 			struct kbr_refusal *why)
 {
-	const u8 *at = buf;
-	struct kbr_attr attr;
+	const u8 *head = buf;
+	void *attrs;
 	int err;
 
 	memset(value, 0, sizeof(*value));
-	if (len < 4)
+	if (len < 4 || len > KBR_METADATA_VALUE_MAX)
 		return -EBADMSG;
-	if (get_unaligned_be16(at) != KBR_METADATA_VERSION)
+	if (get_unaligned_be16(head) != KBR_METADATA_VERSION)
 		return kbr_refuse(why, -EPROTONOSUPPORT, 0,
 				  "it holds a record of version %u, and this module knows version %u only",
-				  get_unaligned_be16(at), KBR_METADATA_VERSION);
-	value->type = get_unaligned_be16(at + 2);
-	at += 4;
-	len -= 4;
+				  get_unaligned_be16(head), KBR_METADATA_VERSION);
+	value->type = get_unaligned_be16(head + 2);
 	if (value->type < KBR_METADATA_TOPIC_PUT || value->type > KBR_METADATA_BROKER_PUT)
 		return kbr_refuse(why, -EPROTONOSUPPORT, 0,
 				  "it holds a record of type %u, which this module does not know",
 				  value->type);
-	while ((err = kbr_attr_next(&at, &len, &attr)) > 0) {
-		if (value->type == KBR_METADATA_BROKER_PUT)
-			err = kbr_metadata_decode_broker_attr(&value->broker, &attr, why);
-		else
-			err = kbr_metadata_decode_topic_attr(&value->topic, &attr, why);
-		if (err)
-			break;
-	}
-	if (!err && value->type != KBR_METADATA_BROKER_PUT)
-		err = kbr_metadata_check_topic(value);
+	len -= 4;
+	/* aligned, and with headers of this machine */
+	attrs = kvmalloc(max_t(size_t, len, 1), GFP_KERNEL);
+	if (!attrs)
+		return -ENOMEM;
+	memcpy(attrs, head + 4, len);
+	kbr_attrs_to_host(attrs, len, true);
+	err = kbr_record_decode(value, attrs, len, why);
+	kvfree(attrs);
 	if (err) {
 		kbr_config_set_free(&value->topic.configs);
 		kbr_config_set_free(&value->broker.configs);

@@ -42,12 +42,13 @@ size_t kbr_metadata_topic_size(const struct kbr_metadata_topic *topic);
 /**
  * struct kbr_metadata_value - a decoded value
  * @type: enum kbr_metadata_type
- * @topic: topic or deletion; its name points into the buffer, its configs are
- *	the caller's to free
+ * @name: of @topic, which points at it
+ * @topic: topic or deletion; its configs are the caller's to free
  * @broker: likewise
  */
 struct kbr_metadata_value {
 	enum kbr_metadata_type type;
+	char name[KBR_TOPIC_NAME_MAX + 1];
 	struct kbr_metadata_topic topic;
 	struct kbr_metadata_broker broker;
 };

@@ -40,6 +40,11 @@ int kbr_topic_name_check(const char *name, struct kbr_refusal *why)
 }
 KBR_EXPORT_IF_KUNIT(kbr_topic_name_check);
 
+bool kbr_topic_name_internal(const char *name)
+{
+	return !strncmp(name, "__", 2);
+}
+
 static void kbr_topic_release(struct kref *ref)
 {
 	struct kbr_topic *topic = container_of(ref, struct kbr_topic, ref);
@@ -93,7 +98,7 @@ struct kbr_topic *kbr_topic_alloc(struct kbr_broker *broker, struct kbr_metadata
 	topic->gid = make_kgid(&init_user_ns, found->gid);
 	topic->mode = found->mode;
 	topic->replication_factor = found->replication_factor;
-	topic->internal = !strncmp(found->name, "__", 2);
+	topic->internal = kbr_topic_name_internal(found->name);
 	topic->state = KBR_TOPIC_CREATING;
 	init_waitqueue_head(&topic->wait);
 	INIT_LIST_HEAD(&topic->handles);

@@ -79,6 +79,7 @@ struct kbr_topic_params {
 	const char *name;
 	s32 partitions;			/* -1: num.partitions */
 	s32 replication_factor;		/* -1: default; must be 1 while standalone */
+	bool internal;			/* the broker's own code asks: names with "__" are its */
 	bool set_uid, set_gid, set_mode;
 	kuid_t uid;
 	kgid_t gid;
@@ -99,6 +100,8 @@ struct kbr_topic_change {
 
 /** kbr_topic_name_check() - 0, or -EINVAL with the rule that @name breaks */
 int kbr_topic_name_check(const char *name, struct kbr_refusal *why);
+/** kbr_topic_name_internal() - is it the name of one of the broker's own topics? */
+bool kbr_topic_name_internal(const char *name);
 
 /**
  * kbr_topic_create() - check everything that can be checked at once, then an operation

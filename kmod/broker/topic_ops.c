@@ -81,20 +81,6 @@ static void kbr_topic_raise(struct kbr_topic *topic, enum kbr_event_kind kind)
 	kbr_event_raise(topic->broker->knet, &event);
 }
 
-/* ---- what is in metadata about a topic ---- */
-
-static void kbr_topic_to_metadata(struct kbr_topic *topic, struct kbr_metadata_topic *found)
-{
-	memset(found, 0, sizeof(*found));
-	found->name = topic->name;
-	memcpy(found->id, topic->id, sizeof(found->id));
-	found->partitions = kbr_topic_partitions(topic);
-	found->replication_factor = topic->replication_factor;
-	found->uid = from_kuid(&init_user_ns, topic->uid);
-	found->gid = from_kgid(&init_user_ns, topic->gid);
-	found->mode = topic->mode;
-}
-
 /* ---- partitions ---- */
 
 /* Make the logs of partitions from @from on; on error those made are removed again. */
@@ -170,6 +156,15 @@ static int kbr_topic_publish(struct kbr_topic *topic)
 	return err;
 }
 
+static int kbr_topic_check_room(struct kbr_broker *broker, unsigned int more, struct kbr_op *op)
+{
+	if (broker->partitions_count + more > KBR_BROKER_PARTITIONS_MAX)
+		return kbr_refuse(&op->why, -E2BIG, 0,
+				  "the broker would have more than %d partitions",
+				  KBR_BROKER_PARTITIONS_MAX);
+	return 0;
+}
+
 static int kbr_topic_create_run(struct kbr_task *task)
 {
 	struct kbr_topic_task *todo = kbr_topic_task_of(task);
@@ -184,10 +179,9 @@ static int kbr_topic_create_run(struct kbr_task *task)
 		kbr_topic_put(topic);
 		return kbr_refuse(&task->op->why, -EEXIST, 0, "topic %s exists", todo->name);
 	}
-	if (broker->partitions_count + todo->found.partitions > KBR_BROKER_PARTITIONS_MAX)
-		return kbr_refuse(&task->op->why, -E2BIG, 0,
-				  "the broker would have more than %d partitions",
-				  KBR_BROKER_PARTITIONS_MAX);
+	err = kbr_topic_check_room(broker, todo->found.partitions, task->op);
+	if (err)
+		return err;
 	err = kbr_broker_refresh_checkpoints(broker);
 	if (err)
 		return kbr_refuse(&task->op->why, err, 0, "the offset checkpoints can't be written");
@@ -266,6 +260,9 @@ static int kbr_topic_create_check(struct kbr_broker *broker, struct kbr_topic_pa
 	err = kbr_topic_name_check(params->name, why);
 	if (err)
 		return err;
+	if (!params->internal && kbr_topic_name_internal(params->name))
+		return kbr_refuse(why, -EINVAL, 0,
+				  "topics beginning with \"__\" are the broker's own: nobody else creates them");
 	other = kbr_topic_lookup(broker, params->name);
 	if (other) {
 		kbr_topic_put(other);
@@ -406,20 +403,12 @@ static int kbr_topic_merge_configs(struct kbr_topic *topic, const struct kbr_top
 				   struct kbr_refusal *why)
 {
 	struct kbr_broker *broker = topic->broker;
-	unsigned int i;
 	int err;
 
 	down_read(&broker->topics_sem);
-	err = kbr_config_set_copy(merged, &topic->config_set);
+	err = kbr_config_set_merge(merged, &topic->config_set, &change->set, &change->del,
+				   kbr_topic_config_known, why);
 	up_read(&broker->topics_sem);
-	for (i = 0; !err && i < change->del.count; i++) {
-		err = kbr_topic_config_known(change->del.entries[i].name, why);
-		if (!err)
-			kbr_config_set_del(merged, change->del.entries[i].name);
-	}
-	for (i = 0; !err && i < change->set.count; i++)
-		err = kbr_config_set_put(merged, change->set.entries[i].name,
-					 change->set.entries[i].value);
 	if (!err)
 		err = kbr_topic_config_apply(config, &broker->config, merged, why);
 	if (err)
@@ -517,9 +506,8 @@ static int kbr_topic_alter_one(struct kbr_topic *topic, const struct kbr_topic_c
 	if (err)
 		return err;
 	if (change->partitions > (s64)before) {
-		err = -E2BIG;
-		if (broker->partitions_count + change->partitions - before >
-		    KBR_BROKER_PARTITIONS_MAX)
+		err = kbr_topic_check_room(broker, change->partitions - before, op);
+		if (err)
 			goto free_configs;
 		grown = kbr_topic_grow(topic, change->partitions);
 		err = -ENOMEM;
@@ -531,7 +519,7 @@ static int kbr_topic_alter_one(struct kbr_topic *topic, const struct kbr_topic_c
 		if (err)
 			goto drop;
 	}
-	kbr_topic_to_metadata(topic, &found);
+	kbr_metadata_of_topic(topic, &found);
 	found.configs = merged;
 	if (grown)
 		found.partitions = grown->count;

@@ -128,7 +128,8 @@ int kbr_batch_check_crc(const void *buf, size_t size);
  * @now_ms: the clock
  * @before_max_ms: message.timestamp.before.max.ms (S64_MAX: no limit)
  * @after_max_ms: message.timestamp.after.max.ms (S64_MAX: no limit)
- * @control_allowed: the broker's own code appends (control batches, internal topics)
+ * @control_allowed: the broker's own code appends (control and transactional
+ *	batches, internal topics)
  */
 struct kbr_batch_rules {
 	u32 batch_bytes_max;
@@ -167,6 +168,7 @@ enum kbr_batch_fault {
 	KBR_FAULT_NULL_KEY,		/* compacted topic */
 	KBR_FAULT_TIMESTAMP,		/* out of the allowed range, or type bit set */
 	KBR_FAULT_PRODUCER,		/* producer id without a sequence, or the reverse */
+	KBR_FAULT_TRANSACTION,		/* part of a transaction, of which there are none */
 	KBR_FAULT_COUNT_MAX
 };
 

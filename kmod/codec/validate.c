@@ -36,6 +36,7 @@ static const char * const kbr_batch_fault_texts[KBR_FAULT_COUNT_MAX] = {
 	[KBR_FAULT_NULL_KEY] = "a compacted topic needs a key in every record",
 	[KBR_FAULT_TIMESTAMP] = "a timestamp is outside what the topic allows",
 	[KBR_FAULT_PRODUCER] = "the producer id does not agree with epoch and sequence",
+	[KBR_FAULT_TRANSACTION] = "the batch is part of a transaction, and there are none here",
 };
 
 /** kbr_batch_fault_text() - the sentence for @fault */
@@ -83,6 +84,9 @@ static enum kbr_batch_fault kbr_batch_check_rules(const struct kbr_batch *b,
 		forbidden |= KBR_BATCH_CONTROL | KBR_BATCH_DELETE_HORIZON;
 	if (b->attributes & forbidden)
 		return KBR_FAULT_ATTRIBUTES;
+	/* without an end marker a reader of committed records would wait for ever */
+	if ((b->attributes & KBR_BATCH_TRANSACTIONAL) && !rules->control_allowed)
+		return KBR_FAULT_TRANSACTION;
 	if (kbr_batch_codec(b) > KBR_CODEC_ZSTD)
 		return KBR_FAULT_CODEC;
 	if (!rules->append_time && (b->attributes & KBR_BATCH_APPEND_TIME))

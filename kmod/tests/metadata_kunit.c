@@ -106,6 +106,43 @@ static void kbr_metadata_test_unknown(struct kunit *test)
 			      why.text);
 }
 
+/* Records obey the rules that netlink requests do. */
+static void kbr_metadata_test_rules(struct kunit *test)
+{
+	struct kbr_metadata_topic topic = {
+		.name = "orders", .partitions = 1, .replication_factor = 1, .mode = 0640,
+	};
+	struct kbr_metadata_buf out = {};
+	struct kbr_metadata_value value;
+	struct kbr_refusal why = {};
+
+	out.buf = kunit_kzalloc(test, KBR_METADATA_VALUE_MAX, GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, out.buf);
+	topic.mode = 01777;
+	kbr_metadata_encode_topic(&out, &topic);
+	KUNIT_EXPECT_EQ(test, kbr_metadata_decode(&value, out.buf, out.len, &why), -EBADMSG);
+	KUNIT_EXPECT_TRUE_MSG(test, strstr(why.text, "a topic that breaks a rule"), "it says: %s",
+			      why.text);
+	topic.mode = 0640;
+	topic.partitions = KBR_TOPIC_PARTITIONS_MAX + 1;
+	out.len = 0;
+	kbr_metadata_encode_topic(&out, &topic);
+	KUNIT_EXPECT_EQ(test, kbr_metadata_decode(&value, out.buf, out.len, &why), -EBADMSG);
+	topic.partitions = 1;
+	topic.replication_factor = 2;
+	out.len = 0;
+	kbr_metadata_encode_topic(&out, &topic);
+	KUNIT_EXPECT_EQ(test, kbr_metadata_decode(&value, out.buf, out.len, &why), -EBADMSG);
+	KUNIT_EXPECT_TRUE_MSG(test, strstr(why.text, "2 replicas"), "it says: %s", why.text);
+	/* a deletion has no more than a name and an id: too little for a topic */
+	out.len = 0;
+	kbr_metadata_encode_deletion(&out, "orders", topic.id);
+	KUNIT_EXPECT_EQ(test, kbr_metadata_decode(&value, out.buf, out.len, &why), 0);
+	out.buf[3] = KBR_METADATA_TOPIC_PUT;
+	KUNIT_EXPECT_EQ(test, kbr_metadata_decode(&value, out.buf, out.len, &why), -EBADMSG);
+	KUNIT_EXPECT_TRUE_MSG(test, strstr(why.text, "without attribute"), "it says: %s", why.text);
+}
+
 /* Altered over and over, the log stays small, and a restart finds the last state. */
 static void kbr_metadata_test_forget(struct kunit *test)
 {
@@ -146,6 +183,7 @@ static struct kunit_case kbr_metadata_test_cases[] = {
 	KUNIT_CASE(kbr_metadata_test_round),
 	KUNIT_CASE(kbr_metadata_test_garbage),
 	KUNIT_CASE(kbr_metadata_test_unknown),
+	KUNIT_CASE(kbr_metadata_test_rules),
 	KUNIT_CASE(kbr_metadata_test_forget),
 	{}
 };

@@ -47,7 +47,8 @@ static void kbr_topic_test_refusals(struct kunit *test)
 		.name = "t", .partitions = 1, .replication_factor = 3,
 	};
 	struct kbr_broker *broker;
-	u32 id;
+	u32 id = 0;
+	int err;
 
 	KUNIT_ASSERT_EQ(test, kbr_test_start(tb), 0);
 	KUNIT_EXPECT_EQ(test, kbr_test_create(tb, "t", 0, NULL, NULL), -EINVAL);
@@ -61,6 +62,13 @@ static void kbr_topic_test_refusals(struct kunit *test)
 	broker = kbr_test_get(tb);
 	KUNIT_EXPECT_EQ(test, kbr_topic_create(broker, &params, &id, &tb->why), -EINVAL);
 	KUNIT_EXPECT_TRUE(test, strstr(tb->why.text, "standalone"));
+	params.replication_factor = 1;
+	params.name = "__mine";
+	KUNIT_EXPECT_EQ(test, kbr_topic_create(broker, &params, &id, &tb->why), -EINVAL);
+	KUNIT_EXPECT_TRUE(test, strstr(tb->why.text, "the broker's own"));
+	params.internal = true;
+	err = kbr_topic_create(broker, &params, &id, &tb->why);
+	KUNIT_EXPECT_EQ(test, kbr_test_wait_op(tb, err, id), 0);
 	kbr_broker_put(broker);
 	KUNIT_EXPECT_EQ(test, kbr_test_create(tb, "t", 1, NULL, NULL), 0);
 	KUNIT_EXPECT_EQ(test, kbr_test_create(tb, "t", 1, NULL, NULL), -EEXIST);

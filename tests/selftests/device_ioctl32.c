@@ -5,7 +5,7 @@
  * Prints TAP.
  * Usage: device_ioctl32 NODE ALL, on new topics; ALL has three partitions
  *
- * gcc: -m32 -nostdlib -static -ffreestanding -fno-stack-protector -fno-pic -no-pie -idirafter /usr/include/x86_64-linux-gnu
+ * gcc: -m32 -nostdlib -static -ffreestanding -fno-stack-protector -fno-pic -idirafter /usr/include/x86_64-linux-gnu
  */
 #include <asm/unistd_32.h>
 #include <stddef.h>

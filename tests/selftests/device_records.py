@@ -124,6 +124,7 @@ def batches():
         "an unknown attribute": batch(attributes=0x80),
         "an unknown codec": batch(attributes=7),
         "a control batch": batch(attributes=0x20),
+        "a batch of a transaction": batch(attributes=0x10, producer=(7, 0, 0)),
         "bytes after the last record": batch(records=batch_records((b"a",)) + b"x", count=1),
         "a record that is cut": batch(records=batch_records((b"abc",))[:-2], count=1),
         "a record length that lies": batch(records=varint(100) + batch_records((b"abc",))[1:], count=1),

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What a script can't do to a device: 32-bit calls, memory whose pages come
- * late (userfaultfd), memory that changes or goes away while it is written.
+ * What a script can't do to a device: memory whose pages come late
+ * (userfaultfd), memory that changes or goes away while it is written.
  *
- *	spec_calls compat NODE ALL
  *	spec_calls late-write NODE TOPIC
  *	spec_calls late-read NODE TOPIC
  *	spec_calls changing NODE
@@ -16,19 +15,14 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
-#include <setjmp.h>
-#include <signal.h>
 #include <stdarg.h>
 #include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
-#include <sys/wait.h>
 #include <unistd.h>
 #include <linux/kbroker.h>
 #include <linux/userfaultfd.h>
@@ -55,110 +49,6 @@ static int open_node(const char *path, int flags)
 		bad("cannot open %s", path);
 	return fd;
 }
-
-/* ---- 32-bit calls ---- */
-
-#ifdef __x86_64__
-static sigjmp_buf no_compat;
-
-static void on_fault(int sig)
-{
-	siglongjmp(no_compat, sig);
-}
-
-/* A system call as 32-bit programs make it; @number is theirs. */
-static long call32(long number, long a, void *b, long c)
-{
-	long ret;
-
-	asm volatile("int $0x80" : "=a"(ret) : "a"(number), "b"(a), "c"(b), "d"(c) : "memory", "cc", "r8", "r9", "r10", "r11");
-	return (int)ret;
-}
-
-static long ioctl32(int fd, unsigned int request, void *arg)
-{
-	long ret;
-
-	asm volatile("int $0x80" : "=a"(ret) : "a"(54L), "b"((long)fd), "c"((long)request), "d"(arg)
-		     : "memory", "cc", "r8", "r9", "r10", "r11");
-	return (int)ret;
-}
-
-static void same(const char *name, int fd, unsigned int request, char *low, const void *in, size_t size)
-{
-	char native[128];
-	long ret, ret32;
-
-	memcpy(native, in, size);
-	memcpy(low, in, size);
-	ret = ioctl(fd, request, native) < 0 ? -errno : 0;
-	ret32 = ioctl32(fd, request, low);
-	if (ret != ret32)
-		bad("%s: native %ld, 32-bit %ld", name, ret, ret32);
-	if (memcmp(native, low, size))
-		bad("%s: the 32-bit call has another answer", name);
-}
-
-static int compat(char **argv)
-{
-	/* where a 32-bit pointer reaches */
-	char *low = mmap(NULL, 2 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_32BIT, -1, 0);
-	struct kbroker_info info = { .size = sizeof(info) };
-	struct kbroker_position position = { .partition = -1 };
-	struct kbroker_seek_time seek = { .timestamp = 1, .partition = -1 };
-	struct kbroker_next next = { 0 };
-	struct kbroker_result result = { 0 };
-	struct kbroker_target target = { .partition = 1 };
-	struct kbroker_record record = { .size = sizeof(record) + 3, .flags = KBROKER_RECORD_NULL_KEY, .partition = -1,
-					 .timestamp = -1, .value_len = 3 };
-	uint32_t format = KBROKER_FORMAT_RECORD;
-	int32_t acks = 1;
-	int fd, all;
-
-	if (low == MAP_FAILED)
-		return SKIP;
-	signal(SIGSEGV, on_fault);
-	signal(SIGILL, on_fault);
-	if (sigsetjmp(no_compat, 1) || call32(20, 0, NULL, 0) != getpid())
-		return SKIP;
-	signal(SIGSEGV, SIG_DFL);
-
-	fd = open_node(argv[0], O_RDWR);
-	all = open_node(argv[1], O_RDWR);
-	memcpy(low, "by a 32-bit program\n", 20);
-	if (call32(4, fd, low, 20) != 20)
-		bad("write()");
-	same("GET_INFO", fd, KBROKER_IOC_GET_INFO, low, &info, sizeof(info));
-	same("GET_INFO of all", all, KBROKER_IOC_GET_INFO, low, &info, sizeof(info));
-	same("GET_POSITION", fd, KBROKER_IOC_GET_POSITION, low, &position, sizeof(position));
-	same("GET_POSITION of all", all, KBROKER_IOC_GET_POSITION, low, &position, sizeof(position));
-	same("SEEK_TIME", fd, KBROKER_IOC_SEEK_TIME, low, &seek, sizeof(seek));
-	same("NEXT", fd, KBROKER_IOC_NEXT, low, &next, sizeof(next));
-	same("LAST_WRITE", fd, KBROKER_IOC_LAST_WRITE, low, &result, sizeof(result));
-	same("SET_TARGET", all, KBROKER_IOC_SET_TARGET, low, &target, sizeof(target));
-	same("SET_TARGET of a partition", fd, KBROKER_IOC_SET_TARGET, low, &target, sizeof(target));
-	same("SET_ACKS", fd, KBROKER_IOC_SET_ACKS, low, &acks, sizeof(acks));
-	same("SET_FORMAT", fd, KBROKER_IOC_SET_FORMAT, low, &format, sizeof(format));
-	same("an unknown ioctl", fd, _IO(KBROKER_IOC_MAGIC, 99), low, &format, sizeof(format));
-	if (ioctl32(fd, KBROKER_IOC_GET_INFO, (void *)8) != -EFAULT)
-		bad("no memory there, and no EFAULT");
-
-	memcpy(low, &record, sizeof(record));
-	memcpy(low + sizeof(record), "r32", 3);
-	if (call32(4, fd, low, sizeof(record) + 3) != sizeof(record) + 3)
-		bad("writing a record");
-	if (fsync(fd) || call32(3, fd, low, PAGE) != (long)sizeof(record) + 19 || memcmp(low + sizeof(record), "by a 32-bit program", 19))
-		bad("reading the first record");
-	if (call32(3, fd, low, PAGE) != (long)sizeof(record) + 3 || memcmp(low + sizeof(record), "r32", 3))
-		bad("reading the second record");
-	return 0;
-}
-#else
-static int compat(char **argv)
-{
-	return SKIP;
-}
-#endif
 
 /* ---- pages that come late ---- */
 
@@ -194,7 +84,8 @@ static void late_wait(struct late *late)
 	struct pollfd fault = { .fd = late->uffd, .events = POLLIN };
 	struct uffd_msg msg;
 
-	if (poll(&fault, 1, 60000) != 1 || read(late->uffd, &msg, sizeof(msg)) != sizeof(msg) || msg.event != UFFD_EVENT_PAGEFAULT)
+	if (poll(&fault, 1, 60000) != 1 || read(late->uffd, &msg, sizeof(msg)) != sizeof(msg) ||
+	    msg.event != UFFD_EVENT_PAGEFAULT)
 		bad("nobody touched the page that is not there");
 }
 
@@ -291,7 +182,8 @@ static int late_write(char **argv)
 		}
 		if (call.ret != 2 * PAGE)
 			bad("the write returned %zd, errno %d", call.ret, call.error);
-		if (read(reader, page, PAGE) != PAGE || page[0] != 'x' || read(reader, page, PAGE) != PAGE || page[PAGE - 1] != '\n')
+		if (read(reader, page, PAGE) != PAGE || page[0] != 'x' ||
+		    read(reader, page, PAGE) != PAGE || page[PAGE - 1] != '\n')
 			bad("the late line is not what was written");
 		close(call.fd);
 		madvise(late.area + PAGE, PAGE, MADV_DONTNEED);
@@ -362,7 +254,8 @@ static void *vanish(void *arg)
 static int wild(const char *node, void *(*how)(void *arg), int rounds)
 {
 	char *area = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0), got[4096];
-	int fd = open_node(node, O_WRONLY), reader = open_node(node, O_RDONLY | O_NONBLOCK), done = 0, refused = 0, acks = 1;
+	int fd = open_node(node, O_WRONLY), reader = open_node(node, O_RDONLY | O_NONBLOCK);
+	int done = 0, refused = 0, acks = 1;
 	size_t in = 0, out = 0;
 	pthread_t thread;
 	ssize_t n;
@@ -405,8 +298,6 @@ int main(int argc, char **argv)
 	alarm(100);
 	if (argc < 3)
 		return 2;
-	if (!strcmp(argv[1], "compat"))
-		return compat(argv + 2);
 	if (!strcmp(argv[1], "late-write"))
 		return late_write(argv + 2);
 	if (!strcmp(argv[1], "late-read"))

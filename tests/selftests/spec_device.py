@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
+# kernel: 6.1
 """Documentation/ABI/testing/dev-kbroker, sentence by sentence.
 
 Written from the text alone: a check's name quotes the sentence in short. The

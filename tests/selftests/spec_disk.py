@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
+# kernel: 6.1
 """A broker's directory is what Documentation/disk-format.rst says, byte for byte.
 
 An independent reader: it computes from the batches in a log what must stand in

@@ -127,6 +127,8 @@ static const struct fault_case fault_cases[] = {
 	  -EINVAL, -1 },
 	{ "top attribute", two_records, 2, 0x8000, NULL, false, NULL, KBR_FAULT_ATTRIBUTES, -EINVAL, -1 },
 	{ "control bit", two_records, 2, 0x0020, NULL, false, NULL, KBR_FAULT_ATTRIBUTES, -EINVAL, -1 },
+	{ "transactional bit", two_records, 2, 0x0010, NULL, false, NULL, KBR_FAULT_TRANSACTION, -EINVAL,
+	  -1 },
 	{ "delete horizon", two_records, 2, 0x0040, NULL, false, NULL, KBR_FAULT_ATTRIBUTES, -EINVAL, -1 },
 	{ "control bit by the broker", two_records, 2, 0x0030, NULL, false, tune_control,
 	  KBR_FAULT_NONE, 0, -1 },

@@ -143,9 +143,10 @@ static void test_validate(void)
 		tap_context("%s", v->name);
 		len = kbr_vector_bytes(v->batch, buf, sizeof(buf));
 		rules.after_max_ms = S64_MAX;
-		if (v->control) {
+		if (v->attributes & (KBR_BATCH_CONTROL | KBR_BATCH_TRANSACTIONAL)) {
 			expect_eq(kbr_batch_validate(buf, len, &rules, &verdict), -EINVAL);
-			expect_eq(verdict.fault, KBR_FAULT_ATTRIBUTES);
+			expect_eq(verdict.fault,
+				  v->control ? KBR_FAULT_ATTRIBUTES : KBR_FAULT_TRANSACTION);
 			rules.control_allowed = true;
 			kbr_batch_stamp(buf, 0, 0);
 		}
@@ -252,7 +253,7 @@ const struct tap_case vector_cases[] = {
 	{ "vectors: headers decode", test_decode },
 	{ "vectors: headers encode to the same bytes", test_header_round },
 	{ "vectors: records of every codec", test_records },
-	{ "vectors: client batches pass validation, a control batch only from the broker",
+	{ "vectors: client batches pass validation, those of transactions only from the broker",
 	  test_validate },
 	{ "vectors: record headers, null and empty values", test_headers },
 	{ "vectors: stamped with offset, epoch and append time", test_stamp },
