@@ -29,6 +29,9 @@
 
 #include "server/server.h"
 
+#define CREATE_TRACE_POINTS
+#include "server/trace.h"
+
 /* Turns of receiving and sending in one run of the work, and bytes received in one turn */
 #define KBR_CONN_TURNS		32
 #define KBR_CONN_TURN_BYTES	(1u << 20)
@@ -124,7 +127,7 @@ void kbr_conn_charge(struct kbr_conn *conn, s64 bytes)
 	if (!bytes)
 		return;
 	WRITE_ONCE(conn->bytes, conn->bytes + bytes);
-	/* A full barrier: pairs with that in kbr_conn_starves(). */
+	/* A full barrier, which pairs with that in kbr_conn_starves(). */
 	sum = atomic64_add_return(bytes, &server->bytes);
 	if (bytes < 0 && atomic_read(&server->starved) && sum < kbr_server_bytes_max(server))
 		kbr_server_feed(server);
@@ -146,7 +149,7 @@ static bool kbr_conn_starves(struct kbr_conn *conn)
 
 	if (is_short && !test_and_set_bit(KBR_CONN_STARVED, &conn->flags)) {
 		kbr_server_starve(conn->server);
-		smp_mb__after_atomic();
+		smp_mb__after_atomic();	/* pairs with that in kbr_conn_charge() */
 		is_short = kbr_conn_is_short(conn);
 	}
 	if (!is_short && test_and_clear_bit(KBR_CONN_STARVED, &conn->flags))
@@ -227,6 +230,7 @@ static void kbr_conn_settle_request(struct kbr_conn *conn, struct kbr_request *r
 			state = KBR_REQUEST_CLOSE;
 	}
 	req->state = state;
+	trace_kbroker_request_handle(req, req->reply.len + req->slices_bytes);
 	if (state != KBR_REQUEST_PARKED)
 		kbr_conn_end_request(req);
 	if (state == KBR_REQUEST_CLOSE)
@@ -284,6 +288,7 @@ static void kbr_conn_start_request(struct kbr_conn *conn, struct kbr_request *re
 
 	kbr_reader_init(&req->body, req->frame, req->frame_len, false);
 	err = kbr_request_decode_header(&req->body, header);
+	trace_kbroker_request_receive(req, req->frame_len);
 	if (err == -EPROTONOSUPPORT && header->key == KBR_API_API_VERSIONS) {
 		kbr_conn_answer_versions(conn, req);
 		return;
@@ -501,6 +506,7 @@ static int kbr_conn_send(struct kbr_conn *conn)
 			WRITE_ONCE(conn->blocked, err == -EAGAIN);
 			if (err)
 				return err;
+			trace_kbroker_request_reply(req, req->reply.len + req->slices_bytes);
 			conn->sent = 0;
 			conn->slice = 0;
 			conn->slice_sent = 0;
