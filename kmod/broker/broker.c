@@ -643,6 +643,20 @@ out:
 	return err;
 }
 
+int kbr_broker_check_configs(struct kbr_broker *broker, const struct kbr_broker_change *change,
+			     struct kbr_refusal *why)
+{
+	struct kbr_broker_config config;
+	struct kbr_config_set merged;
+	int err;
+
+	err = kbr_broker_merge_configs(broker, change, &merged, &config, why);
+	if (err)
+		return err;
+	kbr_config_set_free(&merged);
+	return 0;
+}
+
 int kbr_broker_alter(struct kbr_net *knet, const struct kbr_broker_change *change, u32 *op_id,
 		     struct kbr_refusal *why)
 {

@@ -228,6 +228,10 @@ struct kbr_broker_change {
 int kbr_broker_alter(struct kbr_net *knet, const struct kbr_broker_change *change, u32 *op_id,
 		     struct kbr_refusal *why);
 
+/** kbr_broker_check_configs() - would kbr_broker_alter() begin with these configs? */
+int kbr_broker_check_configs(struct kbr_broker *broker, const struct kbr_broker_change *change,
+			     struct kbr_refusal *why);
+
 /** kbr_broker_get_in() - the broker of @knet with a reference, or NULL */
 struct kbr_broker *kbr_broker_get_in(struct kbr_net *knet);
 /** kbr_broker_lookup() - a running broker by name, any namespace (the file system's view); a reference or NULL */

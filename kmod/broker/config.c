@@ -492,6 +492,14 @@ static bool kbr_broker_config_is_set(const struct kbr_config_set *set, const cha
 	return false;
 }
 
+const char *kbr_topic_config_default(const struct kbr_broker_config *config,
+				     const struct kbr_config_set *set, unsigned int index,
+				     char *value, bool *is_default)
+{
+	return kbr_broker_config_describe(config, set, ARRAY_SIZE(kbr_broker_configs) + index,
+					  value, is_default);
+}
+
 const char *kbr_broker_config_describe(const struct kbr_broker_config *config,
 				       const struct kbr_config_set *set, unsigned int index,
 				       char *value, bool *is_default)

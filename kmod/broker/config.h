@@ -130,6 +130,14 @@ int kbr_broker_config_known(const char *name, struct kbr_refusal *why);
 const char *kbr_topic_config_describe(const struct kbr_topic_config *config,
 				      const struct kbr_config_set *set, unsigned int index,
 				      char *value, bool *is_default);
+/**
+ * kbr_topic_config_default() - the broker-wide default of the @index-th config of a topic
+ *
+ * As kbr_broker_config_describe().
+ */
+const char *kbr_topic_config_default(const struct kbr_broker_config *config,
+				     const struct kbr_config_set *set, unsigned int index,
+				     char *value, bool *is_default);
 const char *kbr_broker_config_describe(const struct kbr_broker_config *config,
 				       const struct kbr_config_set *set, unsigned int index,
 				       char *value, bool *is_default);

@@ -26,6 +26,7 @@ struct kbr_op;
  * @broker: the broker, or NULL (@admin; readers: kbr_broker_get_in())
  * @ops: running and recently ended operations by id (xarray's lock)
  * @ops_count: entries of @ops (xarray's lock)
+ * @ops_ended: those that have ended (xarray's lock)
  * @op_last: last operation id given (xarray's lock)
  * @event_lock: held over a call of the event listener, so that events arrive
  *	in the order of their numbers and the namespace stays; inner to @admin
@@ -40,6 +41,7 @@ struct kbr_net {
 	struct kbr_broker *broker;
 	struct xarray ops;
 	unsigned int ops_count;
+	unsigned int ops_ended;
 	u32 op_last;
 	struct mutex event_lock;
 	atomic64_t event_seq;

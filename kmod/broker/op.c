@@ -13,9 +13,6 @@
 /* Operations that have not ended, in one namespace */
 #define KBR_OPS_PENDING_MAX	4096
 
-/* One queue for all: few wait, and only for operations that take long. */
-static DECLARE_WAIT_QUEUE_HEAD(kbr_op_wait_queue);
-
 static void kbr_op_release(struct kref *ref)
 {
 	struct kbr_op *op = container_of(ref, struct kbr_op, ref);
@@ -30,7 +27,7 @@ void kbr_op_put(struct kbr_op *op)
 }
 KBR_EXPORT_IF_KUNIT(kbr_op_put);
 
-static bool kbr_op_ended(const struct kbr_op *op)
+bool kbr_op_ended(const struct kbr_op *op)
 {
 	/* Pairs with the release in kbr_op_end(): error and why are set before. */
 	enum kbr_op_state state = smp_load_acquire(&op->state);
@@ -43,7 +40,7 @@ struct kbr_op *kbr_op_create(struct kbr_net *knet, enum kbr_op_kind kind, const 
 	struct kbr_op *op;
 	u32 id;
 
-	if (READ_ONCE(knet->ops_count) >= KBR_OPS_PENDING_MAX)
+	if (READ_ONCE(knet->ops_count) >= KBR_OPS_PENDING_MAX + KBR_OPS_MAX)
 		return NULL;
 	op = kzalloc(sizeof(*op), GFP_KERNEL);
 	if (!op)
@@ -51,6 +48,7 @@ struct kbr_op *kbr_op_create(struct kbr_net *knet, enum kbr_op_kind kind, const 
 	kref_init(&op->ref);
 	kref_get(&op->ref);		/* the table's */
 	kbr_net_get(knet);
+	init_waitqueue_head(&op->wait);
 	op->knet = knet;
 	op->kind = kind;
 	op->state = KBR_OP_PENDING;
@@ -108,22 +106,29 @@ void kbr_op_progress(struct kbr_op *op, u32 done, u32 total)
 		kbr_op_raise(op);
 }
 
-/* Forget the oldest ended operations beyond KBR_OPS_MAX. */
+/*
+ * One more has ended: forget the oldest of those beyond KBR_OPS_MAX. Not one
+ * that has just ended, however many wait: whoever started it wants to know how.
+ */
 static void kbr_op_prune(struct kbr_net *knet)
 {
 	struct kbr_op *op, *victim;
 	unsigned long id;
 
+	xa_lock(&knet->ops);
+	knet->ops_ended++;
+	xa_unlock(&knet->ops);
 	do {
 		victim = NULL;
 		xa_lock(&knet->ops);
-		if (knet->ops_count > KBR_OPS_MAX) {
+		if (knet->ops_ended > KBR_OPS_MAX) {
 			xa_for_each(&knet->ops, id, op) {
 				if (!kbr_op_ended(op))
 					continue;
 				victim = op;
 				__xa_erase(&knet->ops, id);
 				knet->ops_count--;
+				knet->ops_ended--;
 				break;
 			}
 		}
@@ -139,14 +144,14 @@ void kbr_op_end(struct kbr_op *op, int error)
 	/* Pairs with the acquire in kbr_op_ended(). */
 	smp_store_release(&op->state, error ? KBR_OP_FAILED : KBR_OP_DONE);
 	kbr_op_raise(op);
-	wake_up_all(&kbr_op_wait_queue);
+	wake_up_all(&op->wait);
 	kbr_op_prune(op->knet);
 	kbr_op_put(op);
 }
 
 int kbr_op_wait(struct kbr_op *op, unsigned int timeout_ms)
 {
-	long left = wait_event_interruptible_timeout(kbr_op_wait_queue, kbr_op_ended(op),
+	long left = wait_event_interruptible_timeout(op->wait, kbr_op_ended(op),
 						     msecs_to_jiffies(timeout_ms));
 
 	if (left < 0)

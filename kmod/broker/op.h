@@ -11,6 +11,7 @@
 
 #include <linux/kref.h>
 #include <linux/types.h>
+#include <linux/wait.h>
 #include <linux/workqueue.h>
 #include "base/limits.h"
 #include "base/refusal.h"
@@ -38,6 +39,7 @@ enum kbr_op_kind {
  * @error: 0 or a negative errno once it has ended
  * @done: progress, in units of @total (0: unknown)
  * @total: see @done
+ * @wait: woken at its end
  * @object: name of the broker or topic
  * @why: what was refused, once it has failed; or what is going on
  */
@@ -50,6 +52,7 @@ struct kbr_op {
 	int error;
 	u32 done;
 	u32 total;
+	wait_queue_head_t wait;
 	char object[KBR_TOPIC_NAME_MAX + 1];
 	struct kbr_refusal why;
 };
@@ -60,6 +63,8 @@ void kbr_op_start(struct kbr_op *op);
 void kbr_op_progress(struct kbr_op *op, u32 done, u32 total);
 /** kbr_op_end() - record the end, raise the event, wake waiters and drop the caller's reference */
 void kbr_op_end(struct kbr_op *op, int error);
+/** kbr_op_ended() - has it ended? @error and @why say how, then */
+bool kbr_op_ended(const struct kbr_op *op);
 /** kbr_op_wait() - wait for its end: its error; -ETIMEDOUT, -EINTR */
 int kbr_op_wait(struct kbr_op *op, unsigned int timeout_ms);
 struct kbr_op *kbr_op_lookup(struct kbr_net *knet, u32 id);

@@ -109,10 +109,16 @@ bool kbr_topic_name_internal(const char *name);
  */
 int kbr_topic_create(struct kbr_broker *broker, struct kbr_topic_params *params, u32 *op_id,
 		     struct kbr_refusal *why);
+/** kbr_topic_check_create() - would kbr_topic_create() begin? Its errors but those of the queue */
+int kbr_topic_check_create(struct kbr_broker *broker, struct kbr_topic_params *params,
+			   struct kbr_refusal *why);
 int kbr_topic_delete(struct kbr_broker *broker, const char *name, u32 *op_id,
 		     struct kbr_refusal *why);
 int kbr_topic_alter(struct kbr_broker *broker, const char *name,
 		    const struct kbr_topic_change *change, u32 *op_id, struct kbr_refusal *why);
+/** kbr_topic_check_alter() - would kbr_topic_alter() begin? */
+int kbr_topic_check_alter(struct kbr_broker *broker, const char *name,
+			  const struct kbr_topic_change *change, struct kbr_refusal *why);
 /** kbr_topic_delete_records() - raise the log start of one partition; @offset -1: high watermark */
 int kbr_topic_delete_records(struct kbr_broker *broker, const char *name, u32 partition,
 			     s64 offset, u32 *op_id, struct kbr_refusal *why);

@@ -297,6 +297,14 @@ static int kbr_topic_create_check(struct kbr_broker *broker, struct kbr_topic_pa
 	return kbr_topic_config_apply(&config, &broker->config, &params->configs, why);
 }
 
+int kbr_topic_check_create(struct kbr_broker *broker, struct kbr_topic_params *params,
+			   struct kbr_refusal *why)
+{
+	struct kbr_metadata_topic found = {};
+
+	return kbr_topic_create_check(broker, params, &found, why);
+}
+
 int kbr_topic_create(struct kbr_broker *broker, struct kbr_topic_params *params, u32 *op_id,
 		     struct kbr_refusal *why)
 {
@@ -594,18 +602,26 @@ static int kbr_topic_alter_check(struct kbr_topic *topic, const struct kbr_topic
 	return err;
 }
 
-int kbr_topic_alter(struct kbr_broker *broker, const char *name,
-		    const struct kbr_topic_change *change, u32 *op_id, struct kbr_refusal *why)
+int kbr_topic_check_alter(struct kbr_broker *broker, const char *name,
+			  const struct kbr_topic_change *change, struct kbr_refusal *why)
 {
-	struct kbr_topic_task *todo;
-	struct kbr_topic *topic;
+	struct kbr_topic *topic = kbr_topic_lookup(broker, name);
 	int err;
 
-	topic = kbr_topic_lookup(broker, name);
 	if (!topic)
 		return kbr_refuse(why, -ENOENT, 0, "there is no topic %.80s", name);
 	err = kbr_topic_alter_check(topic, change, why);
 	kbr_topic_put(topic);
+	return err;
+}
+
+int kbr_topic_alter(struct kbr_broker *broker, const char *name,
+		    const struct kbr_topic_change *change, u32 *op_id, struct kbr_refusal *why)
+{
+	struct kbr_topic_task *todo;
+	int err;
+
+	err = kbr_topic_check_alter(broker, name, change, why);
 	if (err)
 		return err;
 	todo = kbr_topic_task_alloc(name, kbr_topic_alter_run);
