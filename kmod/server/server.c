@@ -40,6 +40,17 @@ static const struct {
 	{ KBR_API_LIST_OFFSETS, &kbr_handle_list_offsets },
 	{ KBR_API_INIT_PRODUCER_ID, &kbr_handle_init_producer_id },
 	{ KBR_API_OFFSET_FOR_LEADER_EPOCH, &kbr_handle_offset_for_leader_epoch },
+	{ KBR_API_METADATA, &kbr_handle_metadata },
+	{ KBR_API_OFFSET_COMMIT, &kbr_handle_group },
+	{ KBR_API_OFFSET_FETCH, &kbr_handle_group },
+	{ KBR_API_FIND_COORDINATOR, &kbr_handle_find_coordinator },
+	{ KBR_API_JOIN_GROUP, &kbr_handle_group },
+	{ KBR_API_HEARTBEAT, &kbr_handle_group },
+	{ KBR_API_LEAVE_GROUP, &kbr_handle_group },
+	{ KBR_API_SYNC_GROUP, &kbr_handle_group },
+	{ KBR_API_DESCRIBE_GROUPS, &kbr_handle_group },
+	{ KBR_API_LIST_GROUPS, &kbr_handle_group },
+	{ KBR_API_API_VERSIONS, &kbr_handle_api_versions },
 };
 
 const struct kbr_handler *kbr_handler_find(s16 key)
