@@ -6,6 +6,7 @@
  * Only versions inside an API's range are described. Tagged fields are not:
  * none of these versions has one that a broker must understand.
  */
+#include <linux/kernel.h>
 #include <linux/types.h>
 
 #include "base/kunit.h"
@@ -20,8 +21,8 @@
 #define FIELD_SINCE(_name, _type, _first) FIELD_IN(_name, _type, _first, KBR_NEWEST)
 /* The same for fields that may be null */
 #define NULLABLE_SINCE(_name, _type, _first) \
-	{ .name = _name, .type = KBR_FIELD_##_type, .nullable = true, .null_min = _first, \
-	  .min = _first, .max = KBR_NEWEST }
+	{ .name = _name, .type = KBR_FIELD_##_type, .nullable = true, .min = _first, \
+	  .max = KBR_NEWEST }
 #define NULLABLE(_name, _type)		NULLABLE_SINCE(_name, _type, 0)
 
 /* Arrays of one primitive type */
@@ -364,8 +365,8 @@ static const struct kbr_field find_coordinator_response_coordinator[] = {
 static const struct kbr_field find_coordinator_response[] = {
 	FIELD_SINCE("throttle_time_ms", S32, 1),
 	FIELD_IN("error", S16, 0, 3),
-	{ .name = "error_message", .type = KBR_FIELD_STRING, .nullable = true, .null_min = 1,
-	  .min = 1, .max = 3 },
+	{ .name = "error_message", .type = KBR_FIELD_STRING, .nullable = true, .min = 1,
+	  .max = 3 },
 	FIELD_IN("node_id", S32, 0, 3),
 	FIELD_IN("host", STRING, 0, 3),
 	FIELD_IN("port", S32, 0, 3),
@@ -854,9 +855,9 @@ static const struct kbr_field incremental_alter_configs_request[] = {
 	END
 };
 
-#define API(_key, _name, _min, _max, _flexible, _request, _response) \
-	{ .key = KBR_API_##_key, .name = _name, .min = _min, .serve_min = _min, .max = _max, \
-	  .flexible = _flexible, .request = _request, .response = _response }
+#define API(_key, _name, _min, _serve_min, _max, _flexible, _request, _response) \
+	{ .key = KBR_API_##_key, .name = _name, .min = _min, .serve_min = _serve_min, \
+	  .max = _max, .flexible = _flexible, .request = _request, .response = _response }
 #define NEVER	(KBR_NEWEST + 1)
 
 /*
@@ -865,45 +866,44 @@ static const struct kbr_field incremental_alter_configs_request[] = {
  * versions that nobody sends any more.
  */
 const struct kbr_api kbr_apis[] = {
-	{ .key = KBR_API_PRODUCE, .name = "Produce", .min = 0, .serve_min = 3, .max = 8,
-	  .flexible = NEVER, .request = produce_request, .response = produce_response },
-	API(FETCH, "Fetch", 4, 11, NEVER, fetch_request, fetch_response),
-	API(LIST_OFFSETS, "ListOffsets", 1, 7, 6, list_offsets_request, list_offsets_response),
-	API(METADATA, "Metadata", 0, 8, NEVER, metadata_request, metadata_response),
-	API(OFFSET_COMMIT, "OffsetCommit", 2, 7, NEVER, offset_commit_request,
+	API(PRODUCE, "Produce", 0, 3, 8, NEVER, produce_request, produce_response),
+	API(FETCH, "Fetch", 4, 4, 11, NEVER, fetch_request, fetch_response),
+	API(LIST_OFFSETS, "ListOffsets", 1, 1, 7, 6, list_offsets_request, list_offsets_response),
+	API(METADATA, "Metadata", 0, 0, 8, NEVER, metadata_request, metadata_response),
+	API(OFFSET_COMMIT, "OffsetCommit", 2, 2, 7, NEVER, offset_commit_request,
 	    offset_commit_response),
-	API(OFFSET_FETCH, "OffsetFetch", 1, 5, NEVER, offset_fetch_request,
+	API(OFFSET_FETCH, "OffsetFetch", 1, 1, 5, NEVER, offset_fetch_request,
 	    offset_fetch_response),
-	API(FIND_COORDINATOR, "FindCoordinator", 0, 4, 3, find_coordinator_request,
+	API(FIND_COORDINATOR, "FindCoordinator", 0, 0, 4, 3, find_coordinator_request,
 	    find_coordinator_response),
-	API(JOIN_GROUP, "JoinGroup", 0, 5, NEVER, join_group_request, join_group_response),
-	API(HEARTBEAT, "Heartbeat", 0, 3, NEVER, heartbeat_request, heartbeat_response),
-	API(LEAVE_GROUP, "LeaveGroup", 0, 3, NEVER, leave_group_request, leave_group_response),
-	API(SYNC_GROUP, "SyncGroup", 0, 3, NEVER, sync_group_request, sync_group_response),
-	API(DESCRIBE_GROUPS, "DescribeGroups", 0, 4, NEVER, describe_groups_request,
+	API(JOIN_GROUP, "JoinGroup", 0, 0, 5, NEVER, join_group_request, join_group_response),
+	API(HEARTBEAT, "Heartbeat", 0, 0, 3, NEVER, heartbeat_request, heartbeat_response),
+	API(LEAVE_GROUP, "LeaveGroup", 0, 0, 3, NEVER, leave_group_request, leave_group_response),
+	API(SYNC_GROUP, "SyncGroup", 0, 0, 3, NEVER, sync_group_request, sync_group_response),
+	API(DESCRIBE_GROUPS, "DescribeGroups", 0, 0, 4, NEVER, describe_groups_request,
 	    describe_groups_response),
-	API(LIST_GROUPS, "ListGroups", 0, 2, NEVER, list_groups_request, list_groups_response),
-	API(API_VERSIONS, "ApiVersions", 0, 3, 3, api_versions_request, api_versions_response),
-	API(CREATE_TOPICS, "CreateTopics", 2, 4, NEVER, create_topics_request,
+	API(LIST_GROUPS, "ListGroups", 0, 0, 2, NEVER, list_groups_request, list_groups_response),
+	API(API_VERSIONS, "ApiVersions", 0, 0, 3, 3, api_versions_request, api_versions_response),
+	API(CREATE_TOPICS, "CreateTopics", 2, 2, 4, NEVER, create_topics_request,
 	    create_topics_response),
-	API(DELETE_TOPICS, "DeleteTopics", 1, 3, NEVER, delete_topics_request,
+	API(DELETE_TOPICS, "DeleteTopics", 1, 1, 3, NEVER, delete_topics_request,
 	    delete_topics_response),
-	API(DELETE_RECORDS, "DeleteRecords", 0, 1, NEVER, delete_records_request,
+	API(DELETE_RECORDS, "DeleteRecords", 0, 0, 1, NEVER, delete_records_request,
 	    delete_records_response),
-	API(INIT_PRODUCER_ID, "InitProducerId", 0, 4, 2, init_producer_id_request,
+	API(INIT_PRODUCER_ID, "InitProducerId", 0, 0, 4, 2, init_producer_id_request,
 	    init_producer_id_response),
-	API(OFFSET_FOR_LEADER_EPOCH, "OffsetForLeaderEpoch", 2, 3, NEVER,
+	API(OFFSET_FOR_LEADER_EPOCH, "OffsetForLeaderEpoch", 2, 2, 3, NEVER,
 	    offset_for_leader_epoch_request, offset_for_leader_epoch_response),
-	API(DESCRIBE_CONFIGS, "DescribeConfigs", 1, 2, NEVER, describe_configs_request,
+	API(DESCRIBE_CONFIGS, "DescribeConfigs", 1, 1, 2, NEVER, describe_configs_request,
 	    describe_configs_response),
-	API(ALTER_CONFIGS, "AlterConfigs", 0, 1, NEVER, alter_configs_request,
+	API(ALTER_CONFIGS, "AlterConfigs", 0, 0, 1, NEVER, alter_configs_request,
 	    alter_configs_response),
-	API(CREATE_PARTITIONS, "CreatePartitions", 0, 1, NEVER, create_partitions_request,
+	API(CREATE_PARTITIONS, "CreatePartitions", 0, 0, 1, NEVER, create_partitions_request,
 	    create_partitions_response),
-	API(INCREMENTAL_ALTER_CONFIGS, "IncrementalAlterConfigs", 0, 0, NEVER,
+	API(INCREMENTAL_ALTER_CONFIGS, "IncrementalAlterConfigs", 0, 0, 0, NEVER,
 	    incremental_alter_configs_request, alter_configs_response),
 };
 KBR_EXPORT_IF_KUNIT(kbr_apis);
 
-const unsigned int kbr_apis_count = sizeof(kbr_apis) / sizeof(kbr_apis[0]);
+const unsigned int kbr_apis_count = ARRAY_SIZE(kbr_apis);
 KBR_EXPORT_IF_KUNIT(kbr_apis_count);

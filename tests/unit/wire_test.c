@@ -191,13 +191,27 @@ static void test_wire_lies(void)
 		bytes = unit_exact(want, len);
 		kbr_reader_init(&r, bytes, len, lie->flexible);
 		switch (lie->type) {
-		case STRING: kbr_get_string(&r); break;
-		case NULLABLE_STRING: kbr_get_nullable_string(&r); break;
-		case BYTES: kbr_get_bytes(&r); break;
-		case NULLABLE_BYTES: kbr_get_nullable_bytes(&r); break;
-		case ARRAY: kbr_get_count(&r); break;
-		case NULLABLE_ARRAY: kbr_get_nullable_count(&r); break;
-		case TAGS: kbr_get_tags(&r); break;
+		case STRING:
+			kbr_get_string(&r);
+			break;
+		case NULLABLE_STRING:
+			kbr_get_nullable_string(&r);
+			break;
+		case BYTES:
+			kbr_get_bytes(&r);
+			break;
+		case NULLABLE_BYTES:
+			kbr_get_nullable_bytes(&r);
+			break;
+		case ARRAY:
+			kbr_get_count(&r);
+			break;
+		case NULLABLE_ARRAY:
+			kbr_get_nullable_count(&r);
+			break;
+		case TAGS:
+			kbr_get_tags(&r);
+			break;
 		}
 		expect_eq(!r.bad, lie->ok);
 		free(bytes);
