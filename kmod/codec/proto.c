@@ -100,21 +100,26 @@ static void kbr_array_check(struct kbr_reader *r, const struct kbr_field *field,
 	}
 }
 
+void kbr_field_skip(struct kbr_reader *r, const struct kbr_field *field, s16 version)
+{
+	bool nullable = field->nullable && version >= field->null_min;
+
+	if (version < field->min || version > field->max)
+		return;
+	if (field->type == KBR_FIELD_ARRAY)
+		kbr_array_check(r, field, nullable, version);
+	else
+		kbr_value_check(r, field->type, nullable);
+}
+KBR_EXPORT_IF_KUNIT(kbr_field_skip);
+
 /* Recursion ends with the schema: no message nests deeper than four */
 static void kbr_struct_check(struct kbr_reader *r, const struct kbr_field *fields, s16 version)
 {
 	const struct kbr_field *field;
 
-	for (field = fields; field->type != KBR_FIELD_END && !r->bad; field++) {
-		bool nullable = field->nullable && version >= field->null_min;
-
-		if (version < field->min || version > field->max)
-			continue;
-		if (field->type == KBR_FIELD_ARRAY)
-			kbr_array_check(r, field, nullable, version);
-		else
-			kbr_value_check(r, field->type, nullable);
-	}
+	for (field = fields; field->type != KBR_FIELD_END && !r->bad; field++)
+		kbr_field_skip(r, field, version);
 	kbr_get_tags(r);
 }
 

@@ -142,6 +142,9 @@ int kbr_request_decode_header(struct kbr_reader *r, struct kbr_request_header *h
  */
 int kbr_message_check(const struct kbr_reader *r, const struct kbr_field *fields, s16 version);
 
+/** kbr_field_skip() - go on behind @field of a message that was checked */
+void kbr_field_skip(struct kbr_reader *r, const struct kbr_field *field, s16 version);
+
 /**
  * kbr_response_begin() - start a response: room for the frame's size, then its header
  *

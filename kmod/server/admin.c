@@ -9,6 +9,7 @@
 #include <linux/slab.h>
 
 #include "base/error.h"
+#include "broker/access.h"
 #include "broker/op.h"
 #include "server/admin.h"
 
@@ -152,6 +153,14 @@ bool kbr_admin_may(const struct kbr_request *req, const struct kbr_topic *topic)
 {
 	return kbr_request_may_admin(req) ||
 	       uid_eq(kbr_request_cred(req)->fsuid, READ_ONCE(topic->uid));
+}
+
+bool kbr_admin_may_see(const struct kbr_request *req, const struct kbr_topic *topic)
+{
+	const struct cred *cred = kbr_request_cred(req);
+
+	return !kbr_access_check(topic, cred, KBR_MAY_CONSUME) ||
+	       !kbr_access_check(topic, cred, KBR_MAY_PRODUCE) || kbr_admin_may(req, topic);
 }
 
 struct kbr_topic *kbr_admin_find(struct kbr_request *req, struct kbr_admin *admin, s16 *code,

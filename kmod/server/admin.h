@@ -98,6 +98,8 @@ s16 kbr_admin_code(int err);
 s16 kbr_admin_get_topic(struct kbr_request *req, struct kbr_admin *admin, struct kbr_refusal *why);
 /** kbr_admin_may() - may this client change @topic? its owner, the broker's and root may */
 bool kbr_admin_may(const struct kbr_request *req, const struct kbr_topic *topic);
+/** kbr_admin_may_see() - may this client know of @topic? who may read, write or change it */
+bool kbr_admin_may_see(const struct kbr_request *req, const struct kbr_topic *topic);
 /**
  * kbr_admin_find() - the topic @admin->topic, if this client may change it
  *

@@ -75,15 +75,6 @@ static bool kbr_metadata_may(const struct kbr_topic *topic, const struct cred *c
 	return !kbr_access_check(topic, cred, what);
 }
 
-/* May this client know of @topic? */
-static bool kbr_metadata_visible(const struct kbr_request *req, const struct kbr_topic *topic)
-{
-	const struct cred *cred = kbr_request_cred(req);
-
-	return kbr_metadata_may(topic, cred, KBR_MAY_CONSUME) ||
-	       kbr_metadata_may(topic, cred, KBR_MAY_PRODUCE) || kbr_admin_may(req, topic);
-}
-
 static s32 kbr_metadata_topic_operations(const struct kbr_request *req,
 					 const struct kbr_topic *topic)
 {
@@ -201,7 +192,7 @@ static void kbr_metadata_put_named(struct kbr_request *req, const struct kbr_met
 			continue;
 		}
 		topic = kbr_topic_lookup(broker, text);
-		if (topic && kbr_metadata_visible(req, topic)) {
+		if (topic && kbr_admin_may_see(req, topic)) {
 			kbr_metadata_put_topic(req, topic, ask->topic_operations);
 		} else if (topic) {
 			kbr_metadata_put_refused(req, &name, KBR_KAFKA_TOPIC_AUTHORIZATION);
@@ -228,7 +219,7 @@ static void kbr_metadata_put_all(struct kbr_request *req, const struct kbr_metad
 	     topic = kbr_topic_walk_next(broker, topic)) {
 		if (w->err)
 			break;
-		if (!kbr_metadata_visible(req, topic))
+		if (!kbr_admin_may_see(req, topic))
 			continue;
 		kbr_metadata_put_topic(req, topic, ask->topic_operations);
 		count++;

@@ -51,6 +51,13 @@ static const struct {
 	{ KBR_API_DESCRIBE_GROUPS, &kbr_handle_group },
 	{ KBR_API_LIST_GROUPS, &kbr_handle_group },
 	{ KBR_API_API_VERSIONS, &kbr_handle_api_versions },
+	{ KBR_API_CREATE_TOPICS, &kbr_handle_create_topics },
+	{ KBR_API_DELETE_TOPICS, &kbr_handle_delete_topics },
+	{ KBR_API_DELETE_RECORDS, &kbr_handle_delete_records },
+	{ KBR_API_DESCRIBE_CONFIGS, &kbr_handle_describe_configs },
+	{ KBR_API_ALTER_CONFIGS, &kbr_handle_alter_configs },
+	{ KBR_API_CREATE_PARTITIONS, &kbr_handle_create_partitions },
+	{ KBR_API_INCREMENTAL_ALTER_CONFIGS, &kbr_handle_incremental_alter_configs },
 };
 
 const struct kbr_handler *kbr_handler_find(s16 key)
