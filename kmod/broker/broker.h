@@ -25,6 +25,7 @@
 #include "base/refusal.h"
 #include "broker/config.h"
 #include "broker/net.h"
+#include "broker/owner.h"
 #include "storage/log.h"
 
 struct kbr_metadata;
@@ -201,10 +202,7 @@ int kbr_broker_start_dir(struct kbr_net *knet, struct kbr_broker_params *params,
 int kbr_broker_stop(struct kbr_net *knet, u32 *op_id, struct kbr_refusal *why);
 /** struct kbr_broker_change - what "broker alter" gives; unset: nothing changes */
 struct kbr_broker_change {
-	bool set_uid, set_gid, set_mode;
-	kuid_t uid;
-	kgid_t gid;
-	umode_t mode;
+	struct kbr_owner owner;
 	struct kbr_config_set set;	/* names to set */
 	struct kbr_config_set del;	/* names to reset */
 };
