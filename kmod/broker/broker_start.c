@@ -323,6 +323,9 @@ static void kbr_start_report(struct kbr_broker *broker)
 	if (start->clean)
 		kbr_refuse(&start->op->why, 0, 0, "%u topics, %u partitions; stopped cleanly before",
 			   broker->topics_count, broker->partitions_count);
+	else if (!scanned && !cut)
+		kbr_refuse(&start->op->why, 0, 0, "%u topics, %u partitions; nothing to recover",
+			   broker->topics_count, broker->partitions_count);
 	else
 		kbr_refuse(&start->op->why, 0, 0,
 			   "%u topics, %u partitions; recovered: read %llu bytes, cut %llu of torn tails",
