@@ -57,7 +57,7 @@ enum kbr_broker_state {
  * @inherit_gid: likewise for the group
  * @inherit_mode: likewise for the mode
  * @start: what its start works with; NULL otherwise
- * @lock_file: its ".lock", open while it runs
+ * @lock_file: its ".lock", locked while it runs
  * @id: node.id
  * @directory_id: directory.id of meta.properties
  * @uid: owner of /dev/<name> and default owner of topics (READ_ONCE)
@@ -294,8 +294,12 @@ void kbr_broker_stop_work(struct work_struct *work);
 void kbr_broker_take_down(struct kbr_broker *broker, bool clean, struct kbr_op *op);
 
 /* broker_dir.c: what is in the directory beside the logs */
-int kbr_broker_dir_check(struct kbr_broker *broker, s32 wanted_id, struct kbr_refusal *why);
+int kbr_broker_dir_check(struct kbr_broker *broker, s32 wanted_id, bool *fresh,
+			 struct kbr_refusal *why);
+/** kbr_broker_dir_lock() - keep other programs out as Kafka's brokers do; released with broker->lock_file */
 int kbr_broker_dir_lock(struct kbr_broker *broker, struct kbr_refusal *why);
+/** kbr_broker_dir_claim() - give the directory an id and meta.properties; it is locked */
+int kbr_broker_dir_claim(struct kbr_broker *broker, struct kbr_refusal *why);
 /** kbr_broker_dir_take_marker() - was it stopped cleanly? The marker is durably gone afterwards. */
 int kbr_broker_dir_take_marker(struct kbr_broker *broker, bool *clean);
 int kbr_broker_dir_put_marker(struct kbr_broker *broker);

@@ -262,11 +262,14 @@ static int kbr_start_steps(struct kbr_broker *broker, struct kbr_refusal *why)
 {
 	struct kbr_start *start = broker->start;
 	s64 recovery_point, log_start;
+	bool fresh = false;
 	int err;
 
-	err = kbr_broker_dir_check(broker, broker->id, why);
+	err = kbr_broker_dir_check(broker, broker->id, &fresh, why);
 	if (!err)
 		err = kbr_broker_dir_lock(broker, why);
+	if (!err && fresh)
+		err = kbr_broker_dir_claim(broker, why);
 	if (!err)
 		err = kbr_broker_dir_take_marker(broker, &start->clean);
 	if (!err)
