@@ -308,11 +308,6 @@ void kbr_broker_dir_reserve(struct kbr_broker *broker);
 /** kbr_broker_dir_spend_reserve() - the disk is full: give the reserve to whoever asks; true if there was one */
 bool kbr_broker_dir_spend_reserve(struct kbr_broker *broker);
 
-/* Characters of a UUID as Kafka writes it */
-#define KBR_UUID_TEXT_LEN	22
-/** kbr_uuid_print() - base64url without padding */
-void kbr_uuid_print(const u8 id[16], char text[KBR_UUID_TEXT_LEN + 1]);
-
 /* broker_offsets.c */
 /** A partition's offset as checkpointed; 0 if there is none */
 struct kbr_offset_table;

@@ -13,6 +13,7 @@
 #include <linux/string.h>
 #include <linux/uuid.h>
 
+#include "base/uuid.h"
 #include "broker/broker.h"
 #include "storage/checkpoint.h"
 #include "storage/file.h"
@@ -25,46 +26,6 @@
 #define KBR_RESERVE_BYTES	(1u << 20)
 /* The reserve is made anew only when this much more than itself is free */
 #define KBR_RESERVE_MARGIN	(4u << 20)
-
-/* ---- UUIDs as Kafka writes them: base64url without padding ---- */
-
-static const char kbr_base64url[] =
-	"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-
-void kbr_uuid_print(const u8 id[16], char text[KBR_UUID_TEXT_LEN + 1])
-{
-	unsigned int bits = 0, acc = 0, i, n = 0;
-
-	for (i = 0; i < 16; i++) {
-		acc = acc << 8 | id[i];
-		for (bits += 8; bits >= 6; bits -= 6)
-			text[n++] = kbr_base64url[acc >> (bits - 6) & 63];
-	}
-	text[n++] = kbr_base64url[acc << (6 - bits) & 63];
-	text[n] = '\0';
-}
-
-static int kbr_uuid_parse(const char *text, u8 id[16])
-{
-	unsigned int bits = 0, acc = 0, n = 0;
-
-	if (strlen(text) != KBR_UUID_TEXT_LEN)
-		return -EBADMSG;
-	for (; *text; text++) {
-		const char *digit = strchr(kbr_base64url, *text);
-
-		if (!digit)
-			return -EBADMSG;
-		acc = acc << 6 | (digit - kbr_base64url);
-		bits += 6;
-		if (bits >= 8) {
-			bits -= 8;
-			if (n < 16)
-				id[n++] = acc >> bits;
-		}
-	}
-	return 0;
-}
 
 /* ---- meta.properties ---- */
 
