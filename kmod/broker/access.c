@@ -36,6 +36,18 @@ static bool kbr_access_in_group(const struct cred *cred, kgid_t gid)
 	return false;
 }
 
+int kbr_owner_check(const struct kbr_owner *owner, struct kbr_refusal *why)
+{
+	if (owner->set_mode && (owner->mode & ~0777))
+		return kbr_refuse(why, -EINVAL, 0, "a mode has no bits beyond 0777, not 0%ho",
+				  owner->mode);
+	if (owner->set_uid && !uid_valid(owner->uid))
+		return kbr_refuse(why, -EINVAL, 0, "the owner is no valid user id");
+	if (owner->set_gid && !gid_valid(owner->gid))
+		return kbr_refuse(why, -EINVAL, 0, "the group is no valid group id");
+	return 0;
+}
+
 int kbr_access_check(const struct kbr_topic *topic, const struct cred *cred, unsigned int what)
 {
 	umode_t mode = READ_ONCE(topic->mode);

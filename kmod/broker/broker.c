@@ -603,6 +603,7 @@ static int kbr_broker_reconfigure_topics(struct kbr_broker *broker,
 static int kbr_broker_alter_run(struct kbr_task *task)
 {
 	struct kbr_broker_change *change = &container_of(task, struct kbr_alter_task, task)->change;
+	const struct kbr_owner *owner = &change->owner;
 	struct kbr_broker *broker = task->broker;
 	struct kbr_event event = { .kind = KBR_EVENT_BROKER_SET, .broker = broker };
 	struct kbr_metadata_broker found;
@@ -617,9 +618,9 @@ static int kbr_broker_alter_run(struct kbr_task *task)
 	if (err)
 		goto out;
 	found = (struct kbr_metadata_broker) {
-		.uid = from_kuid(&init_user_ns, change->set_uid ? change->uid : broker->uid),
-		.gid = from_kgid(&init_user_ns, change->set_gid ? change->gid : broker->gid),
-		.mode = change->set_mode ? change->mode : broker->mode,
+		.uid = from_kuid(&init_user_ns, owner->set_uid ? owner->uid : broker->uid),
+		.gid = from_kgid(&init_user_ns, owner->set_gid ? owner->gid : broker->gid),
+		.mode = owner->set_mode ? owner->mode : broker->mode,
 		.producer_ids = broker->producer_ids.end,
 		.configs = merged,
 	};
@@ -668,16 +669,9 @@ int kbr_broker_alter(struct kbr_net *knet, const struct kbr_broker_change *chang
 
 	if (!broker)
 		return kbr_refuse(why, -ENOENT, 0, "no broker runs in this network namespace");
-	err = -EINVAL;
-	if (change->set_mode && (change->mode & ~0777)) {
-		kbr_refuse(why, err, 0, "a mode has no bits beyond 0777, not 0%ho", change->mode);
+	err = kbr_owner_check(&change->owner, why);
+	if (err)
 		goto out;
-	}
-	if ((change->set_uid && !uid_valid(change->uid)) ||
-	    (change->set_gid && !gid_valid(change->gid))) {
-		kbr_refuse(why, err, 0, "owner or group is no valid id");
-		goto out;
-	}
 	err = kbr_broker_merge_configs(broker, change, &merged, &config, why);
 	if (err)
 		goto out;

@@ -25,6 +25,7 @@
 #include "base/refusal.h"
 #include "broker/config.h"
 #include "broker/net.h"
+#include "broker/owner.h"
 #include "broker/producer_id.h"
 #include "storage/log.h"
 
@@ -59,7 +60,7 @@ enum kbr_broker_state {
  * @inherit_gid: likewise for the group
  * @inherit_mode: likewise for the mode
  * @start: what its start works with; NULL otherwise
- * @lock_file: its ".lock", open while it runs
+ * @lock_file: its ".lock", locked while it runs
  * @id: node.id
  * @directory_id: directory.id of meta.properties
  * @uid: owner of /dev/<name> and default owner of topics (READ_ONCE)
@@ -216,10 +217,7 @@ int kbr_broker_start_dir(struct kbr_net *knet, struct kbr_broker_params *params,
 int kbr_broker_stop(struct kbr_net *knet, u32 *op_id, struct kbr_refusal *why);
 /** struct kbr_broker_change - what "broker alter" gives; unset: nothing changes */
 struct kbr_broker_change {
-	bool set_uid, set_gid, set_mode;
-	kuid_t uid;
-	kgid_t gid;
-	umode_t mode;
+	struct kbr_owner owner;
 	struct kbr_config_set set;	/* names to set */
 	struct kbr_config_set del;	/* names to reset */
 };
@@ -315,8 +313,12 @@ void kbr_broker_stop_work(struct work_struct *work);
 void kbr_broker_take_down(struct kbr_broker *broker, bool clean, struct kbr_op *op);
 
 /* broker_dir.c: what is in the directory beside the logs */
-int kbr_broker_dir_check(struct kbr_broker *broker, s32 wanted_id, struct kbr_refusal *why);
+int kbr_broker_dir_check(struct kbr_broker *broker, s32 wanted_id, bool *fresh,
+			 struct kbr_refusal *why);
+/** kbr_broker_dir_lock() - keep other programs out as Kafka's brokers do; released with broker->lock_file */
 int kbr_broker_dir_lock(struct kbr_broker *broker, struct kbr_refusal *why);
+/** kbr_broker_dir_claim() - give the directory an id and meta.properties; it is locked */
+int kbr_broker_dir_claim(struct kbr_broker *broker, struct kbr_refusal *why);
 /** kbr_broker_dir_take_marker() - was it stopped cleanly? The marker is durably gone afterwards. */
 int kbr_broker_dir_take_marker(struct kbr_broker *broker, bool *clean);
 int kbr_broker_dir_put_marker(struct kbr_broker *broker);
@@ -324,11 +326,6 @@ int kbr_broker_dir_put_marker(struct kbr_broker *broker);
 void kbr_broker_dir_reserve(struct kbr_broker *broker);
 /** kbr_broker_dir_spend_reserve() - the disk is full: give the reserve to whoever asks; true if there was one */
 bool kbr_broker_dir_spend_reserve(struct kbr_broker *broker);
-
-/* Characters of a UUID as Kafka writes it */
-#define KBR_UUID_TEXT_LEN	22
-/** kbr_uuid_print() - base64url without padding */
-void kbr_uuid_print(const u8 id[16], char text[KBR_UUID_TEXT_LEN + 1]);
 
 /* broker_offsets.c */
 /** A partition's offset as checkpointed; 0 if there is none */

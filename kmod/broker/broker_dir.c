@@ -13,6 +13,7 @@
 #include <linux/string.h>
 #include <linux/uuid.h>
 
+#include "base/uuid.h"
 #include "broker/broker.h"
 #include "storage/checkpoint.h"
 #include "storage/file.h"
@@ -25,46 +26,6 @@
 #define KBR_RESERVE_BYTES	(1u << 20)
 /* The reserve is made anew only when this much more than itself is free */
 #define KBR_RESERVE_MARGIN	(4u << 20)
-
-/* ---- UUIDs as Kafka writes them: base64url without padding ---- */
-
-static const char kbr_base64url[] =
-	"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-
-void kbr_uuid_print(const u8 id[16], char text[KBR_UUID_TEXT_LEN + 1])
-{
-	unsigned int bits = 0, acc = 0, i, n = 0;
-
-	for (i = 0; i < 16; i++) {
-		acc = acc << 8 | id[i];
-		for (bits += 8; bits >= 6; bits -= 6)
-			text[n++] = kbr_base64url[acc >> (bits - 6) & 63];
-	}
-	text[n++] = kbr_base64url[acc << (6 - bits) & 63];
-	text[n] = '\0';
-}
-
-static int kbr_uuid_parse(const char *text, u8 id[16])
-{
-	unsigned int bits = 0, acc = 0, n = 0;
-
-	if (strlen(text) != KBR_UUID_TEXT_LEN)
-		return -EBADMSG;
-	for (; *text; text++) {
-		const char *digit = strchr(kbr_base64url, *text);
-
-		if (!digit)
-			return -EBADMSG;
-		acc = acc << 6 | (digit - kbr_base64url);
-		bits += 6;
-		if (bits >= 8) {
-			bits -= 8;
-			if (n < 16)
-				id[n++] = acc >> bits;
-		}
-	}
-	return 0;
-}
 
 /* ---- meta.properties ---- */
 
@@ -143,8 +104,8 @@ static int kbr_dir_find_foreign(void *arg, const struct kbr_dirent *ent)
 	return 1;
 }
 
-/* An empty directory becomes a broker's; any other that has no meta.properties is refused. */
-static int kbr_dir_make_ours(struct kbr_broker *broker, s32 wanted_id, struct kbr_refusal *why)
+/* An empty directory may become a broker's; any other that has no meta.properties is refused. */
+static int kbr_dir_check_empty(struct kbr_broker *broker, s32 wanted_id, struct kbr_refusal *why)
 {
 	char found[64] = "";
 	int err;
@@ -157,15 +118,11 @@ static int kbr_dir_make_ours(struct kbr_broker *broker, s32 wanted_id, struct kb
 				  "%.80s holds \"%s\" and no meta.properties: it is neither empty nor a Kafka log directory",
 				  broker->dir_path, found);
 	broker->id = wanted_id < 0 ? 1 : wanted_id;
-	generate_random_uuid(broker->directory_id);
-	err = kbr_meta_write(broker);
-	if (err)
-		return kbr_refuse(why, err, 0, "%.80s can't be written", broker->dir_path);
 	return 0;
 }
 
 static int kbr_dir_check_meta(struct kbr_broker *broker, const struct kbr_meta *meta,
-			      s32 wanted_id, struct kbr_refusal *why)
+			      s32 wanted_id, bool *fresh, struct kbr_refusal *why)
 {
 	if (meta->version > 1)
 		return kbr_refuse(why, -EPROTONOSUPPORT, 0,
@@ -179,11 +136,8 @@ static int kbr_dir_check_meta(struct kbr_broker *broker, const struct kbr_meta *
 		return kbr_refuse(why, -EINVAL, 0, "%.80s belongs to node %d, not %d",
 				  broker->dir_path, meta->node_id, wanted_id);
 	broker->id = meta->node_id >= 0 ? meta->node_id : max(wanted_id, 1);
-	if (!meta->directory_id) {
-		generate_random_uuid(broker->directory_id);
-		return kbr_meta_write(broker);
-	}
-	if (kbr_uuid_parse(meta->directory_id, broker->directory_id))
+	*fresh = !meta->directory_id;
+	if (!*fresh && kbr_uuid_parse(meta->directory_id, broker->directory_id))
 		return kbr_refuse(why, -EBADMSG, 0,
 				  "directory.id in meta.properties of %.80s is no UUID",
 				  broker->dir_path);
@@ -192,14 +146,16 @@ static int kbr_dir_check_meta(struct kbr_broker *broker, const struct kbr_meta *
 
 /**
  * kbr_broker_dir_check() - is this directory this broker's to use?
- * @broker: gets its id and directory id
+ * @broker: gets its id, and its directory id if there is one
  * @wanted_id: node.id asked for, -1: any
+ * @fresh: out: it is to be claimed with kbr_broker_dir_claim()
  * @why: what is wrong with it
  *
- * An empty directory gets its
- * meta.properties. Return: 0, or an error with the sentence in @why.
+ * Changes nothing, since it may turn out to be somebody else's.
+ * Return: 0, or an error with the sentence in @why.
  */
-int kbr_broker_dir_check(struct kbr_broker *broker, s32 wanted_id, struct kbr_refusal *why)
+int kbr_broker_dir_check(struct kbr_broker *broker, s32 wanted_id, bool *fresh,
+			 struct kbr_refusal *why)
 {
 	struct kbr_meta meta;
 	size_t len;
@@ -207,8 +163,10 @@ int kbr_broker_dir_check(struct kbr_broker *broker, s32 wanted_id, struct kbr_re
 	int err;
 
 	err = kbr_checkpoint_read(broker->dir, KBR_META_PROPERTIES, KBR_META_BYTES_MAX, &text, &len);
-	if (err == -ENOENT)
-		return kbr_dir_make_ours(broker, wanted_id, why);
+	if (err == -ENOENT) {
+		*fresh = true;
+		return kbr_dir_check_empty(broker, wanted_id, why);
+	}
 	if (err)
 		return kbr_refuse(why, err, 0, "meta.properties of %.80s can't be read",
 				  broker->dir_path);
@@ -217,9 +175,20 @@ int kbr_broker_dir_check(struct kbr_broker *broker, s32 wanted_id, struct kbr_re
 		err = kbr_refuse(why, err, 0, "meta.properties of %.80s makes no sense",
 				 broker->dir_path);
 	else
-		err = kbr_dir_check_meta(broker, &meta, wanted_id, why);
+		err = kbr_dir_check_meta(broker, &meta, wanted_id, fresh, why);
 	kvfree(text);
 	return err;
+}
+
+int kbr_broker_dir_claim(struct kbr_broker *broker, struct kbr_refusal *why)
+{
+	int err;
+
+	generate_random_uuid(broker->directory_id);
+	err = kbr_meta_write(broker);
+	if (err)
+		return kbr_refuse(why, err, 0, "%.80s can't be written", broker->dir_path);
+	return 0;
 }
 
 /* ---- lock, marker ---- */
@@ -230,9 +199,18 @@ int kbr_broker_dir_lock(struct kbr_broker *broker, struct kbr_refusal *why)
 
 	if (err)
 		return kbr_refuse(why, err, 0, "%.80s can't be written%s", broker->dir_path,
-				  err == -EROFS ? ": its file system is read-only" :
 				  err == -EACCES ? ": whoever starts the broker may not" : "");
-	return 0;
+	err = kbr_file_lock(broker->lock_file);
+	if (!err)
+		return 0;
+	kbr_file_close(broker->lock_file);
+	broker->lock_file = NULL;
+	if (err == -EBUSY)
+		return kbr_refuse(why, err, 0,
+				  "%.80s is in use by another program, perhaps a Kafka broker: its %s is locked",
+				  broker->dir_path, KBR_LOCK_FILE);
+	return kbr_refuse(why, err, 0, "%s in %.80s can't be locked", KBR_LOCK_FILE,
+			  broker->dir_path);
 }
 
 int kbr_broker_dir_take_marker(struct kbr_broker *broker, bool *clean)

@@ -266,11 +266,14 @@ static int kbr_start_steps(struct kbr_broker *broker, struct kbr_refusal *why)
 {
 	struct kbr_start *start = broker->start;
 	s64 recovery_point, log_start;
+	bool fresh = false;
 	int err;
 
-	err = kbr_broker_dir_check(broker, broker->id, why);
+	err = kbr_broker_dir_check(broker, broker->id, &fresh, why);
 	if (!err)
 		err = kbr_broker_dir_lock(broker, why);
+	if (!err && fresh)
+		err = kbr_broker_dir_claim(broker, why);
 	if (!err)
 		err = kbr_broker_dir_take_marker(broker, &start->clean);
 	if (!err)
@@ -329,6 +332,9 @@ static void kbr_start_report(struct kbr_broker *broker)
 
 	if (start->clean)
 		kbr_refuse(&start->op->why, 0, 0, "%u topics, %u partitions; stopped cleanly before",
+			   broker->topics_count, broker->partitions_count);
+	else if (!scanned && !cut)
+		kbr_refuse(&start->op->why, 0, 0, "%u topics, %u partitions; nothing to recover",
 			   broker->topics_count, broker->partitions_count);
 	else
 		kbr_refuse(&start->op->why, 0, 0,

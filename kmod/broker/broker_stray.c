@@ -11,6 +11,7 @@
 #include <linux/slab.h>
 #include <linux/string.h>
 
+#include "base/uuid.h"
 #include "broker/broker_start.h"
 #include "broker/partition.h"
 #include "broker/topic.h"

@@ -41,6 +41,7 @@ enum kbr_partition_state {
  *	an append, see kbr_partition_lost() (release/acquire)
  * @failed_from: log's synced end when the last sync failed (before @sync_failures)
  * @damaged: offset of damage found by recovery or the scrub, -1 none
+ * @damaged_end: where what the scrub found ends (before @damaged)
  * @hw: high watermark (release/acquire)
  * @wait: readers at the end and writers that wait for their acks
  * @repair: work item
@@ -58,6 +59,7 @@ struct kbr_partition {
 	u32 sync_failures;
 	s64 failed_from;
 	s64 damaged;
+	s64 damaged_end;
 	s64 hw;
 	wait_queue_head_t wait;
 	struct work_struct repair;

@@ -274,7 +274,7 @@ int kbr_partition_delete_records(struct kbr_partition *part, s64 offset)
 	if (err)
 		goto out;
 	damaged = READ_ONCE(part->damaged);
-	if (damaged >= 0 && offset > damaged && !READ_ONCE(part->log.stopped)) {
+	if (damaged >= 0 && offset >= part->damaged_end && !READ_ONCE(part->log.stopped)) {
 		/* The damage is no longer part of the log. */
 		WRITE_ONCE(part->damaged, -1);
 		WRITE_ONCE(part->error, 0);

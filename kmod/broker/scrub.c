@@ -21,13 +21,14 @@
 /* Partitions looked at in one run when none has anything to read */
 #define KBR_SCRUB_PARTITIONS	1000
 
-static void kbr_scrub_damaged(struct kbr_partition *part, s64 damaged)
+static void kbr_scrub_damaged(struct kbr_partition *part, const struct kbr_log_damage *damage)
 {
 	struct kbr_broker *broker = part->topic->broker;
 
-	pr_err("%s: %s-%u: the scrub found damage at offset %lld: stopped there\n", broker->name,
-	       part->topic->name, part->index, damaged);
-	kbr_partition_fail(part, -EBADMSG, damaged);
+	pr_err("%s: %s-%u: the scrub found damage at offset %lld: stopped there; it goes on once the records up to offset %lld are deleted\n",
+	       broker->name, part->topic->name, part->index, damage->offset, damage->end);
+	part->damaged_end = damage->end;
+	kbr_partition_fail(part, -EBADMSG, damage->offset);
 	kbr_partition_raise(part);
 }
 
@@ -35,22 +36,22 @@ static void kbr_scrub_damaged(struct kbr_partition *part, s64 damaged)
 static bool kbr_scrub_step(struct kbr_partition *part, size_t budget)
 {
 	struct kbr_broker *broker = part->topic->broker;
+	struct kbr_log_damage damage = { .offset = -1 };
 	bool through = true;
-	s64 damaged = -1;
 	int idx;
 
 	idx = srcu_read_lock(&broker->io);
 	if (!kbr_topic_gone(part->topic) && READ_ONCE(part->opened) &&
 	    READ_ONCE(part->state) == KBR_PARTITION_LEADER) {
-		if (!kbr_log_scrub(&part->log, &part->scrub, budget, &damaged))
+		if (!kbr_log_scrub(&part->log, &part->scrub, budget, &damage))
 			through = part->scrub.offset == S64_MAX;
 		/* What delete-records took out of the log may still be in the file. */
-		if (damaged < kbr_log_start(&part->log))
-			damaged = -1;
+		if (damage.offset >= 0 && damage.end <= kbr_log_start(&part->log))
+			damage.offset = -1;
 	}
 	srcu_read_unlock(&broker->io, idx);
-	if (damaged >= 0)
-		kbr_scrub_damaged(part, damaged);
+	if (damage.offset >= 0)
+		kbr_scrub_damaged(part, &damage);
 	if (through)
 		memset(&part->scrub, 0, sizeof(part->scrub));
 	return through;

@@ -80,19 +80,13 @@ struct kbr_topic_params {
 	s32 partitions;			/* -1: num.partitions */
 	s32 replication_factor;		/* -1: default; must be 1 while standalone */
 	bool internal;			/* the broker's own code asks: names with "__" are its */
-	bool set_uid, set_gid, set_mode;
-	kuid_t uid;
-	kgid_t gid;
-	umode_t mode;
+	struct kbr_owner owner;
 	struct kbr_config_set configs;	/* taken over on success */
 };
 
 /** struct kbr_topic_change - what "topic alter" gives */
 struct kbr_topic_change {
-	bool set_uid, set_gid, set_mode;
-	kuid_t uid;
-	kgid_t gid;
-	umode_t mode;
+	struct kbr_owner owner;
 	s32 partitions;			/* new total, -1: unchanged */
 	struct kbr_config_set set;
 	struct kbr_config_set del;

@@ -232,26 +232,10 @@ static int kbr_topic_check_partitions(s64 partitions, struct kbr_refusal *why)
 	return 0;
 }
 
-static int kbr_topic_check_mode(bool set, umode_t mode, struct kbr_refusal *why)
-{
-	if (set && (mode & ~0777))
-		return kbr_refuse(why, -EINVAL, 0, "a mode has no bits beyond 0777, not 0%ho", mode);
-	return 0;
-}
-
-static int kbr_topic_check_owner(bool set_uid, kuid_t uid, bool set_gid, kgid_t gid,
-				 struct kbr_refusal *why)
-{
-	if (set_uid && !uid_valid(uid))
-		return kbr_refuse(why, -EINVAL, 0, "the owner is no valid user id");
-	if (set_gid && !gid_valid(gid))
-		return kbr_refuse(why, -EINVAL, 0, "the group is no valid group id");
-	return 0;
-}
-
 static int kbr_topic_create_check(struct kbr_broker *broker, struct kbr_topic_params *params,
 				  struct kbr_metadata_topic *found, struct kbr_refusal *why)
 {
+	const struct kbr_owner *owner = &params->owner;
 	struct kbr_topic_config config;
 	s32 factor = params->replication_factor;
 	struct kbr_topic *other;
@@ -284,16 +268,13 @@ static int kbr_topic_create_check(struct kbr_broker *broker, struct kbr_topic_pa
 	if (READ_ONCE(broker->topics_count) >= KBR_BROKER_TOPICS_MAX)
 		return kbr_refuse(why, -E2BIG, 0, "the broker has %d topics, which is all it can have",
 				  KBR_BROKER_TOPICS_MAX);
-	err = kbr_topic_check_mode(params->set_mode, params->mode, why);
-	if (!err)
-		err = kbr_topic_check_owner(params->set_uid, params->uid, params->set_gid,
-					    params->gid, why);
+	err = kbr_owner_check(owner, why);
 	if (err)
 		return err;
 	found->replication_factor = factor;
-	found->uid = from_kuid(&init_user_ns, params->set_uid ? params->uid : broker->uid);
-	found->gid = from_kgid(&init_user_ns, params->set_gid ? params->gid : broker->gid);
-	found->mode = params->set_mode ? params->mode : broker->mode;
+	found->uid = from_kuid(&init_user_ns, owner->set_uid ? owner->uid : broker->uid);
+	found->gid = from_kgid(&init_user_ns, owner->set_gid ? owner->gid : broker->gid);
+	found->mode = owner->set_mode ? owner->mode : broker->mode;
 	return kbr_topic_config_apply(&config, &broker->config, &params->configs, why);
 }
 
@@ -468,17 +449,18 @@ static void kbr_topic_publish_change(struct kbr_topic *topic, const struct kbr_t
 				     const struct kbr_topic_config *config,
 				     struct kbr_partition_array *grown)
 {
+	const struct kbr_owner *owner = &change->owner;
 	struct kbr_partition_array *old = kbr_topic_array(topic);
 	struct kbr_broker *broker = topic->broker;
 	unsigned int i;
 
 	down_write(&broker->topics_sem);
-	if (change->set_uid)
-		WRITE_ONCE(topic->uid, change->uid);
-	if (change->set_gid)
-		WRITE_ONCE(topic->gid, change->gid);
-	if (change->set_mode)
-		WRITE_ONCE(topic->mode, change->mode);
+	if (owner->set_uid)
+		WRITE_ONCE(topic->uid, owner->uid);
+	if (owner->set_gid)
+		WRITE_ONCE(topic->gid, owner->gid);
+	if (owner->set_mode)
+		WRITE_ONCE(topic->mode, owner->mode);
 	swap(topic->config_set, *merged);
 	kbr_topic_config_publish(&topic->config, config);
 	if (grown) {
@@ -498,6 +480,7 @@ static void kbr_topic_publish_change(struct kbr_topic *topic, const struct kbr_t
 static int kbr_topic_alter_one(struct kbr_topic *topic, const struct kbr_topic_change *change,
 			       struct kbr_op *op)
 {
+	const struct kbr_owner *owner = &change->owner;
 	struct kbr_broker *broker = topic->broker;
 	unsigned int before = kbr_topic_partitions(topic);
 	struct kbr_partition_array *grown = NULL;
@@ -531,12 +514,12 @@ static int kbr_topic_alter_one(struct kbr_topic *topic, const struct kbr_topic_c
 	found.configs = merged;
 	if (grown)
 		found.partitions = grown->count;
-	if (change->set_uid)
-		found.uid = from_kuid(&init_user_ns, change->uid);
-	if (change->set_gid)
-		found.gid = from_kgid(&init_user_ns, change->gid);
-	if (change->set_mode)
-		found.mode = change->mode;
+	if (owner->set_uid)
+		found.uid = from_kuid(&init_user_ns, owner->uid);
+	if (owner->set_gid)
+		found.gid = from_kgid(&init_user_ns, owner->gid);
+	if (owner->set_mode)
+		found.mode = owner->mode;
 	err = kbr_metadata_put_topic(broker, &found);
 	if (err)
 		goto remove;
@@ -591,10 +574,7 @@ static int kbr_topic_alter_check(struct kbr_topic *topic, const struct kbr_topic
 					  "topic %s has %u partitions; their number can only grow",
 					  topic->name, kbr_topic_partitions(topic));
 	}
-	err = kbr_topic_check_mode(change->set_mode, change->mode, why);
-	if (!err)
-		err = kbr_topic_check_owner(change->set_uid, change->uid, change->set_gid,
-					    change->gid, why);
+	err = kbr_owner_check(&change->owner, why);
 	if (!err)
 		err = kbr_topic_merge_configs(topic, change, &merged, &config, why);
 	if (!err)

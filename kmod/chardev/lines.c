@@ -68,15 +68,25 @@ ssize_t kbr_lines_read(struct kbr_open *open, struct iov_iter *to)
 	return bytes ?: ret;
 }
 
-/* Not 0 if one of the 8 bytes at @p is a newline. */
-static __always_inline u64 kbr_lines_word(const u8 *p)
+#define KBR_LINES_ONES	0x0101010101010101ull
+
+/* Has its highest bit set in a byte that is a newline; in others, if they are not ASCII. */
+static __always_inline u64 kbr_lines_guess(const u8 *p)
 {
-	const u64 ones = 0x0101010101010101ull;
 	u64 word;
 
 	memcpy(&word, p, sizeof(word));
-	word ^= ones * '\n';
-	return (word - ones) & ~word & (ones << 7);
+	return (word ^ KBR_LINES_ONES * '\n') - KBR_LINES_ONES;
+}
+
+/* Not 0 if one of the 8 bytes at @p is a newline. */
+static __always_inline u64 kbr_lines_word(const u8 *p)
+{
+	u64 word;
+
+	memcpy(&word, p, sizeof(word));
+	word ^= KBR_LINES_ONES * '\n';
+	return (word - KBR_LINES_ONES) & ~word & (KBR_LINES_ONES << 7);
 }
 
 /* The first newline of @len bytes, a word at a time; NULL if there is none. */
@@ -84,10 +94,10 @@ static const u8 *kbr_lines_find(const u8 *p, size_t len)
 {
 	const u8 *end = p + len;
 
-	/* Short lines are the rule: a few words a turn, and the bytes only once. */
+	/* Most of most lines is ASCII: four words a turn. Then word by word, and the bytes last. */
 	for (; end - p >= 32; p += 32)
-		if (kbr_lines_word(p) | kbr_lines_word(p + 8) | kbr_lines_word(p + 16) |
-		    kbr_lines_word(p + 24))
+		if ((kbr_lines_guess(p) | kbr_lines_guess(p + 8) | kbr_lines_guess(p + 16) |
+		     kbr_lines_guess(p + 24)) & (KBR_LINES_ONES << 7))
 			break;
 	for (; end - p >= 8; p += 8)
 		if (kbr_lines_word(p))

@@ -360,12 +360,13 @@ int kbr_reader_next(struct kbr_open *open)
 
 	if (reader->done)
 		return 1;	/* finish that line, come what may */
+	/* What is loaded may have been overtaken since; a load looks by itself. */
+	if (reader->have || reader->walking || reader->pos < reader->len) {
+		ret = kbr_reader_check_start(open, reader->current_index);
+		if (ret)
+			return ret;
+	}
 	for (;;) {
-		if (reader->have || reader->walking || reader->pos < reader->len) {
-			ret = kbr_reader_check_start(open, reader->current_index);
-			if (ret)
-				return ret;
-		}
 		if (reader->have)
 			return 1;
 		if (reader->walking) {

@@ -12,6 +12,11 @@
 #include <linux/pagemap.h>
 #include <linux/version.h>
 
+/* 6.3: file locks moved. */
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 3, 0)
+#include <linux/filelock.h>
+#endif
+
 /* 6.3: a mount's mapping of owners got a type of its own. */
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 3, 0)
 #define kbr_mnt_idmap(mnt)	mnt_idmap(mnt)
@@ -71,6 +76,36 @@ static inline void kbr_inode_init_times(struct inode *inode)
 	inode->i_mtime = inode->i_ctime;
 	inode->i_atime = inode->i_ctime;
 #endif
+}
+
+/*
+ * kbr_file_lock_alloc() - a request to lock (F_WRLCK) or unlock (F_UNLCK) a whole
+ * file on behalf of its open; locks_free_lock() it
+ *
+ * 6.9: the fields that all kinds of locks have moved into one.
+ */
+static inline struct file_lock *kbr_file_lock_alloc(struct file *filp, unsigned char type)
+{
+	struct file_lock *fl = locks_alloc_lock();
+
+	if (!fl)
+		return NULL;
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 9, 0)
+	fl->c.flc_flags = FL_POSIX | FL_OFDLCK;
+	fl->c.flc_type = type;
+	fl->c.flc_owner = filp;
+	fl->c.flc_pid = current->tgid;
+	fl->c.flc_file = filp;
+#else
+	fl->fl_flags = FL_POSIX | FL_OFDLCK;
+	fl->fl_type = type;
+	fl->fl_owner = filp;
+	fl->fl_pid = current->tgid;
+	fl->fl_file = filp;
+#endif
+	fl->fl_start = 0;
+	fl->fl_end = OFFSET_MAX;
+	return fl;
 }
 
 #endif /* _KBR_COMPAT_H */

@@ -243,7 +243,7 @@ int kbr_nl_require(struct genl_info *info, int type, const char *what)
  * Return: 0; -EINVAL.
  */
 int kbr_nl_get_owner(struct genl_info *info, int uid_type, int gid_type, int mode_type,
-		     struct kbr_nl_owner *owner)
+		     struct kbr_owner *owner)
 {
 	memset(owner, 0, sizeof(*owner));
 	if (info->attrs[uid_type]) {

@@ -57,22 +57,6 @@ struct kbr_nl_dump {
 	const struct nlattr *bad;
 };
 
-/**
- * struct kbr_nl_owner - owner, group and mode of a request
- * @set_uid: @uid was given
- * @set_gid: @gid was given
- * @set_mode: @mode was given
- * @uid: owner
- * @gid: group
- * @mode: mode
- */
-struct kbr_nl_owner {
-	bool set_uid, set_gid, set_mode;
-	kuid_t uid;
-	kgid_t gid;
-	umode_t mode;
-};
-
 /** Puts the attributes of @obj; 0 or -EMSGSIZE */
 typedef int (*kbr_nl_fill)(struct sk_buff *skb, void *obj);
 
@@ -90,7 +74,7 @@ int kbr_nl_begin(struct genl_info *info, u64 multi, int broker_type, struct kbr_
 		 struct kbr_broker **broker);
 int kbr_nl_require(struct genl_info *info, int type, const char *what);
 int kbr_nl_get_owner(struct genl_info *info, int uid_type, int gid_type, int mode_type,
-		     struct kbr_nl_owner *owner);
+		     struct kbr_owner *owner);
 int kbr_nl_get_configs(struct genl_info *info, int type, struct kbr_config_set *set,
 		       struct kbr_config_set *del);
 int kbr_nl_reply(struct genl_info *info, u8 cmd, kbr_nl_fill fill, void *obj);

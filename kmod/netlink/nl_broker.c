@@ -190,7 +190,7 @@ int kbroker_nl_broker_new_doit(struct sk_buff *skb, struct genl_info *info)
 	};
 	struct kbr_listener_params *listeners = NULL;
 	struct kbr_refusal why = {};
-	struct kbr_nl_owner owner;
+	struct kbr_owner owner;
 	struct kbr_net *knet;
 	struct sk_buff *msg;
 	char *name;
@@ -256,7 +256,6 @@ int kbroker_nl_broker_set_doit(struct sk_buff *skb, struct genl_info *info)
 {
 	struct kbr_broker_change change = {};
 	struct kbr_refusal why = {};
-	struct kbr_nl_owner owner;
 	struct kbr_broker *broker;
 	struct kbr_net *knet;
 	struct sk_buff *msg;
@@ -271,19 +270,12 @@ int kbroker_nl_broker_set_doit(struct sk_buff *skb, struct genl_info *info)
 	err = msg ? 0 : -ENOMEM;
 	if (!err)
 		err = kbr_nl_get_owner(info, KBROKER_A_BROKER_UID, KBROKER_A_BROKER_GID,
-				       KBROKER_A_BROKER_MODE, &owner);
+				       KBROKER_A_BROKER_MODE, &change.owner);
 	if (!err)
 		err = kbr_nl_get_configs(info, KBROKER_A_BROKER_CONFIG, &change.set, &change.del);
 	if (err)
 		goto free;
-	change.set_uid = owner.set_uid;
-	change.set_gid = owner.set_gid;
-	change.set_mode = owner.set_mode;
-	change.uid = owner.uid;
-	change.gid = owner.gid;
-	change.mode = owner.mode;
-	if (!owner.set_uid && !owner.set_gid && !owner.set_mode && !change.set.count &&
-	    !change.del.count) {
+	if (!kbr_owner_given(&change.owner) && !change.set.count && !change.del.count) {
 		err = kbr_nl_refuse(info->extack, NULL, -EINVAL,
 				    "the request changes nothing: give uid, gid, mode or config");
 		goto free;

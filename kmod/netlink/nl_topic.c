@@ -106,18 +106,33 @@ static const struct nlattr *kbr_nl_topic_blame(struct genl_info *info, int err)
 	}
 }
 
+/* What creating and altering have in common; @partitions stays without its attribute. */
+static int kbr_nl_topic_get(struct genl_info *info, struct kbr_owner *owner, s32 *partitions,
+			    struct kbr_config_set *set, struct kbr_config_set *del)
+{
+	const struct nlattr *attr = info->attrs[KBROKER_A_TOPIC_PARTITIONS];
+	int err;
+
+	err = kbr_nl_get_owner(info, KBROKER_A_TOPIC_UID, KBROKER_A_TOPIC_GID, KBROKER_A_TOPIC_MODE,
+			       owner);
+	if (err)
+		return err;
+	if (attr)
+		*partitions = be32_to_cpu(nla_get_be32(attr));
+	return kbr_nl_get_configs(info, KBROKER_A_TOPIC_CONFIG, set, del);
+}
+
 static int kbr_nl_topic_new_params(struct genl_info *info, struct kbr_topic_params *params)
 {
-	struct nlattr **attrs = info->attrs;
-	struct nlattr *name;
+	const struct nlattr *factor = info->attrs[KBROKER_A_TOPIC_REPLICATION_FACTOR];
 	struct kbr_refusal why = {};
-	struct kbr_nl_owner owner;
+	const struct nlattr *name;
 	int err;
 
 	err = kbr_nl_require(info, KBROKER_A_TOPIC_NAME, "a topic needs a name");
 	if (err)
 		return err;
-	name = attrs[KBROKER_A_TOPIC_NAME];
+	name = info->attrs[KBROKER_A_TOPIC_NAME];
 	err = kbr_nl_check_text(name, info->extack);
 	if (err)
 		return err;
@@ -125,22 +140,9 @@ static int kbr_nl_topic_new_params(struct genl_info *info, struct kbr_topic_para
 	err = kbr_topic_name_check(params->name, &why);
 	if (err)
 		return kbr_nl_refused(info, err, &why, name, 0);
-	err = kbr_nl_get_owner(info, KBROKER_A_TOPIC_UID, KBROKER_A_TOPIC_GID, KBROKER_A_TOPIC_MODE,
-			       &owner);
-	if (err)
-		return err;
-	params->set_uid = owner.set_uid;
-	params->set_gid = owner.set_gid;
-	params->set_mode = owner.set_mode;
-	params->uid = owner.uid;
-	params->gid = owner.gid;
-	params->mode = owner.mode;
-	if (attrs[KBROKER_A_TOPIC_PARTITIONS])
-		params->partitions = be32_to_cpu(nla_get_be32(attrs[KBROKER_A_TOPIC_PARTITIONS]));
-	if (attrs[KBROKER_A_TOPIC_REPLICATION_FACTOR])
-		params->replication_factor =
-			be16_to_cpu(nla_get_be16(attrs[KBROKER_A_TOPIC_REPLICATION_FACTOR]));
-	return kbr_nl_get_configs(info, KBROKER_A_TOPIC_CONFIG, &params->configs, NULL);
+	if (factor)
+		params->replication_factor = be16_to_cpu(nla_get_be16(factor));
+	return kbr_nl_topic_get(info, &params->owner, &params->partitions, &params->configs, NULL);
 }
 
 /** kbroker_nl_topic_new_doit() - create a topic */
@@ -177,26 +179,13 @@ free:
 
 static int kbr_nl_topic_set_change(struct genl_info *info, struct kbr_topic_change *change)
 {
-	struct nlattr **attrs = info->attrs;
-	struct kbr_nl_owner owner;
-	int err;
+	int err = kbr_nl_topic_get(info, &change->owner, &change->partitions, &change->set,
+				   &change->del);
 
-	err = kbr_nl_get_owner(info, KBROKER_A_TOPIC_UID, KBROKER_A_TOPIC_GID, KBROKER_A_TOPIC_MODE,
-			       &owner);
-	if (!err)
-		err = kbr_nl_get_configs(info, KBROKER_A_TOPIC_CONFIG, &change->set, &change->del);
 	if (err)
 		return err;
-	change->set_uid = owner.set_uid;
-	change->set_gid = owner.set_gid;
-	change->set_mode = owner.set_mode;
-	change->uid = owner.uid;
-	change->gid = owner.gid;
-	change->mode = owner.mode;
-	if (attrs[KBROKER_A_TOPIC_PARTITIONS])
-		change->partitions = be32_to_cpu(nla_get_be32(attrs[KBROKER_A_TOPIC_PARTITIONS]));
-	if (!owner.set_uid && !owner.set_gid && !owner.set_mode && change->partitions < 0 &&
-	    !change->set.count && !change->del.count)
+	if (!kbr_owner_given(&change->owner) && change->partitions < 0 && !change->set.count &&
+	    !change->del.count)
 		return kbr_nl_refuse(info->extack, NULL, -EINVAL,
 				     "the request changes nothing: give uid, gid, mode, partitions or config");
 	return 0;

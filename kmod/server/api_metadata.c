@@ -9,6 +9,7 @@
 #include <linux/sched.h>
 #include <linux/slab.h>
 
+#include "base/uuid.h"
 #include "broker/access.h"
 #include "broker/op.h"
 #include "broker/partition.h"
@@ -273,10 +274,10 @@ static s16 kbr_metadata_create(struct kbr_request *req, struct kbr_admin *admin,
 		.name = admin->topic,
 		.partitions = -1,
 		.replication_factor = -1,
-		.set_uid = true,
-		.set_gid = true,
-		.uid = cred->fsuid,
-		.gid = cred->fsgid,
+		.owner.set_uid = true,
+		.owner.set_gid = true,
+		.owner.uid = cred->fsuid,
+		.owner.gid = cred->fsgid,
 	};
 	struct kbr_topic *topic;
 	s16 code;

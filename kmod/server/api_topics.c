@@ -140,10 +140,10 @@ static s16 kbr_create_topics_begin(struct kbr_request *req, struct kbr_admin *ad
 	const struct cred *cred = kbr_request_cred(req);
 	struct kbr_topic_params params = {
 		.name = admin->topic,
-		.set_uid = true,
-		.set_gid = true,
-		.uid = cred->fsuid,
-		.gid = cred->fsgid,
+		.owner.set_uid = true,
+		.owner.set_gid = true,
+		.owner.uid = cred->fsuid,
+		.owner.gid = cred->fsgid,
 	};
 	s16 code, bad_config;
 	s32 assigned;
@@ -154,13 +154,7 @@ static s16 kbr_create_topics_begin(struct kbr_request *req, struct kbr_admin *ad
 	params.replication_factor = kbr_get_s16(&req->body);
 	assigned = kbr_create_topics_assignments(req);
 	bad_config = kbr_create_topics_configs(req, admin, &params.configs, code ? NULL : why);
-	/* -1 was no default before version 4 */
-	if (!code && req->header.version < 4 && !assigned) {
-		if (params.partitions == -1)
-			params.partitions = 0;
-		if (params.replication_factor == -1)
-			params.replication_factor = 0;
-	}
+	/* -1, the broker's default, is taken from older clients than version 4, too, as Kafka does */
 	if (!code)
 		code = kbr_create_topics_check(req, &params, why);
 	if (!code)

@@ -112,6 +112,12 @@ int kbr_file_invalidate(struct kbr_file *file, loff_t from)
 }
 KBR_EXPORT_IF_KUNIT(kbr_file_invalidate);
 
+int kbr_file_lock(struct kbr_file *file)
+{
+	return file->ops->lock(file);
+}
+KBR_EXPORT_IF_KUNIT(kbr_file_lock);
+
 int kbr_dir_mkdir(struct kbr_dir *dir, const char *path)
 {
 	return dir->ops->mkdir(dir, path);

@@ -61,6 +61,7 @@ struct kbr_file_ops {
 	int (*sync)(struct kbr_file *file);
 	int (*sync_many)(struct kbr_dir *dir, struct kbr_file **files, int *errs, unsigned int n);
 	int (*invalidate)(struct kbr_file *file, loff_t from);
+	int (*lock)(struct kbr_file *file);
 	int (*mkdir)(struct kbr_dir *dir, const char *path);
 	int (*rmdir)(struct kbr_dir *dir, const char *path);
 	int (*unlink)(struct kbr_dir *dir, const char *path);
@@ -136,6 +137,14 @@ int kbr_file_sync(struct kbr_file *file);
 int kbr_file_sync_many(struct kbr_dir *dir, struct kbr_file **files, int *errs, unsigned int n);
 /** kbr_file_invalidate() - after EIO: drop cached pages from @from on, so that reads show the disk */
 int kbr_file_invalidate(struct kbr_file *file, loff_t from);
+/**
+ * kbr_file_lock() - lock the whole file against other programs, until it is closed
+ *
+ * As fcntl(F_OFD_SETLK, F_WRLCK) does: it excludes the locks of fcntl(F_SETLK),
+ * which is what Java's FileChannel.tryLock() takes.
+ * Return: 0; -EBUSY somebody else has it; -ENOLCK the file system has no locks.
+ */
+int kbr_file_lock(struct kbr_file *file);
 int kbr_dir_mkdir(struct kbr_dir *dir, const char *path);
 int kbr_dir_rmdir(struct kbr_dir *dir, const char *path);
 int kbr_dir_unlink(struct kbr_dir *dir, const char *path);

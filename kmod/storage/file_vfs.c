@@ -215,10 +215,36 @@ err_free:
 	return kbr_vfs_err(err);
 }
 
+static int kbr_vfs_set_lock(struct file *filp, unsigned char type)
+{
+	struct file_lock *fl = kbr_file_lock_alloc(filp, type);
+	int err;
+
+	if (!fl)
+		return -ENOMEM;
+	err = vfs_lock_file(filp, F_SETLK, fl, NULL);
+	locks_free_lock(fl);
+	return err;
+}
+
+static int kbr_vfs_lock(struct kbr_file *f)
+{
+	struct kbr_vfs_file *file = kbr_vfs_file(f);
+	int err = kbr_vfs_set_lock(file->filp, F_WRLCK);
+
+	if (err)
+		return err == -EAGAIN || err == -EACCES ? -EBUSY : kbr_vfs_err(err);
+	file->locked = true;
+	return 0;
+}
+
 static void kbr_vfs_close(struct kbr_file *f)
 {
 	struct kbr_vfs_file *file = kbr_vfs_file(f);
 
+	/* A worker's fput() acts later: whoever comes next must find it unlocked. */
+	if (file->locked)
+		kbr_vfs_set_lock(file->filp, F_UNLCK);
 	fput(file->filp);
 	kfree(file);
 }
@@ -433,6 +459,7 @@ static const struct kbr_file_ops kbr_vfs_ops = {
 	.sync = kbr_vfs_sync,
 	.sync_many = kbr_vfs_sync_many,
 	.invalidate = kbr_vfs_invalidate,
+	.lock = kbr_vfs_lock,
 	.mkdir = kbr_vfs_mkdir,
 	.rmdir = kbr_vfs_rmdir,
 	.unlink = kbr_vfs_unlink,

@@ -49,11 +49,13 @@ struct kbr_vfs_dir {
  * @filp: the file
  * @overwrote: written below its end or truncated since it was last synced, so
  *	that a sync may have no metadata to write (READ_ONCE, WRITE_ONCE)
+ * @locked: locked against other programs
  */
 struct kbr_vfs_file {
 	struct kbr_file file;
 	struct file *filp;
 	bool overwrote;
+	bool locked;
 };
 
 static inline struct kbr_vfs_dir *kbr_vfs_dir(struct kbr_dir *dir)

@@ -22,6 +22,7 @@
 #include "base/clock.h"
 #include "base/kunit.h"
 #include "base/limits.h"
+#include "base/uuid.h"
 #include "storage/checkpoint.h"
 #include "storage/log_internal.h"
 
@@ -189,21 +190,11 @@ void kbr_log_set_end_locked(struct kbr_log *log, s64 end)
 	write_sequnlock(&log->tail);
 }
 
-/* Kafka's text: the id as unpadded base64 in the URL alphabet */
 static int kbr_log_metadata_text(const u8 topic_id[16], char text[64])
 {
-	static const char digits[] =
-		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-	char id[23];
-	unsigned int i, bits = 0, acc = 0, n = 0;
+	char id[KBR_UUID_TEXT_LEN + 1];
 
-	for (i = 0; i < 16; i++) {
-		acc = acc << 8 | topic_id[i];
-		for (bits += 8; bits >= 6; bits -= 6)
-			id[n++] = digits[acc >> (bits - 6) & 63];
-	}
-	id[n++] = digits[acc << (6 - bits) & 63];
-	id[n] = '\0';
+	kbr_uuid_print(topic_id, id);
 	return scnprintf(text, 64, "version: 0\ntopic_id: %s\n", id);
 }
 

@@ -525,15 +525,25 @@ int kbr_log_truncate(struct kbr_log *log, s64 offset);
 int kbr_log_repair(struct kbr_log *log, s64 *lost);
 
 /**
+ * struct kbr_log_damage - records that can't be read
+ * @offset: the first, -1 if there is no damage
+ * @end: the first behind them that can, as far as can be told
+ */
+struct kbr_log_damage {
+	s64 offset;
+	s64 end;
+};
+
+/**
  * kbr_log_scrub() - verify checksums of sealed segments, a piece at a time
  * @pos: in/out: where to go on (zeroed: the beginning); offset is S64_MAX when through
  * @budget: bytes to read at most (one batch at least)
- * @damaged: out: offset of the first bad batch, -1 if none; the next call
- *	goes on with the next segment
+ * @damage: out: what was found; the next call then goes on with the next segment
  *
  * Return: 0, or why nothing could be read.
  */
-int kbr_log_scrub(struct kbr_log *log, struct kbr_log_pos *pos, size_t budget, s64 *damaged);
+int kbr_log_scrub(struct kbr_log *log, struct kbr_log_pos *pos, size_t budget,
+		  struct kbr_log_damage *damage);
 
 /** struct kbr_log_stats - for netlink */
 struct kbr_log_stats {

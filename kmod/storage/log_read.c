@@ -533,11 +533,11 @@ int kbr_log_max_timestamp(struct kbr_log *log, s64 *max)
 }
 KBR_EXPORT_IF_KUNIT(kbr_log_max_timestamp);
 
-/* Check one piece of @seg from pos->file_pos on; file_pos is moved, to the end at damage. */
+/* Check one piece of a segment from pos->file_pos on; file_pos is moved, to the end at damage. */
 static int kbr_log_scrub_piece(struct kbr_files *files, struct kbr_log_pos *pos, u32 size,
-			       size_t budget, s64 *damaged)
+			       size_t budget, struct kbr_log_damage *damage)
 {
-	struct kbr_batch batch;
+	struct kbr_batch batch = { }, after;
 	struct kbr_scan scan;
 	const void *body;
 	size_t done = 0;
@@ -564,21 +564,27 @@ static int kbr_log_scrub_piece(struct kbr_files *files, struct kbr_log_pos *pos,
 	kbr_scan_stop(&scan);
 	pos->file_pos = scan.pos;
 	if (err == -EBADMSG || err == -EIO) {
-		*damaged = pos->offset;
+		damage->offset = pos->offset;
+		/* the next batch vouches for itself and for where this one ends, or the next segment does */
+		if (scan.pos + batch.size < size &&
+		    !kbr_segment_header(files->log, scan.pos + batch.size, size, &after) &&
+		    after.base_offset > pos->offset && after.base_offset < damage->end)
+			damage->end = after.base_offset;
 		pos->file_pos = size;
 		err = 0;
 	}
 	return err;
 }
 
-int kbr_log_scrub(struct kbr_log *log, struct kbr_log_pos *pos, size_t budget, s64 *damaged)
+int kbr_log_scrub(struct kbr_log *log, struct kbr_log_pos *pos, size_t budget,
+		  struct kbr_log_damage *damage)
 {
 	struct kbr_segment *seg;
 	struct kbr_files *files;
 	s64 next, start;
 	int err;
 
-	*damaged = -1;
+	damage->offset = -1;
 	start = kbr_log_start(log);
 	if (!pos->hint || pos->offset < start || pos->generation != READ_ONCE(log->generation)) {
 		pos->offset = max(pos->offset, start);
@@ -605,7 +611,8 @@ int kbr_log_scrub(struct kbr_log *log, struct kbr_log_pos *pos, size_t budget, s
 	if (!err) {
 		u32 size = kbr_segment_size(seg);
 
-		err = kbr_log_scrub_piece(files, pos, size, budget, damaged);
+		damage->end = next;
+		err = kbr_log_scrub_piece(files, pos, size, budget, damage);
 		kbr_files_put(files);
 		if (!err && pos->file_pos >= size) {
 			pos->offset = next;

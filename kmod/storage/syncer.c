@@ -11,10 +11,11 @@
  * others for the next round, and from then on half of the writers would wait
  * while the other half is served: twice the flushes. So the leader waits until
  * as many have joined as were there at the end of the previous round, served
- * or waiting. It waits for at most half of what a sync takes, and never longer
- * than KBR_SYNC_WINDOW_NS; not at all for a single writer, nor if nobody has
- * come for longer than a sync takes, and more and more rarely when waiting
- * does not help.
+ * or waiting. It waits for at most as long as a sync takes, which is what those
+ * who come too late would wait anyway, and never longer than
+ * KBR_SYNC_WINDOW_NS; not at all for a single writer, nor if nobody has come
+ * for longer than a sync takes, and more and more rarely when less than half
+ * of those come who were waited for.
  */
 #include <linux/hrtimer.h>
 #include <linux/ktime.h>
@@ -30,7 +31,7 @@
 #include "storage/syncer.h"
 
 /* The longest wait for others to join */
-#define KBR_SYNC_WINDOW_NS	(500 * NSEC_PER_USEC)
+#define KBR_SYNC_WINDOW_NS	(2 * NSEC_PER_MSEC)
 /* What nobody waits for is synced so much later */
 #define KBR_SYNC_LAZY_MS	10
 /* After so many windows in vain at most 2^n - 1 rounds go without one */
@@ -120,8 +121,8 @@ static int kbr_sync_batch_grow(struct kbr_sync_batch *batch)
 /* Wait for the writers of the previous round, if that is likely to help. */
 static void kbr_syncer_wait_window(struct kbr_syncer *syncer)
 {
-	u64 ns = min_t(u64, KBR_SYNC_WINDOW_NS, syncer->sync_ns / 2);
-	unsigned int before = READ_ONCE(syncer->joined);
+	u64 ns = min_t(u64, KBR_SYNC_WINDOW_NS, syncer->sync_ns);
+	unsigned int before = READ_ONCE(syncer->joined), came;
 
 	if (!ns || before >= syncer->expected)
 		return;
@@ -134,7 +135,8 @@ static void kbr_syncer_wait_window(struct kbr_syncer *syncer)
 	}
 	wait_event_hrtimeout(syncer->window, READ_ONCE(syncer->joined) >= syncer->expected,
 			     ns_to_ktime(ns));
-	if (READ_ONCE(syncer->joined) > before) {
+	came = READ_ONCE(syncer->joined) - before;
+	if (came >= (syncer->expected - before + 1) / 2) {
 		syncer->misses = 0;
 	} else {
 		syncer->misses = min(syncer->misses + 1, (unsigned int)KBR_SYNC_MISSES_MAX);

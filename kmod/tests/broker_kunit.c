@@ -120,6 +120,20 @@ static void kbr_broker_test_directories(struct kunit *test)
 	}
 }
 
+/* Another program, or machine, has the directory: nothing in it is changed. */
+static void kbr_broker_test_locked(struct kunit *test)
+{
+	struct kbr_test_broker *tb = kbr_test_init(test);
+
+	kbr_ram_fail(tb->dir, KBR_RAM_LOCK, 0, 1, -EBUSY, ".lock");
+	KUNIT_EXPECT_EQ(test, kbr_test_start(tb), -EBUSY);
+	KUNIT_EXPECT_TRUE_MSG(test, strstr(tb->why.text, "another program"), "it says: %s",
+			      tb->why.text);
+	KUNIT_EXPECT_FALSE(test, kbr_test_exists(tb, "meta.properties"));
+	KUNIT_EXPECT_EQ(test, kbr_test_start(tb), 0);
+	kbr_test_exit(tb);
+}
+
 static void kbr_broker_test_one_each(struct kunit *test)
 {
 	struct kbr_test_broker *one = kbr_test_init(test), *two = kbr_test_init(test);
@@ -473,6 +487,7 @@ static void kbr_broker_test_start_fails(struct kunit *test)
 static struct kunit_case kbr_broker_test_cases[] = {
 	KUNIT_CASE(kbr_broker_test_clean),
 	KUNIT_CASE(kbr_broker_test_directories),
+	KUNIT_CASE(kbr_broker_test_locked),
 	KUNIT_CASE(kbr_broker_test_one_each),
 	KUNIT_CASE(kbr_broker_test_crashes),
 	KUNIT_CASE(kbr_broker_test_strays),

@@ -361,6 +361,18 @@ static int kbr_ram_truncate(struct kbr_file *f, loff_t size)
 	return err;
 }
 
+/* Nobody else has the disk: only a fault says that somebody has the lock. */
+static int kbr_ram_lock(struct kbr_file *f)
+{
+	struct kbr_ram_disk *disk = kbr_ram_disk(f->dir);
+	int err;
+
+	mutex_lock(&disk->lock);
+	err = kbr_ram_check(disk, KBR_RAM_LOCK, kbr_ram_file(f)->path);
+	mutex_unlock(&disk->lock);
+	return err;
+}
+
 /* What a flush covers is what was there when it began. */
 static u64 kbr_ram_flush_begin(struct kbr_ram_disk *disk)
 {
@@ -631,6 +643,7 @@ static const struct kbr_file_ops kbr_ram_ops = {
 	.sync = kbr_ram_sync,
 	.sync_many = kbr_ram_sync_many,
 	.invalidate = kbr_ram_invalidate,
+	.lock = kbr_ram_lock,
 	.mkdir = kbr_ram_mkdir,
 	.rmdir = kbr_ram_rmdir,
 	.unlink = kbr_ram_unlink,

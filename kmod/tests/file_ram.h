@@ -38,7 +38,8 @@
 #define KBR_RAM_LIST		0x0800
 #define KBR_RAM_SYNC_DIR	0x1000
 #define KBR_RAM_STAT		0x2000
-#define KBR_RAM_ANY		0x3fff
+#define KBR_RAM_LOCK		0x4000
+#define KBR_RAM_ANY		0x7fff
 /* What changes the disk or makes it durable */
 #define KBR_RAM_CHANGES		(KBR_RAM_OPEN | KBR_RAM_WRITE | KBR_RAM_TRUNCATE | \
 				 KBR_RAM_SYNC | KBR_RAM_MKDIR | KBR_RAM_RMDIR | KBR_RAM_UNLINK | \

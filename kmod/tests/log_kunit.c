@@ -594,19 +594,20 @@ static void log_cap_on_files(struct kunit *test)
 static void log_scrubs(struct kunit *test)
 {
 	struct fix *fix = test->priv;
+	struct kbr_log_damage damage, bad = { };
 	struct kbr_log_pos pos = { };
 	unsigned int rounds = 0;
-	s64 damaged, bad = -1;
 
 	log_fill(test, 60, 1000);
 	KUNIT_EXPECT_EQ(test, kbr_ram_damage(fix->dir, FIX_NAME "/00000000000000000140.log", 3000,
 					     0x10), 0);
 	while (pos.offset != S64_MAX && ++rounds < 1000) {
-		KUNIT_ASSERT_EQ(test, kbr_log_scrub(&fix->log, &pos, 4000, &damaged), 0);
-		if (damaged >= 0)
-			bad = damaged;
+		KUNIT_ASSERT_EQ(test, kbr_log_scrub(&fix->log, &pos, 4000, &damage), 0);
+		if (damage.offset >= 0)
+			bad = damage;
 	}
-	KUNIT_EXPECT_EQ(test, bad, 160LL);
+	KUNIT_EXPECT_EQ(test, bad.offset, 160LL);
+	KUNIT_EXPECT_EQ(test, bad.end, 170LL);
 	KUNIT_EXPECT_GT(test, rounds, 10U);
 	KUNIT_EXPECT_LT(test, rounds, 40U);
 }

@@ -80,7 +80,7 @@ static void kbr_topic_test_alter(struct kunit *test)
 {
 	struct kbr_test_broker *tb = kbr_test_init(test);
 	struct kbr_topic_change change = {
-		.set_uid = true, .uid = KUIDT_INIT(7), .set_mode = true, .mode = 0644,
+		.owner = { .set_uid = true, .uid = KUIDT_INIT(7), .set_mode = true, .mode = 0644 },
 		.partitions = 5,
 	};
 	struct kbr_topic *topic;

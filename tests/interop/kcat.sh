@@ -27,8 +27,8 @@ for codec in none gzip snappy lz4 zstd; do
 	if here; then
 		timeout 20 head -n 500 "/dev/kbroker/c-$codec-$u/0" >"$T_TMP/got"
 		check "the device shows $codec" cmp "$T_TMP/values" "$T_TMP/got"
-		stored=$(kbroker consume "c-$codec-$u" --exit --count 1 >/dev/null && kbroker log dump "$T_DIR/c-$codec-$u-0" | grep -oE 'codec[:=] ?[a-z0-9]+|compression[:=] ?[a-z0-9]+' | head -n 1)
-		check "what was sent as $codec is stored as $codec ($stored)" test "${stored##*[:= ]}" = $codec
+		check_equal "what was sent as $codec is stored as $codec" "$(kbroker log dump --json "$T_DIR/c-$codec-$u-0" |
+			grep -oE '"codec": ?"[a-z0-9]+"' | head -n 1 | tr -d '" ')" "codec:$codec"
 	fi
 done
 

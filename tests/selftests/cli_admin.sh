@@ -45,6 +45,8 @@ kbroker broker stop --all >/dev/null 2>&1
 status 1 "a topic without a broker" kbroker topic create t
 status 1 "stopping none" kbroker broker stop
 check_fails "topic list says so, too" "no broker" kbroker topic list
+check_fails "and partition list" "no broker" kbroker partition list
+check_equal "neither prints an empty table" "$(kbroker topic list 2>/dev/null; kbroker partition list 2>/dev/null)" ""
 check_equal "broker list is empty" "$(json 'len(d)' kbroker broker list --json)" 0
 check_fails "a directory that is not there" "is not there" kbroker broker start --dir /var/lib/kbroker/none
 status 2 "no directory" kbroker broker start
@@ -107,6 +109,17 @@ check_equal "a reader and its lag" \
 	"$(json '[(h["pid"] > 0, h["direction"], h["position"], h["lag_records"]) for h in d["open"]]' kbroker partition describe orders 1 --json)" \
 	"[(True, ['read'], 3, 97)]"
 exec 7<&-
+check_equal "no readers, no table" "$(kbroker partition describe orders 1 | grep -c OPENED-FOR)" 0
+mkfifo "$T_TMP/hold"
+bash -c 'printf "a\tb\033[7m\302\233" >/proc/$BASHPID/comm; exec 7</dev/kbroker/orders/1; echo open >"$1"; read -r <"$2"' \
+	_ "$T_TMP/open" "$T_TMP/hold" &
+holder=$!
+wait_for 10 test -s "$T_TMP/open"
+check "a process's name does not control the terminal" \
+	grep -qP "\ta\?b\?\[7m\?\?\tread\t" <(kbroker partition describe orders 1)
+kill $holder
+status 1 "a topic that is not there" kbroker partition describe nothing
+check_equal "prints no half a document" "$(kbroker --json partition describe nothing 2>/dev/null)" ""
 status 2 "delete-records without a place" kbroker partition delete-records orders 1
 check "delete-records" kbroker partition delete-records orders 1 --offset 40
 check_equal "the log start rose" "$(json 'd["partitions"][0]["log_start"]' kbroker partition describe orders 1 --json)" 40

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
+# kernel: uml
 """Every allocation of every device operation fails once.
 
 The debug kernel counts the allocations of a task (/proc/self/fail-nth): each

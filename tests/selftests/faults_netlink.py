@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
+# kernel: uml
 """Each allocation of each netlink request fails once, as faults.py does it for the devices."""
 import errno
 import os

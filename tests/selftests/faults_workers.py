@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
+# kernel: uml
 """Allocations fail in the workers, too.
 
 faults.py fails each allocation of a caller once. Much of the module runs in

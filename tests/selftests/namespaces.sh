@@ -16,6 +16,27 @@ check "and one in another" kbroker --netns red broker start --dir /var/lib/kbrok
 check_fails "a second one in the same namespace is refused" . kbroker --netns red broker start --dir /var/lib/kbroker/red2 --name red2
 check_fails "a directory in use is refused" . kbroker --netns blue broker start --dir /var/lib/kbroker/red --name blue2
 
+# Java's tryLock() is fcntl(F_SETLK), and so is Python's lockf()
+mkdir /var/lib/kbroker/kafka
+at_end "rm -rf /var/lib/kbroker/kafka"
+trylock() { python3 -c 'import fcntl, sys; f = open(sys.argv[1], "r+"); fcntl.lockf(f, fcntl.LOCK_EX | fcntl.LOCK_NB)' "$1"; }
+check_fails "other programs find the directory of a broker locked" "Error.*Resource temporarily unavailable" trylock /var/lib/kbroker/red/.lock
+mkfifo "$T_TMP/unlock"
+python3 -c 'import fcntl, sys
+f = open("/var/lib/kbroker/kafka/.lock", "w")
+fcntl.lockf(f, fcntl.LOCK_EX)
+print("locked", flush=True)
+open(sys.argv[1]).read()' "$T_TMP/unlock" >"$T_TMP/locked" &
+holder=$!
+wait_for 60 grep -q locked "$T_TMP/locked"
+ip netns add green
+at_end "kbroker --netns green --broker green broker stop; ip netns del green"
+check_fails "and a broker that of another program" "in use by another program" kbroker --netns green broker start --dir /var/lib/kbroker/kafka --name green
+check "it changed nothing there" test ! -e /var/lib/kbroker/kafka/meta.properties
+: >"$T_TMP/unlock"
+wait $holder
+check "once that has ended it starts" kbroker --netns green broker start --dir /var/lib/kbroker/kafka --name green
+
 topic_create t --partitions 1
 kbroker --netns blue --broker blue topic create t --partitions 2 >/dev/null
 kbroker --netns red --broker red topic create u --partitions 3 >/dev/null

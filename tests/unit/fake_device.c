@@ -75,6 +75,13 @@ const uint8_t *fake_log(uint32_t partition, size_t *len)
 	return fake_partitions[partition].log;
 }
 
+void fake_set_write_again(int times)
+{
+	pthread_mutex_lock(&fake_lock);
+	fake.write_again = times;
+	pthread_mutex_unlock(&fake_lock);
+}
+
 void fake_damage(uint32_t partition, size_t at)
 {
 	fake_partitions[partition].log[at] ^= 1;

@@ -60,6 +60,8 @@ extern struct fake_counts fake_counts;
 
 /* The log of a partition: its bytes */
 const uint8_t *fake_log(uint32_t partition, size_t *len);
+/* Sets fake.write_again while devices are in use */
+void fake_set_write_again(int times);
 /* Flips a bit in it */
 void fake_damage(uint32_t partition, size_t at);
 

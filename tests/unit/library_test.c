@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 #include <time.h>
 
 #include <kbroker/kbroker.h>
@@ -435,6 +436,27 @@ static void test_produce_errors(void)
 	expect_eq(all.offsets[2], -1);
 	expect_eq(kbroker_producer_close(producer), 0);
 	fake.commit_on_sync = false;
+
+	tap_context("others have its offsets by now");
+	fake_reset(1);
+	producer = open_producer(&config, &all);
+	fake_set_write_again(INT_MAX);
+	send_some(producer, 1);
+	expect_eq(kbroker_producer_flush(producer, 0), -ETIMEDOUT);
+	/* once the first has its round, the others share the next one */
+	while (!__atomic_load_n(&fake_counts.writes, __ATOMIC_RELAXED))
+		usleep(1000);
+	send_some(producer, 2);
+	expect_eq(kbroker_producer_flush(producer, 0), -ETIMEDOUT);
+	fake.write_error_after = 2;
+	fake.write_error = EIO;
+	fake_set_write_again(0);
+	expect_eq(kbroker_producer_flush(producer, -1), 0);
+	expect_eq(all.count, 3);
+	expect_eq(all.failed, 2);
+	expect_eq(kbroker_producer_close(producer), 0);
+
+	fake_reset(1);
 	config.batch_bytes = 10000;
 	producer = open_producer(&config, &all);
 	all.count = 20;

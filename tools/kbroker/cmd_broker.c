@@ -262,8 +262,10 @@ static int stop_one(void)
 				    "the broker was not stopped");
 	else
 		ret = kb_op_finish(&nl, op, "the broker was not stopped cleanly");
-	if (ret == KB_OK && !kb_opt_has("no-wait") && name[0])
+	if (ret == KB_OK && !kb_opt_has("no-wait") && name[0]) {
 		ret = kb_unmount_all(name);
+		kb_note("broker %s is stopped", name);
+	}
 	kb_nl_close(&nl);
 	return ret;
 }
@@ -310,11 +312,10 @@ static int cmd_stop(int argc, char **argv)
 	return kb_opt_has("all") ? stop_all() : stop_one();
 }
 
-static int broker_row(const struct kb_nl_msg *msg, void *arg)
+static void broker_row(struct kb_table *tab, const struct kb_nl_msg *msg)
 {
 	const char *dir = kb_attr_text(msg->attrs[KBROKER_A_BROKER_DIR]);
 	char *mount = kb_mount_of(dir);
-	struct kb_table *tab = arg;
 	char device[64];
 
 	kb_table_cell(tab, "%s", kb_attr_text(msg->attrs[KBROKER_A_BROKER_NAME]));
@@ -327,26 +328,15 @@ static int broker_row(const struct kb_nl_msg *msg, void *arg)
 	kb_table_cell(tab, "%" PRIu32, kb_attr_u32(msg->attrs[KBROKER_A_BROKER_PARTITIONS]));
 	kb_table_cell(tab, "%" PRIu32, kb_attr_u32(msg->attrs[KBROKER_A_BROKER_HANDLES]));
 	free(mount);
-	return 0;
 }
 
-static void broker_json_members(struct kb_json *js, const struct kb_nl_msg *msg)
+static void broker_json(struct kb_json *js, const struct kb_nl_msg *msg)
 {
 	char *mount = kb_mount_of(kb_attr_text(msg->attrs[KBROKER_A_BROKER_DIR]));
 
 	kb_attrs_json(js, kb_broker_attrs, msg);
 	kb_json_string(js, "pinned_mount", mount);
 	free(mount);
-}
-
-static int broker_json(const struct kb_nl_msg *msg, void *arg)
-{
-	struct kb_json *js = arg;
-
-	kb_json_object(js, NULL);
-	broker_json_members(js, msg);
-	kb_json_object_end(js);
-	return 0;
 }
 
 static int print_pins(const struct kb_pins *pins)
@@ -415,8 +405,7 @@ static int cmd_list(int argc, char **argv)
 {
 	static const char *const heads[] = { "BROKER", "STATE", ">ID", "DIRECTORY", "PINS-MOUNT", "DEVICE",
 		">TOPICS", ">PARTITIONS", ">OPEN" };
-	struct kb_table *tab = NULL;
-	struct kb_json js;
+	static const struct kb_list brokers = { heads, ARRAY_SIZE(heads), broker_row, broker_json };
 	struct kb_nl nl;
 	int ret;
 
@@ -426,20 +415,7 @@ static int cmd_list(int argc, char **argv)
 		return list_all();
 	if (kb_nl_open(&nl))
 		return KB_REFUSED;
-	if (kb.json) {
-		kb_json_init(&js, stdout, true);
-		kb_json_array(&js, NULL);
-	} else {
-		tab = kb_table_new(heads, ARRAY_SIZE(heads));
-	}
-	ret = kb_nl_call(&nl, kb_nl_request(&nl, KBROKER_CMD_BROKER_GET, NLM_F_DUMP),
-			 kb.json ? broker_json : broker_row, kb.json ? (void *)&js : (void *)tab);
-	if (kb.json) {
-		kb_json_array_end(&js);
-		kb_json_finish(&js);
-	} else {
-		kb_table_print(tab);
-	}
+	ret = kb_list_print(&nl, kb_nl_request(&nl, KBROKER_CMD_BROKER_GET, NLM_F_DUMP), &brokers);
 	ret = ret ? kb_nl_refused(&nl, ret, NULL, "no brokers") : kb_out_check();
 	kb_nl_close(&nl);
 	return ret;
@@ -496,9 +472,11 @@ static int broker_text(const struct kb_nl_msg *msg, void *arg)
 	return 0;
 }
 
+/* opens the document: where the kernel refuses, there is none */
 static int describe_json(const struct kb_nl_msg *msg, void *arg)
 {
-	broker_json_members(arg, msg);
+	kb_json_object(arg, NULL);
+	broker_json(arg, msg);
 	return 0;
 }
 
@@ -517,17 +495,18 @@ static int cmd_describe(int argc, char **argv)
 	if (kb.broker)
 		kb_put_text(msg, KBROKER_A_BROKER_NAME, kb.broker);
 	kb_json_init(&js, stdout, true);
-	if (kb.json)
-		kb_json_object(&js, NULL);
 	ret = kb_nl_call(&nl, msg, kb.json ? describe_json : broker_text, &js);
-	if (ret)
+	if (ret) {
 		ret = kb_nl_refused(&nl, ret, NULL, "no broker");
-	else if (kb_opt_has("configs"))
+		goto out;
+	}
+	if (kb_opt_has("configs"))
 		ret = kb.json ? kb_configs_json(&nl, &js, NULL) : kb_configs_print(&nl, NULL);
 	if (kb.json) {
 		kb_json_object_end(&js);
 		kb_json_finish(&js);
 	}
+out:
 	kb_nl_close(&nl);
 	return ret == KB_OK ? kb_out_check() : ret;
 }

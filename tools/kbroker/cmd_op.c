@@ -5,12 +5,11 @@
 #include "kbroker.h"
 #include "objects.h"
 
-static int op_row(const struct kb_nl_msg *msg, void *arg)
+static void op_row(struct kb_table *tab, const struct kb_nl_msg *msg)
 {
 	uint32_t total = kb_attr_u32(msg->attrs[KBROKER_A_OP_TOTAL]);
 	const struct nlattr *error = msg->attrs[KBROKER_A_OP_ERROR];
 	const char *message = kb_attr_text(msg->attrs[KBROKER_A_OP_MESSAGE]);
-	struct kb_table *tab = arg;
 
 	kb_table_cell(tab, "%" PRIu32, kb_attr_u32(msg->attrs[KBROKER_A_OP_ID]));
 	kb_table_cell(tab, "%s", kb_attr_word(kb_op_attrs, msg, KBROKER_A_OP_KIND));
@@ -25,24 +24,12 @@ static int op_row(const struct kb_nl_msg *msg, void *arg)
 			      message);
 	else
 		kb_table_cell(tab, "%s", message[0] ? message : "-");
-	return 0;
-}
-
-static int op_json(const struct kb_nl_msg *msg, void *arg)
-{
-	struct kb_json *js = arg;
-
-	kb_json_object(js, NULL);
-	kb_attrs_json(js, kb_op_attrs, msg);
-	kb_json_object_end(js);
-	return 0;
 }
 
 static int cmd_list(int argc, char **argv)
 {
 	static const char *const heads[] = { ">OP", "KIND", "OBJECT", "STATE", ">PROGRESS", "MESSAGE" };
-	struct kb_table *tab = NULL;
-	struct kb_json js;
+	static const struct kb_list ops = { heads, ARRAY_SIZE(heads), op_row, NULL, kb_op_attrs };
 	struct kb_nl nl;
 	int ret;
 
@@ -50,20 +37,7 @@ static int cmd_list(int argc, char **argv)
 	(void)argv;
 	if (kb_nl_open(&nl))
 		return KB_REFUSED;
-	if (kb.json) {
-		kb_json_init(&js, stdout, true);
-		kb_json_array(&js, NULL);
-	} else {
-		tab = kb_table_new(heads, ARRAY_SIZE(heads));
-	}
-	ret = kb_nl_call(&nl, kb_nl_request(&nl, KBROKER_CMD_OP_GET, NLM_F_DUMP),
-			 kb.json ? op_json : op_row, kb.json ? (void *)&js : (void *)tab);
-	if (kb.json) {
-		kb_json_array_end(&js);
-		kb_json_finish(&js);
-	} else {
-		kb_table_print(tab);
-	}
+	ret = kb_list_print(&nl, kb_nl_request(&nl, KBROKER_CMD_OP_GET, NLM_F_DUMP), &ops);
 	ret = ret ? kb_nl_refused(&nl, ret, NULL, "no operations") : kb_out_check();
 	kb_nl_close(&nl);
 	return ret;

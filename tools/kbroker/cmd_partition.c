@@ -20,12 +20,11 @@ static const struct kb_opt delete_opts[] = {
 	{ 0 }
 };
 
-static const char *const row_heads[] = { "TOPIC", ">PARTITION", "STATE", ">LEADER", ">EPOCH", ">START",
+static const char *const partition_heads[] = { "TOPIC", ">PARTITION", "STATE", ">LEADER", ">EPOCH", ">START",
 	">HIGH-WATERMARK", ">END", ">SYNCED", ">SEGMENTS", ">BYTES", ">READERS", ">WRITERS" };
 
-static int partition_row(const struct kb_nl_msg *msg, void *arg)
+static void partition_row(struct kb_table *tab, const struct kb_nl_msg *msg)
 {
-	struct kb_table *tab = arg;
 	char size[16];
 	uint64_t bytes = kb_attr_u64(msg->attrs[KBROKER_A_PARTITION_BYTES]);
 
@@ -45,18 +44,12 @@ static int partition_row(const struct kb_nl_msg *msg, void *arg)
 		kb_table_cell(tab, "%" PRIu64, bytes);
 	kb_table_cell(tab, "%" PRIu32, kb_attr_u32(msg->attrs[KBROKER_A_PARTITION_READERS]));
 	kb_table_cell(tab, "%" PRIu32, kb_attr_u32(msg->attrs[KBROKER_A_PARTITION_WRITERS]));
-	return 0;
 }
 
-static int partition_json(const struct kb_nl_msg *msg, void *arg)
-{
-	struct kb_json *js = arg;
-
-	kb_json_object(js, NULL);
-	kb_attrs_json(js, kb_partition_attrs, msg);
-	kb_json_object_end(js);
-	return 0;
-}
+static const struct kb_list partitions = {
+	partition_heads, ARRAY_SIZE(partition_heads), partition_row, NULL, kb_partition_attrs,
+	.of_broker = true
+};
 
 /* partitions of @topic (NULL: of all), or the one @index (-1: all) */
 static struct nl_msg *get_request(struct kb_nl *nl, const char *topic, int64_t index)
@@ -82,21 +75,15 @@ static int not_shown(struct kb_nl *nl, int ret, const char *topic)
 
 int kb_partitions_print(struct kb_nl *nl, const char *topic)
 {
-	struct kb_table *tab = kb_table_new(row_heads, ARRAY_SIZE(row_heads));
-	int ret = kb_nl_call(nl, get_request(nl, topic, -1), partition_row, tab);
+	int ret = kb_list_table(nl, get_request(nl, topic, -1), &partitions);
 
-	if (ret)
-		return not_shown(nl, ret, topic);
-	return kb_table_print(tab);
+	return ret ? not_shown(nl, ret, topic) : KB_OK;
 }
 
 int kb_partitions_json(struct kb_nl *nl, struct kb_json *js, const char *topic)
 {
-	int ret;
+	int ret = kb_list_member(nl, get_request(nl, topic, -1), &partitions, js, "partitions_list");
 
-	kb_json_array(js, "partitions_list");
-	ret = kb_nl_call(nl, get_request(nl, topic, -1), partition_json, js);
-	kb_json_array_end(js);
 	return ret ? not_shown(nl, ret, topic) : KB_OK;
 }
 
@@ -110,7 +97,6 @@ static int check_topic(const char *topic)
 static int cmd_list(int argc, char **argv)
 {
 	const char *topic = argc ? argv[0] : NULL;
-	struct kb_json js;
 	struct kb_nl nl;
 	int ret;
 
@@ -119,18 +105,11 @@ static int cmd_list(int argc, char **argv)
 		return ret;
 	if (kb_nl_open(&nl))
 		return KB_REFUSED;
-	if (kb.json) {
-		kb_json_init(&js, stdout, true);
-		kb_json_array(&js, NULL);
-		ret = kb_nl_call(&nl, get_request(&nl, topic, -1), partition_json, &js);
-		kb_json_array_end(&js);
-		kb_json_finish(&js);
-		ret = ret ? not_shown(&nl, ret, topic) : kb_out_check();
-	} else {
-		ret = kb_partitions_print(&nl, topic);
-	}
+	ret = kb_list_print(&nl, get_request(&nl, topic, -1), &partitions);
+	if (ret)
+		ret = not_shown(&nl, ret, topic);
 	kb_nl_close(&nl);
-	return ret;
+	return ret == KB_OK ? kb_out_check() : ret;
 }
 
 static int partition_text(const struct kb_nl_msg *msg, void *arg)
@@ -170,11 +149,10 @@ static void u64_cell(struct kb_table *tab, const struct nlattr *attr)
 		kb_table_cell(tab, "-");
 }
 
-static int handle_row(const struct kb_nl_msg *msg, void *arg)
+static void handle_row(struct kb_table *tab, const struct kb_nl_msg *msg)
 {
 	uint8_t dir = kb_attr_u8(msg->attrs[KBROKER_A_HANDLE_DIRECTION]);
 	const struct nlattr *lag_ms = msg->attrs[KBROKER_A_HANDLE_LAG_MS];
-	struct kb_table *tab = arg;
 	char span[24];
 
 	kb_table_cell(tab, "%" PRIu32, kb_attr_u32(msg->attrs[KBROKER_A_HANDLE_PARTITION]));
@@ -195,39 +173,55 @@ static int handle_row(const struct kb_nl_msg *msg, void *arg)
 	else
 		kb_table_cell(tab, "%s", lag_ms ? kb_human_span(kb_attr_s64(lag_ms), span) : "-");
 	u64_cell(tab, msg->attrs[KBROKER_A_HANDLE_LOST]);
-	return 0;
 }
 
-static int handle_json(const struct kb_nl_msg *msg, void *arg)
-{
-	struct kb_json *js = arg;
-
-	kb_json_object(js, NULL);
-	kb_attrs_json(js, kb_handle_attrs, msg);
-	kb_json_object_end(js);
-	return 0;
-}
-
+/* @js: inside the object that describes the partitions, with --json */
 static int show_handles(struct kb_nl *nl, const char *topic, int64_t index, struct kb_json *js)
 {
 	static const char *const heads[] = { ">PARTITION", ">PID", "COMMAND", "OPENED-FOR", "FORMAT",
 		">POSITION", ">LAG-RECORDS", ">LAG-BYTES", ">LAG-TIME", ">LOST" };
+	static const struct kb_list handles = {
+		heads, ARRAY_SIZE(heads), handle_row, NULL, kb_handle_attrs, .hide_empty = true
+	};
 	struct nl_msg *msg = kb_nl_request(nl, KBROKER_CMD_HANDLE_GET, NLM_F_DUMP);
-	struct kb_table *tab = kb.json ? NULL : kb_table_new(heads, ARRAY_SIZE(heads));
 	int ret;
 
 	kb_put_text(msg, KBROKER_A_HANDLE_TOPIC, topic);
 	if (index >= 0)
 		kb_put_u32(msg, KBROKER_A_HANDLE_PARTITION, (uint32_t)index);
-	ret = kb_nl_call(nl, msg, kb.json ? handle_json : handle_row, kb.json ? (void *)js : (void *)tab);
+	ret = kb.json ? kb_list_member(nl, msg, &handles, js, "open") :
+			kb_list_table(nl, msg, &handles);
 	/* who has what open is root's to know; the rest was shown */
 	if (ret == -EPERM) {
 		kb_note("only root is told who has it open");
 		return KB_OK;
 	}
-	if (ret)
-		return kb_nl_refused(nl, ret, NULL, "who has it open can't be shown");
-	return kb.json ? KB_OK : kb_table_print(tab);
+	return ret ? kb_nl_refused(nl, ret, NULL, "who has it open can't be shown") : KB_OK;
+}
+
+/**
+ * struct described - the document of "partition describe"
+ * @js: it
+ * @begun: a partition was written: where the kernel refuses, there is no document
+ */
+struct described {
+	struct kb_json js;
+	bool begun;
+};
+
+static int describe_json(const struct kb_nl_msg *msg, void *arg)
+{
+	struct described *doc = arg;
+
+	if (!doc->begun) {
+		kb_json_object(&doc->js, NULL);
+		kb_json_array(&doc->js, "partitions");
+	}
+	doc->begun = true;
+	kb_json_object(&doc->js, NULL);
+	kb_attrs_json(&doc->js, kb_partition_attrs, msg);
+	kb_json_object_end(&doc->js);
+	return 0;
 }
 
 static int parse_index(int argc, char **argv, int64_t *index)
@@ -238,7 +232,7 @@ static int parse_index(int argc, char **argv, int64_t *index)
 
 static int cmd_describe(int argc, char **argv)
 {
-	struct kb_json js;
+	struct described doc = { 0 };
 	struct kb_nl nl;
 	int64_t index;
 	int ret;
@@ -250,25 +244,20 @@ static int cmd_describe(int argc, char **argv)
 		return ret;
 	if (kb_nl_open(&nl))
 		return KB_REFUSED;
-	kb_json_init(&js, stdout, true);
-	if (kb.json) {
-		kb_json_object(&js, NULL);
-		kb_json_array(&js, "partitions");
-	}
-	ret = kb_nl_call(&nl, get_request(&nl, argv[0], index), kb.json ? partition_json : partition_text, &js);
-	if (kb.json) {
-		kb_json_array_end(&js);
-		kb_json_array(&js, "open");
-	}
-	if (ret)
+	kb_json_init(&doc.js, stdout, true);
+	ret = kb_nl_call(&nl, get_request(&nl, argv[0], index), kb.json ? describe_json : partition_text, &doc);
+	if (ret) {
 		ret = not_shown(&nl, ret, argv[0]);
-	else
-		ret = show_handles(&nl, argv[0], index, &js);
-	if (kb.json) {
-		kb_json_array_end(&js);
-		kb_json_object_end(&js);
-		kb_json_finish(&js);
+		goto out;
 	}
+	if (kb.json)
+		kb_json_array_end(&doc.js);
+	ret = show_handles(&nl, argv[0], index, &doc.js);
+	if (kb.json) {
+		kb_json_object_end(&doc.js);
+		kb_json_finish(&doc.js);
+	}
+out:
 	kb_nl_close(&nl);
 	return ret == KB_OK ? kb_out_check() : ret;
 }

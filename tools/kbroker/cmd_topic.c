@@ -177,40 +177,9 @@ static int cmd_delete(int argc, char **argv)
 	return ret == KB_OK ? kb_out_check() : ret;
 }
 
-/**
- * struct list - where "topic list" goes
- * @tab: table, or
- * @js: document
- * @count: topics so far
- */
-struct list {
-	struct kb_table *tab;
-	struct kb_json js;
-	size_t count;
-};
-
-static int count_one(const struct kb_nl_msg *msg, void *arg)
+static void topic_row(struct kb_table *tab, const struct kb_nl_msg *msg)
 {
-	(void)msg;
-	(*(size_t *)arg)++;
-	return 0;
-}
-
-/* whether a broker runs in this network namespace */
-static bool broker_runs(struct kb_nl *nl)
-{
-	size_t count = 0;
-
-	return !kb_nl_call(nl, kb_nl_request(nl, KBROKER_CMD_BROKER_GET, NLM_F_DUMP), count_one, &count) && count;
-}
-
-static int topic_row(const struct kb_nl_msg *msg, void *arg)
-{
-	struct list *list = arg;
-	struct kb_table *tab = list->tab;
 	char user[32], group[32];
-
-	list->count++;
 
 	kb_table_cell(tab, "%s", kb_attr_text(msg->attrs[KBROKER_A_TOPIC_NAME]));
 	kb_table_cell(tab, "%" PRIu32, kb_attr_u32(msg->attrs[KBROKER_A_TOPIC_PARTITIONS]));
@@ -220,25 +189,14 @@ static int topic_row(const struct kb_nl_msg *msg, void *arg)
 	kb_table_cell(tab, "%s", kb_group_name(kb_attr_u32(msg->attrs[KBROKER_A_TOPIC_GID]), group));
 	kb_table_cell(tab, "%04o", kb_attr_u16(msg->attrs[KBROKER_A_TOPIC_MODE]));
 	kb_table_cell(tab, "%" PRIu32, kb_attr_u32(msg->attrs[KBROKER_A_TOPIC_HANDLES]));
-	return 0;
-}
-
-static int topic_json(const struct kb_nl_msg *msg, void *arg)
-{
-	struct list *list = arg;
-
-	list->count++;
-	kb_json_object(&list->js, NULL);
-	kb_attrs_json(&list->js, kb_topic_attrs, msg);
-	kb_json_object_end(&list->js);
-	return 0;
 }
 
 static int cmd_list(int argc, char **argv)
 {
 	static const char *const heads[] = { "TOPIC", ">PARTITIONS", ">REPLICAS", "STATE", "OWNER", "GROUP",
 		"MODE", ">OPEN" };
-	struct list list = { 0 };
+	static const struct kb_list topics = { heads, ARRAY_SIZE(heads), topic_row, NULL, kb_topic_attrs,
+		.of_broker = true };
 	struct kb_nl nl;
 	int ret;
 
@@ -246,28 +204,11 @@ static int cmd_list(int argc, char **argv)
 	(void)argv;
 	if (kb_nl_open(&nl))
 		return KB_REFUSED;
-	if (kb.json) {
-		kb_json_init(&list.js, stdout, true);
-		kb_json_array(&list.js, NULL);
-	} else {
-		list.tab = kb_table_new(heads, ARRAY_SIZE(heads));
-	}
-	ret = kb_nl_call(&nl, topic_request(&nl, KBROKER_CMD_TOPIC_GET, NLM_F_DUMP, NULL),
-			 kb.json ? topic_json : topic_row, &list);
-	if (kb.json) {
-		kb_json_array_end(&list.js);
-		kb_json_finish(&list.js);
-	} else if (!ret) {
-		kb_table_print(list.tab);
-	}
+	ret = kb_list_print(&nl, topic_request(&nl, KBROKER_CMD_TOPIC_GET, NLM_F_DUMP, NULL), &topics);
 	if (ret)
 		ret = kb_nl_refused(&nl, ret, topic_hint(ret), "no topics");
-	else if (!list.count && !broker_runs(&nl))
-		ret = kb_fail(ENODEV, topic_hint(-ENODEV), "no topics: there is no broker in this network namespace");
-	else
-		ret = kb_out_check();
 	kb_nl_close(&nl);
-	return ret;
+	return ret == KB_OK ? kb_out_check() : ret;
 }
 
 static int topic_text(const struct kb_nl_msg *msg, void *arg)
@@ -297,8 +238,10 @@ static int topic_text(const struct kb_nl_msg *msg, void *arg)
 	return 0;
 }
 
+/* opens the topic's object: where the kernel refuses, there is none */
 static int describe_json(const struct kb_nl_msg *msg, void *arg)
 {
+	kb_json_object(arg, NULL);
 	kb_attrs_json(arg, kb_topic_attrs, msg);
 	return 0;
 }
@@ -309,13 +252,11 @@ static int describe_topic(struct kb_nl *nl, const char *topic, struct kb_json *j
 
 	if (ret != KB_OK)
 		return ret;
-	if (kb.json)
-		kb_json_object(js, NULL);
 	ret = kb_nl_call(nl, topic_request(nl, KBROKER_CMD_TOPIC_GET, 0, topic),
 			 kb.json ? describe_json : topic_text, js);
 	if (ret)
-		ret = kb_nl_refused(nl, ret, topic_hint(ret), "topic %s can't be shown", topic);
-	else if (kb.json)
+		return kb_nl_refused(nl, ret, topic_hint(ret), "topic %s can't be shown", topic);
+	if (kb.json)
 		ret = kb_partitions_json(nl, js, topic);
 	else
 		ret = kb_partitions_print(nl, topic);

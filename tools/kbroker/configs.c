@@ -9,20 +9,6 @@
 
 static const char *const sources[] = { "default", "broker", "topic" };
 
-/**
- * struct show - where the configs of a dump go
- * @tab: table, or
- * @js: JSON document, or
- * @want: the one config that is looked for, and
- * @value: its value
- */
-struct show {
-	struct kb_table *tab;
-	struct kb_json *js;
-	const char *want;
-	char *value;
-};
-
 static const char *source_of(const struct kb_nl_msg *msg)
 {
 	uint8_t val = kb_attr_u8(msg->attrs[KBROKER_A_CONFIG_ENTRY_SOURCE]);
@@ -30,39 +16,37 @@ static const char *source_of(const struct kb_nl_msg *msg)
 	return val < ARRAY_SIZE(sources) ? sources[val] : "unknown";
 }
 
-static int take_config(const struct kb_nl_msg *msg, void *arg)
+static void config_row(struct kb_table *tab, const struct kb_nl_msg *msg)
 {
-	const char *name = kb_attr_text(msg->attrs[KBROKER_A_CONFIG_ENTRY_NAME]);
-	const char *value = kb_attr_text(msg->attrs[KBROKER_A_CONFIG_ENTRY_VALUE]);
 	const struct nlattr *def = msg->attrs[KBROKER_A_CONFIG_ENTRY_DEFAULT];
-	struct show *show = arg;
 
-	if (show->tab) {
-		kb_table_cell(show->tab, "%s", name);
-		kb_table_cell(show->tab, "%s", value);
-		kb_table_cell(show->tab, "%s", source_of(msg));
-		kb_table_cell(show->tab, "%s", def ? kb_attr_text(def) : "-");
-	} else if (show->js) {
-		kb_json_object(show->js, NULL);
-		kb_json_string(show->js, "name", name);
-		kb_json_string(show->js, "value", value);
-		kb_json_string(show->js, "source", source_of(msg));
-		if (def)
-			kb_json_string(show->js, "default", kb_attr_text(def));
-		kb_json_object_end(show->js);
-	} else if (!strcmp(name, show->want) && !show->value) {
-		show->value = kb_strdup(value);
-	}
-	return 0;
+	kb_table_cell(tab, "%s", kb_attr_text(msg->attrs[KBROKER_A_CONFIG_ENTRY_NAME]));
+	kb_table_cell(tab, "%s", kb_attr_text(msg->attrs[KBROKER_A_CONFIG_ENTRY_VALUE]));
+	kb_table_cell(tab, "%s", source_of(msg));
+	kb_table_cell(tab, "%s", def ? kb_attr_text(def) : "-");
 }
 
-static int dump(struct kb_nl *nl, const char *topic, struct show *show)
+static void config_json(struct kb_json *js, const struct kb_nl_msg *msg)
+{
+	const struct nlattr *def = msg->attrs[KBROKER_A_CONFIG_ENTRY_DEFAULT];
+
+	kb_json_string(js, "name", kb_attr_text(msg->attrs[KBROKER_A_CONFIG_ENTRY_NAME]));
+	kb_json_string(js, "value", kb_attr_text(msg->attrs[KBROKER_A_CONFIG_ENTRY_VALUE]));
+	kb_json_string(js, "source", source_of(msg));
+	if (def)
+		kb_json_string(js, "default", kb_attr_text(def));
+}
+
+static const char *const config_heads[] = { "CONFIG", "VALUE", "SET-BY", "DEFAULT" };
+static const struct kb_list configs = { config_heads, ARRAY_SIZE(config_heads), config_row, config_json };
+
+static struct nl_msg *get_request(struct kb_nl *nl, const char *topic)
 {
 	struct nl_msg *msg = kb_nl_request(nl, KBROKER_CMD_CONFIG_GET, NLM_F_DUMP);
 
 	if (topic)
 		kb_put_text(msg, KBROKER_A_CONFIG_ENTRY_TOPIC, topic);
-	return kb_nl_call(nl, msg, take_config, show);
+	return msg;
 }
 
 /**
@@ -74,13 +58,9 @@ static int dump(struct kb_nl *nl, const char *topic, struct show *show)
  */
 int kb_configs_print(struct kb_nl *nl, const char *topic)
 {
-	static const char *const heads[] = { "CONFIG", "VALUE", "SET-BY", "DEFAULT" };
-	struct show show = { .tab = kb_table_new(heads, ARRAY_SIZE(heads)) };
-	int ret = dump(nl, topic, &show);
+	int ret = kb_list_table(nl, get_request(nl, topic), &configs);
 
-	if (ret)
-		return kb_nl_refused(nl, ret, NULL, "no configs");
-	return kb_table_print(show.tab);
+	return ret ? kb_nl_refused(nl, ret, NULL, "no configs") : KB_OK;
 }
 
 /**
@@ -93,13 +73,28 @@ int kb_configs_print(struct kb_nl *nl, const char *topic)
  */
 int kb_configs_json(struct kb_nl *nl, struct kb_json *js, const char *topic)
 {
-	struct show show = { .js = js };
-	int ret;
+	int ret = kb_list_member(nl, get_request(nl, topic), &configs, js, "all_configs");
 
-	kb_json_array(js, "all_configs");
-	ret = dump(nl, topic, &show);
-	kb_json_array_end(js);
 	return ret ? kb_nl_refused(nl, ret, NULL, "no configs") : KB_OK;
+}
+
+/**
+ * struct wanted - the one config that is looked for
+ * @name: its name
+ * @value: its value
+ */
+struct wanted {
+	const char *name;
+	char *value;
+};
+
+static int take_wanted(const struct kb_nl_msg *msg, void *arg)
+{
+	struct wanted *want = arg;
+
+	if (!want->value && !strcmp(kb_attr_text(msg->attrs[KBROKER_A_CONFIG_ENTRY_NAME]), want->name))
+		want->value = kb_strdup(kb_attr_text(msg->attrs[KBROKER_A_CONFIG_ENTRY_VALUE]));
+	return 0;
 }
 
 /**
@@ -112,11 +107,8 @@ int kb_configs_json(struct kb_nl *nl, struct kb_json *js, const char *topic)
  */
 char *kb_config_value(struct kb_nl *nl, const char *topic, const char *name)
 {
-	struct show show = { .want = name };
+	struct wanted want = { .name = name };
 
-	if (dump(nl, topic, &show)) {
-		free(show.value);
-		return NULL;
-	}
-	return show.value;
+	kb_nl_call(nl, get_request(nl, topic), take_wanted, &want);
+	return want.value;
 }

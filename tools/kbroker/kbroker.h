@@ -148,6 +148,7 @@ struct kb_table;
 struct kb_table *kb_table_new(const char *const *heads, size_t columns);
 void kb_table_cell(struct kb_table *tab, const char *fmt, ...) kb_printf(2, 3);
 int kb_table_print(struct kb_table *tab);
+void kb_table_free(struct kb_table *tab);
 void kb_field(const char *name, const char *fmt, ...) kb_printf(2, 3);
 void kb_section(const char *fmt, ...) kb_printf(1, 2);
 const char *kb_color(const char *code);

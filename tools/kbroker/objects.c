@@ -390,6 +390,7 @@ void kb_attrs_json(struct kb_json *js, const struct kb_attr_def *defs, const str
 void kb_attrs_line(FILE *out, const struct kb_attr_def *defs, const struct kb_nl_msg *msg)
 {
 	struct kb_json js;
+	char uuid[24];
 
 	for (; defs->name; defs++) {
 		const struct nlattr *attr = msg->attrs[defs->type];
@@ -411,6 +412,14 @@ void kb_attrs_line(FILE *out, const struct kb_attr_def *defs, const struct kb_nl
 		}
 		if (defs->kind == KB_ATTR_ERRNO) {
 			fprintf(out, " %s=%s", defs->name, kb_errno_name((int)kb_attr_u32(attr)));
+			continue;
+		}
+		if (defs->kind == KB_ATTR_UUID) {
+			fprintf(out, " %s=%s", defs->name, kb_uuid_text(attr, uuid));
+			continue;
+		}
+		if (defs->kind == KB_ATTR_MODE) {
+			fprintf(out, " %s=%04o", defs->name, kb_attr_u16(attr));
 			continue;
 		}
 		/* numbers look the same as in JSON, without the key */

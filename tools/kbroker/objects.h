@@ -8,6 +8,7 @@
 #define KBROKER_TOOL_OBJECTS_H
 
 #include "json.h"
+#include "kbroker.h"
 #include "nl.h"
 
 enum kb_attr_kind {
@@ -62,6 +63,32 @@ const char *kb_api_name(uint16_t key);
 const char *kb_uuid_text(const struct nlattr *attr, char buf[24]);
 const char *kb_user_name(uint32_t uid, char buf[32]);
 const char *kb_group_name(uint32_t gid, char buf[32]);
+
+/**
+ * struct kb_list - objects of a dump: rows of a table, or objects of an array
+ * @heads: columns of the table; NULL: it is never one
+ * @columns: how many
+ * @row: puts the cells of one object
+ * @json: writes the members of one object; NULL: what @attrs says
+ * @attrs: attributes of the objects
+ * @hide_empty: without objects there is no table
+ * @of_broker: there are none without a broker: that is refused then
+ */
+struct kb_list {
+	const char *const *heads;
+	size_t columns;
+	void (*row)(struct kb_table *tab, const struct kb_nl_msg *msg);
+	void (*json)(struct kb_json *js, const struct kb_nl_msg *msg);
+	const struct kb_attr_def *attrs;
+	bool hide_empty;
+	bool of_broker;
+};
+
+/* list.c */
+int kb_list_print(struct kb_nl *nl, struct nl_msg *msg, const struct kb_list *list);
+int kb_list_table(struct kb_nl *nl, struct nl_msg *msg, const struct kb_list *list);
+int kb_list_member(struct kb_nl *nl, struct nl_msg *msg, const struct kb_list *list,
+		   struct kb_json *js, const char *key);
 
 /* args.c: options that several commands take */
 #define KB_OPT_CONFIG { "config", 0, "NAME=VALUE", "set a config, by Kafka's name; may be given often" }

@@ -41,6 +41,25 @@ struct kb_table *kb_table_new(const char *const *heads, size_t columns)
 	return tab;
 }
 
+/*
+ * Cells are one line, and what anybody may choose, such as a process's name,
+ * must not control the terminal of who looks: control characters, those of
+ * UTF-8's second block too, become question marks.
+ */
+static void disarm(char *text)
+{
+	unsigned char *p = (unsigned char *)text;
+
+	for (; *p; p++) {
+		if (*p < 0x20 || *p == 0x7f) {
+			*p = '?';
+		} else if (*p == 0xc2 && p[1] >= 0x80 && p[1] < 0xa0) {
+			p[0] = '?';
+			p[1] = '?';
+		}
+	}
+}
+
 void kb_table_cell(struct kb_table *tab, const char *fmt, ...)
 {
 	va_list ap;
@@ -53,7 +72,7 @@ void kb_table_cell(struct kb_table *tab, const char *fmt, ...)
 	if (vasprintf(&tab->cells[tab->count], fmt, ap) < 0)
 		abort();
 	va_end(ap);
-	tab->count++;
+	disarm(tab->cells[tab->count++]);
 }
 
 static size_t text_width(const char *s)
@@ -120,12 +139,20 @@ int kb_table_print(struct kb_table *tab)
 			printf("%s%s", col ? "\t" : "", tab->cells[i]);
 		if (col == tab->columns - 1)
 			putchar('\n');
-		free(tab->cells[i]);
 	}
-	free(tab->cells);
 	free(widths);
-	free(tab);
+	kb_table_free(tab);
 	return kb_out_check();
+}
+
+void kb_table_free(struct kb_table *tab)
+{
+	size_t i;
+
+	for (i = 0; i < tab->count; i++)
+		free(tab->cells[i]);
+	free(tab->cells);
+	free(tab);
 }
 
 /**
