@@ -339,6 +339,18 @@ static int kbr_conn_take_frame(struct kbr_conn *conn)
 	return 0;
 }
 
+/* Has the client closed its half, or gone? Seen also while nothing is read from it. */
+static bool kbr_conn_peer_finished(struct kbr_conn *conn)
+{
+	bool finished = true;
+
+	mutex_lock(&conn->sock_lock);
+	if (conn->sock)
+		finished = READ_ONCE(conn->sock->sk->sk_shutdown) & RCV_SHUTDOWN;
+	mutex_unlock(&conn->sock_lock);
+	return finished;
+}
+
 /* Parked requests that have news, or whose time is over. True: there were some. */
 static bool kbr_conn_resume(struct kbr_conn *conn)
 {
@@ -352,7 +364,7 @@ static bool kbr_conn_resume(struct kbr_conn *conn)
 			continue;
 		expired = ktime_after(now, req->deadline);
 		/* Nobody waits for what may yet come; what was appended is still acknowledged. */
-		if (conn->state != KBR_CONN_OPEN && !req->settled)
+		if (!req->settled && (conn->state != KBR_CONN_OPEN || kbr_conn_peer_finished(conn)))
 			expired = true;
 		if (!kbr_waiter_take_news(&req->waiter) && !expired)
 			continue;
