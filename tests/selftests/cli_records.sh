@@ -106,6 +106,18 @@ echo new >/dev/kbroker/grows/1
 wait $follower
 check_equal "partitions that are added are read, too" "$(tr '\n' ' ' <"$T_TMP/grown")" "0=old 1=new "
 
+topic_create busy --partitions 1
+while echo busy; do :; done >/dev/kbroker/busy/0 2>/dev/null &
+writer=$!
+kbroker consume busy --unbuffered --format '%p\n' >"$T_TMP/busy" &
+follower=$!
+wait_for 60 test -s "$T_TMP/busy"
+kbroker topic alter busy --partitions 2
+echo new >/dev/kbroker/busy/1
+check "also while others are never quiet" wait_for 60 grep -q '^1$' "$T_TMP/busy"
+kill $writer $follower
+wait $writer $follower
+
 # --- nothing is lost ------------------------------------------------------------------
 topic_create s --partitions 1
 mkfifo "$T_TMP/fifo"

@@ -21,7 +21,7 @@
 
 #define READ_BYTES	(1u << 20)
 #define EVENTS_MAX	64
-/* how often to look for new partitions while nothing comes */
+/* how often to look for new partitions */
 #define LOOK_MS		1000
 
 enum start_kind { START_END, START_BEGINNING, START_OFFSET, START_BACK, START_TIME };
@@ -451,8 +451,8 @@ static int open_new_sources(struct consume *c)
 
 	for (i = 0; i < c->count && c->sources[i].fd < 0; i++)
 		;
-	if (!c->all || i == c->count || ioctl(c->sources[i].fd, KBROKER_IOC_GET_INFO, &info) < 0 ||
-	    info.partitions <= c->partitions)
+	if (!c->all || kb_opt_has("exit") || i == c->count ||
+	    ioctl(c->sources[i].fd, KBROKER_IOC_GET_INFO, &info) < 0 || info.partitions <= c->partitions)
 		return KB_OK;
 	c->sources = kb_realloc(c->sources, info.partitions * sizeof(*c->sources));
 	c->start = START_BEGINNING;
@@ -477,8 +477,6 @@ static bool wait_sources(struct consume *c, int timeout_ms, int *ret)
 		*ret = kb_fail(errno, NULL, "epoll: %s", strerror(errno));
 	for (i = 0; i < n; i++)
 		c->sources[ev[i].data.u32].ready = true;
-	if (!n)
-		*ret = open_new_sources(c);
 	return *ret == KB_OK;
 }
 
@@ -500,7 +498,7 @@ static bool read_sources(struct consume *c, int *ret)
 /* @timeout_ms: stop when nothing came for so long; -1 never */
 static int consume(struct consume *c, int64_t timeout_ms)
 {
-	int64_t quiet = kb_mono_ms(), wait;
+	int64_t quiet = kb_mono_ms(), look = quiet + LOOK_MS, wait;
 	struct kb_progress pr;
 	int ret = KB_OK;
 
@@ -508,8 +506,16 @@ static int consume(struct consume *c, int64_t timeout_ms)
 	pr.on = pr.on && !kb.out_tty;
 	while (c->open && c->records_left > 0 && !kb_interrupted()) {
 		uint64_t before = c->printed;
-		bool any = read_sources(c, &ret);
+		bool any;
 
+		/* however much there is to read */
+		if (kb_mono_ms() >= look) {
+			ret = open_new_sources(c);
+			if (ret != KB_OK)
+				break;
+			look = kb_mono_ms() + LOOK_MS;
+		}
+		any = read_sources(c, &ret);
 		kb_progress_update(&pr, 0, 0, "%" PRIu64 " records", c->printed);
 		if (ret != KB_OK || ferror(stdout))
 			break;
