@@ -139,6 +139,7 @@ int kbr_test_create(struct kbr_test_broker *tb, const char *name, s32 partitions
 		.name = name,
 		.partitions = partitions,
 		.replication_factor = -1,
+		.internal = !strncmp(name, "__", 2),
 	};
 	struct kbr_broker *broker = kbr_test_get(tb);
 	u32 id = 0;

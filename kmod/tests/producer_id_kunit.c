@@ -55,7 +55,7 @@ static void kbr_id_test_take_many(struct kbr_id_test *it, unsigned int count)
 
 static void kbr_id_test_unique(struct kunit *test)
 {
-	struct kbr_broker_change change = { .set_mode = true, .mode = 0600 };
+	struct kbr_broker_change change = { .owner = { .set_mode = true, .mode = 0600 } };
 	struct kbr_broker *broker;
 	struct kbr_id_test it;
 	u32 op = 0;

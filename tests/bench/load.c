@@ -227,7 +227,8 @@ static int produce(char **argv)
 			die("the broker refused a batch");
 	}
 	icount_mark(2);
-	printf("{\"requests\": %ld, \"records\": %ld, \"bytes\": %ld}\n", count, count * records, (long)(count * req.len));
+	printf("{\"requests\": %ld, \"records\": %ld, \"bytes\": %zu}\n", count, count * records,
+	       count * req.len);
 	return 0;
 }
 
