@@ -89,6 +89,8 @@ static int kbr_nl_listener_get_host(const struct nlattr *attr, struct kbr_listen
 	if (!attr)
 		return 0;
 	nla_strscpy(params->advertised_host, attr, sizeof(params->advertised_host));
+	if (!params->advertised_host[0])
+		return kbr_nl_refuse(extack, attr, -EINVAL, "the name of a host is not empty");
 	for (at = params->advertised_host; *at; at++)
 		if (*at <= ' ' || *at >= 0x7f)
 			return kbr_nl_refuse(extack, attr, -EINVAL,
@@ -96,8 +98,9 @@ static int kbr_nl_listener_get_host(const struct nlattr *attr, struct kbr_listen
 	return 0;
 }
 
-/* What a listener is made of, out of the attributes of a request or a nest. */
-static int kbr_nl_listener_get(struct nlattr **attrs, struct kbr_listener_params *params,
+/* What a listener is made of, out of the attributes of a request (@nest NULL) or of @nest. */
+static int kbr_nl_listener_get(struct nlattr **attrs, const struct nlattr *nest,
+			       struct kbr_listener_params *params,
 			       struct netlink_ext_ack *extack)
 {
 	const struct nlattr *uid = attrs[KBROKER_A_LISTENER_UID];
@@ -107,8 +110,10 @@ static int kbr_nl_listener_get(struct nlattr **attrs, struct kbr_listener_params
 	memset(params, 0, sizeof(*params));
 	params->uid = INVALID_UID;
 	params->gid = INVALID_GID;
-	if (!attrs[KBROKER_A_LISTENER_ADDRESS])
-		return kbr_nl_refuse(extack, NULL, -EINVAL, "a listener needs an address");
+	if (!attrs[KBROKER_A_LISTENER_ADDRESS]) {
+		NL_SET_ERR_ATTR_MISS(extack, nest, KBROKER_A_LISTENER_ADDRESS);
+		return kbr_nl_refuse(extack, nest, -EINVAL, "a listener needs an address");
+	}
 	err = kbr_nl_check_text(attrs[KBROKER_A_LISTENER_ADDRESS], extack);
 	if (!err)
 		err = kbr_nl_check_text(attrs[KBROKER_A_LISTENER_ADVERTISED_HOST], extack);
@@ -167,7 +172,7 @@ int kbr_nl_get_listeners(struct genl_info *info, struct kbr_listener_params **pa
 		err = nla_parse_nested(tb, ARRAY_SIZE(tb) - 1, attr,
 				       kbroker_listener_params_nl_policy, info->extack);
 		if (!err)
-			err = kbr_nl_listener_get(tb, &(*params)[*count], info->extack);
+			err = kbr_nl_listener_get(tb, attr, &(*params)[*count], info->extack);
 		if (err)
 			return err;
 		++*count;
@@ -194,7 +199,7 @@ int kbroker_nl_listener_new_doit(struct sk_buff *skb, struct genl_info *info)
 	err = kbr_nl_begin(info, 0, KBROKER_A_LISTENER_BROKER, NULL, &listener.broker);
 	if (err)
 		return err;
-	err = kbr_nl_listener_get(info->attrs, &params, info->extack);
+	err = kbr_nl_listener_get(info->attrs, NULL, &params, info->extack);
 	if (err)
 		goto put;
 	/* A start that fails takes its listeners back; this one would be lost with them. */

@@ -102,8 +102,14 @@ def asked(op):
     return (op.get("do") or op["dump"]).get("request", {}).get("attributes") or []
 
 
+def whole_set(name):
+    """The set that this one is a part of, or itself: numbers and types are there."""
+    return RAW[name].get("subset-of", name)
+
+
 def pack(set_name, name, value):
     """An attribute as its specification has it."""
+    set_name = whole_set(set_name)
     what = SETS[set_name][name]
     kind = K[c_name("a", set_name, name)]
     if what["type"] == "nest":
@@ -124,10 +130,12 @@ WHOLE = {
     "broker-new": {"name": "other", "dir": "/var/lib/kbroker/none"}, "topic-new": {"name": "never"}, "topic-set": {"name": "two", "mode": 0o640},
     "topic-get": {"name": "two"}, "topic-del": {"name": "two"}, "partition-get": {"topic": "two", "index": 0},
     "partition-set": {"topic": "two", "index": 0, "log_start": 0}, "op-get": {"id": 1}, "broker-set": {"mode": 0o640},
+    "listener-new": {"address": "127.0.0.1", "port": 1}, "listener-get": {"id": 1}, "listener-del": {"id": 1}, "connection-del": {"id": 1},
 }
 REQUIRED = {
     "broker-new": ("dir",), "topic-new": ("name",), "topic-set": ("name",), "topic-get": ("name",), "topic-del": ("name",),
     "partition-get": ("topic", "index"), "partition-set": ("topic", "index", "log-start"), "op-get": ("id",),
+    "listener-new": ("address",), "listener-get": ("id",), "listener-del": ("id",), "connection-del": ("id",),
 }
 # a value that passes the checks of any attribute of that type
 SOME = {"string": "x", "u8": 1, "u16": 1, "u32": 1, "s32": 1, "u64": 1, "s64": 1, "flag": b"", "binary": bytes(16)}
@@ -211,8 +219,30 @@ def strictness(client):
 def pack_some(op, name):
     what = SETS[op["attribute-set"]][name]
     if what["type"] == "nest":
-        return pack(op["attribute-set"], name, {"name": "retention.ms"})
+        inner = whole_set(what["nested-attributes"])
+        first = next(iter(SETS[what["nested-attributes"]]))
+        value = "retention.ms" if inner == "config" else SOME[SETS[inner][first]["type"]]
+        return pack(op["attribute-set"], name, {first: value})
     return pack(op["attribute-set"], name, SOME[what["type"]])
+
+
+def bad_nests(client, name, base, kind, what):
+    """(what, why) for each wrong nest that holds no configs."""
+    inner, a = what["nested-attributes"], what["name"]
+    first = next(iter(SETS[inner]))
+    spec = SETS[whole_set(inner)][first]
+    one = pack(inner, first, SOME[spec["type"]])
+    number_ = K[c_name("a", whole_set(inner), first)]
+    unknown = max(K[c_name("a", whole_set(inner), n)] for n in SETS[whole_set(inner)]) + 1
+    cases = [("empty", b"", None), ("unknown inside", one + attr(unknown, b"x\0"), {unknown, kind}),
+             ("garbage", b"\xff\xff\xff\xff\xff", None), ("cut", one[:-5], None), ("bytes behind", one + b"\0", None)]
+    if spec["type"] == "string":
+        longest = limit(spec.get("checks", {}).get("max-len", 100))
+        cases += [(f"{first} without NUL", attr(number_, b"x"), {number_, kind}),
+                  (f"{first} too long", attr(number_, "x" * (longest + 1)), {number_, kind})]
+    for title, data, inside in cases:
+        yield f"{a}: {title}", judge(client, name, base + attr(kind, data, nested=True), inside)
+    yield f"{a}: not marked as nested", judge(client, name, base + attr(kind, one), {kind})
 
 
 def bad_values(client, name, op):
@@ -234,6 +264,9 @@ def bad_values(client, name, op):
                        ("too long", b"a" * (checks.get("max-len", 100) + 1) + b"\0")]
             if a not in ("dir",):
                 values.append(("empty text", b"\0"))
+        elif what["type"] == "nest" and whole_set(what["nested-attributes"]) != "config":
+            yield from bad_nests(client, name, base, kind, what)
+            continue
         elif what["type"] == "nest":
             config = K["KBROKER_A_CONFIG_NAME"], K["KBROKER_A_CONFIG_VALUE"]
             one, value = attr(config[0], "retention.ms"), attr(config[1], "1")
@@ -343,7 +376,7 @@ def check_value(what, payload):
 
 # left out only where there is nothing to say
 OPTIONAL = {"cluster-id", "config", "internal", "error", "damaged-offset", "message", "done", "total", "all", "position", "lag-records", "lag-bytes",
-            "lag-ms", "lost", "topic", "partition", "pin", "default"}
+            "lag-ms", "lost", "topic", "partition", "pin", "default", "advertised-host", "advertised-port"}
 
 
 def replies(client):
@@ -572,6 +605,7 @@ def main():
     topic("two", 2, "retention.ms=1000000")
     with open(f"{DEV}/two/0", "wb", buffering=0) as log:
         log.write(b"1\n2\n3\n")
+    kbroker("--quiet", "listener", "add", "127.0.0.1:0")
     client = Client()
     for part, again in ((commands, True), (strictness, True), (meaning, True), (replies, True), (dumps, False)):
         began = time.monotonic()
