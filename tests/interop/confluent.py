@@ -93,7 +93,7 @@ def main():
     fails("a config that does not exist", KafkaException,
           lambda: wait(admin.alter_configs([ConfigResource(ConfigResource.Type.TOPIC, name, {"no.such": "1"})], request_timeout=60)))
     broker = ConfigResource(ConfigResource.Type.BROKER, str(cluster.controller_id))
-    say("log.retention.hours" in wait(admin.describe_configs([broker], request_timeout=60))[broker], "a broker's configs")
+    say("log.retention.ms" in wait(admin.describe_configs([broker], request_timeout=60))[broker], "a broker's configs")
     wait(admin.create_partitions([NewPartitions(name, 3)], request_timeout=60))
     equal("more partitions", len(admin.list_topics(name, timeout=60).topics[name].partitions), 3)
     fails("fewer are refused", KafkaException, lambda: wait(admin.create_partitions([NewPartitions(name, 2)], request_timeout=60)))

@@ -36,7 +36,7 @@ class Proxy:
             server = socket.create_connection(self.target)
             with self.lock:
                 # some die young, in the middle of their first requests
-                left = [self.random.choice((200, 3000, 100000, 400000)) * self.random.random()]
+                left = [self.random.choice((200, 3000, 20000, 60000)) * self.random.random()]
             for a, b in ((client, server), (server, client)):
                 threading.Thread(target=self.pump, args=(a, b, left), daemon=True).start()
 
