@@ -188,7 +188,7 @@ def main():
         missing = acked - set(there)
         say(not missing, f"{len(acked)} acknowledged records are there {when}")
         if missing:
-            print("# missing: " + ", ".join(v[:10].decode() for v in missing[:10]))
+            print("# missing: " + ", ".join(v[:10].decode() for v in sorted(missing)[:10]))
         say(len(there) == len(set(there)) and set(there) <= tried, "once, and nothing else")
 
     status, said = cli("broker", "stop")
