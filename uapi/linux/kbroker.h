@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only WITH Linux-syscall-note */
 /*
- * The device interface of kbroker: /dev/kbroker/<topic>/<partition> and
- * /dev/kbroker/<topic>/all. The contract is Documentation/ABI/testing/dev-kbroker.
+ * The device interface of kbroker: /dev/kbroker/<topic>/<partition>,
+ * /dev/kbroker/<topic>/all and /dev/kbroker/<topic>/@<group>. The contract is Documentation/ABI/testing/dev-kbroker.
  *
  * Integers of the device interface are in the byte order of the machine;
  * batches are Kafka's and big-endian.
@@ -103,6 +103,7 @@ struct kbroker_info {
 #define KBROKER_FEATURE_SNAPPY	(1ull << 4)
 #define KBROKER_FEATURE_LZ4	(1ull << 5)
 #define KBROKER_FEATURE_ZSTD	(1ull << 6)
+#define KBROKER_FEATURE_GROUP	(1ull << 7)
 
 /**
  * struct kbroker_position - KBROKER_IOC_GET_POSITION: offsets of one partition
@@ -182,6 +183,36 @@ struct kbroker_target {
 	__u32 flags;
 };
 
+/**
+ * struct kbroker_group - KBROKER_IOC_JOIN_GROUP: make this open of "all" a member of a group
+ * @name: pointer to the name of the group, in user memory
+ * @len: its bytes, 1 to 249
+ * @flags: must be 0
+ */
+struct kbroker_group {
+	__u64 name;
+	__u32 len;
+	__u32 flags;
+};
+
+/**
+ * struct kbroker_share - KBROKER_IOC_GET_SHARE: what this member of a group has
+ * @partitions: pointer to an array of __u32 for the partitions' numbers, in user memory
+ * @room: in: entries of that array
+ * @count: out: partitions it has; may be more than @room, then @room of them are told
+ * @members: out: members of the group on this topic
+ * @flags: must be 0
+ * @generation: out: changes with each change of the share
+ */
+struct kbroker_share {
+	__u64 partitions;
+	__u32 room;
+	__u32 count;
+	__u32 members;
+	__u32 flags;
+	__u64 generation;
+};
+
 #define KBROKER_IOC_MAGIC		0xB6
 #define KBROKER_IOC_SET_FORMAT		_IOW(KBROKER_IOC_MAGIC, 1, __u32)
 #define KBROKER_IOC_SET_ACKS		_IOW(KBROKER_IOC_MAGIC, 2, __s32)
@@ -191,5 +222,9 @@ struct kbroker_target {
 #define KBROKER_IOC_NEXT		_IOR(KBROKER_IOC_MAGIC, 6, struct kbroker_next)
 #define KBROKER_IOC_LAST_WRITE		_IOR(KBROKER_IOC_MAGIC, 7, struct kbroker_result)
 #define KBROKER_IOC_SET_TARGET		_IOW(KBROKER_IOC_MAGIC, 8, struct kbroker_target)
+#define KBROKER_IOC_JOIN_GROUP		_IOW(KBROKER_IOC_MAGIC, 9, struct kbroker_group)
+#define KBROKER_IOC_COMMIT		_IO(KBROKER_IOC_MAGIC, 10)
+#define KBROKER_IOC_SET_MAX_POLL	_IOW(KBROKER_IOC_MAGIC, 11, __u64)
+#define KBROKER_IOC_GET_SHARE		_IOWR(KBROKER_IOC_MAGIC, 12, struct kbroker_share)
 
 #endif /* _UAPI_LINUX_KBROKER_H */
