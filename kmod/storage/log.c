@@ -87,6 +87,7 @@ int kbr_log_init(struct kbr_log *log, struct kbr_log_env *env, const char *name,
 	log->noted = -1;
 	log->snapshot = -1;
 	log->snapshot_wanted = -1;
+	log->half_made = -1;
 	log->synced_base = S64_MIN;
 	INIT_LIST_HEAD(&log->dirty);
 	INIT_LIST_HEAD(&log->doomed);
@@ -391,8 +392,8 @@ int kbr_log_roll_locked(struct kbr_log *log)
 		seg->jitter_ms = get_random_u32() % min_t(s64, jitter, U32_MAX);
 	err = kbr_files_create(log, seg);
 	if (err) {
-		/* a half-made segment is empty: one that stays behind does no harm */
-		kbr_log_unlink_segment(log, seg->base, "");
+		if (kbr_log_unlink_empty(log, seg->base))
+			log->half_made = seg->base;
 		goto free;
 	}
 	if (count) {
@@ -549,6 +550,24 @@ static int kbr_append_place(struct kbr_log *log, struct kbr_log_appending *a)
 		a->max_timestamp = max(a->max_timestamp, kbr_append_timestamp(a, i));
 	}
 	return 0;
+}
+
+/*
+ * The file of a segment that could not be made may have stayed behind. It must
+ * go before another segment holds its offsets: Kafka would look for them in it.
+ */
+static int kbr_append_clear_way(struct kbr_log *log)
+{
+	int err = 0;
+
+	if (likely(log->half_made < 0))
+		return 0;
+	/* or it was made after all */
+	if (kbr_log_active_locked(log)->base != log->half_made)
+		err = kbr_log_unlink_empty(log, log->half_made);
+	if (!err)
+		log->half_made = -1;
+	return err;
 }
 
 /* Kafka's conditions for a new segment; then one is made. */
@@ -732,6 +751,8 @@ int kbr_log_append(struct kbr_log *log, struct kbr_append *append, bool interrup
 		return min(err, 0);
 	}
 	err = kbr_append_place(log, &a);
+	if (!err)
+		err = kbr_append_clear_way(log);
 	if (!err)
 		err = kbr_append_make_room(log, &a);
 	if (!err)

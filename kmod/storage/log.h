@@ -156,6 +156,8 @@ struct kbr_log_border {
  *	-1 not chosen yet (@lock)
  * @snapshot_behind: bytes appended since it was taken (@lock)
  * @snapshots_stale: there are others that nobody needs any more (@lock)
+ * @half_made: base of a segment that could not be made and whose file did not
+ *	go either, -1 none (@lock)
  * @env: the broker's
  * @config: the topic's; may change under our feet, each field is read once
  * @name: "<topic>-<n>", owned
@@ -195,6 +197,7 @@ struct kbr_log {
 	s64 snapshot;
 	s64 snapshot_wanted;
 	u64 snapshot_behind;
+	s64 half_made;
 	struct kbr_log_env *env;
 	const struct kbr_log_config *config;
 	char *name;

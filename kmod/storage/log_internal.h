@@ -122,6 +122,12 @@ int kbr_log_drop_locked(struct kbr_log *log, unsigned int from, unsigned int to,
  * A missing one is no error.
  */
 int kbr_log_unlink_segment(struct kbr_log *log, s64 base, const char *suffix);
+/**
+ * kbr_log_unlink_empty() - remove the files of a segment that never held a byte
+ *
+ * Not the producer snapshot named for its base, which is the log's.
+ */
+int kbr_log_unlink_empty(struct kbr_log *log, s64 base);
 /** kbr_log_unlink_doomed() - unlink the files of all removed segments now */
 int kbr_log_unlink_doomed(struct kbr_log *log);
 /**

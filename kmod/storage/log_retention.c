@@ -20,6 +20,7 @@
 #include "base/limits.h"
 #include "storage/log_internal.h"
 
+/* the snapshot is last: it tells of what came before the segment */
 static const char * const kbr_log_suffixes[] = {
 	KBR_SUFFIX_LOG, KBR_SUFFIX_INDEX, KBR_SUFFIX_TIME, KBR_SUFFIX_TXN, KBR_SUFFIX_SNAPSHOT,
 };
@@ -53,12 +54,13 @@ int kbr_log_drop_locked(struct kbr_log *log, unsigned int from, unsigned int to,
 	return 0;
 }
 
-int kbr_log_unlink_segment(struct kbr_log *log, s64 base, const char *suffix)
+static int kbr_log_unlink_files(struct kbr_log *log, s64 base, const char *suffix,
+				unsigned int count)
 {
 	unsigned int i;
 	int err = 0;
 
-	for (i = 0; i < ARRAY_SIZE(kbr_log_suffixes); i++) {
+	for (i = 0; i < count; i++) {
 		char *path = kasprintf(GFP_KERNEL, "%s/%020lld%s%s", log->name, base,
 				       kbr_log_suffixes[i], suffix);
 		int e = path ? kbr_dir_unlink(log->env->dir, path) : -ENOMEM;
@@ -68,6 +70,16 @@ int kbr_log_unlink_segment(struct kbr_log *log, s64 base, const char *suffix)
 			err = err ?: e;
 	}
 	return err;
+}
+
+int kbr_log_unlink_segment(struct kbr_log *log, s64 base, const char *suffix)
+{
+	return kbr_log_unlink_files(log, base, suffix, ARRAY_SIZE(kbr_log_suffixes));
+}
+
+int kbr_log_unlink_empty(struct kbr_log *log, s64 base)
+{
+	return kbr_log_unlink_files(log, base, "", ARRAY_SIZE(kbr_log_suffixes) - 1);
 }
 
 /* all files of a removed segment get ".deleted" behind their names; durable on return */

@@ -63,6 +63,52 @@ static int kbr_recovery_add_segment(struct kbr_log *log, struct kbr_segment *seg
 	return 0;
 }
 
+/*
+ * A segment gets its successor when it holds a batch, so that an empty one in
+ * front of another is what a failed roll left, or one that lost all it was
+ * given. It must not limit what the segment before it may hold: that one may
+ * have gone on. Nor is one at the end the log's when the recovery point lies
+ * behind it. Their files go when the log is known to be whole.
+ */
+static void kbr_recovery_skip_empty(struct kbr_recovery *rec)
+{
+	struct kbr_segment_list *list = kbr_log_list_locked(rec->log);
+	unsigned int kept = 0, i;
+
+	for (i = 0; i < list->count; i++) {
+		struct kbr_segment *seg = list->seg[i];
+		bool last = i == list->count - 1;
+
+		if (seg->size || (last && (!kept || seg->base >= rec->recovery_point))) {
+			list->seg[kept++] = seg;
+		} else {
+			kbr_files_detach(rec->log, seg);
+			kbr_segment_put(seg);
+		}
+	}
+	list->count = kept;
+}
+
+/* What was skipped goes, or is skipped again at the next start. */
+static void kbr_recovery_unlink_skipped(struct kbr_recovery *rec)
+{
+	const struct kbr_segment_list *list = kbr_log_list_locked(rec->log);
+	unsigned int at = 0;
+	size_t i;
+
+	for (i = 0; i < rec->found.count; i++) {
+		const struct kbr_found *f = &rec->found.file[i];
+
+		if (f->kind != KBR_FOUND_LOG)
+			continue;
+		/* both rise */
+		while (at < list->count && list->seg[at]->base < f->base)
+			at++;
+		if (at == list->count || list->seg[at]->base != f->base)
+			kbr_log_unlink_empty(rec->log, f->base);
+	}
+}
+
 /* Build the list of segments from the files found. */
 static int kbr_recovery_segments(struct kbr_recovery *rec, s64 start)
 {
@@ -97,6 +143,7 @@ static int kbr_recovery_segments(struct kbr_recovery *rec, s64 start)
 		if (err)
 			return err;
 	}
+	kbr_recovery_skip_empty(rec);
 	return 0;
 }
 
@@ -398,8 +445,9 @@ static int kbr_recovery_sync(struct kbr_recovery *rec, unsigned int from)
 static int kbr_recovery_check_segment(struct kbr_recovery *rec, unsigned int at)
 {
 	struct kbr_segment_list *list = kbr_log_list_locked(rec->log);
+	struct kbr_segment *next = at + 1 < list->count ? list->seg[at + 1] : NULL;
+	s64 offset_end = next && next->size ? next->base : S64_MAX;
 	struct kbr_segment *seg = list->seg[at];
-	s64 offset_end = at + 1 < list->count ? list->seg[at + 1]->base : S64_MAX;
 	struct kbr_files *files = kbr_files_get(rec->log, seg);
 	bool damaged = false;
 	u32 pos = 0;
@@ -424,12 +472,19 @@ static int kbr_recovery_check_segment(struct kbr_recovery *rec, unsigned int at)
 	kbr_files_put(files);
 	if (err)
 		return err;
+	/* an empty one, which this one went past: a failed roll left it */
+	if (next && !next->size && rec->offset > next->base) {
+		next = NULL;
+		err = kbr_recovery_drop(rec, at + 1, false);
+		if (err)
+			return err;
+	}
 	if (rec->offset < rec->recovery_point &&
-	    (damaged || pos < seg->size || at == list->count - 1 || !rec->log->config->compact))
+	    (damaged || pos < seg->size || !next || !rec->log->config->compact))
 		return kbr_recovery_damaged(rec, at, pos);
 	/* a hole before the next segment: what was between was never acknowledged, so is what follows */
-	if (pos < seg->size || at == list->count - 1 ||
-	    (rec->offset != offset_end && !rec->log->config->compact))
+	if (pos < seg->size || !next ||
+	    (rec->offset != next->base && !rec->log->config->compact))
 		return kbr_recovery_cut(rec, at, pos);
 	/* its entries are written before the next segment's begin */
 	kbr_segment_seal_index(rec->log, seg);
@@ -690,6 +745,8 @@ static int kbr_log_recover(struct kbr_recovery *rec, bool clean, s64 start_check
 		err = clean ? kbr_recovery_clean(rec) : kbr_recovery_unclean(rec);
 	if (!err)
 		err = kbr_recovery_finish(rec, clean, start_checkpoint);
+	if (!err && !log->stopped)
+		kbr_recovery_unlink_skipped(rec);
 	kvfree(rec->found.file);
 	return err;
 }

@@ -421,7 +421,10 @@ int kbr_scan_start(struct kbr_scan *scan, struct kbr_file *file, u32 pos, u32 en
 }
 KBR_EXPORT_IF_KUNIT(kbr_scan_start);
 
-/* have @want bytes at @scan->pos in the buffer; 0 with fewer only at the end of the file */
+/*
+ * Have @want bytes at @scan->pos in the buffer. A file that gives fewer, though
+ * it is longer, was not read: nobody may call torn what is in it.
+ */
 static int kbr_scan_fill(struct kbr_scan *scan, size_t want)
 {
 	size_t room = min_t(size_t, scan->size, scan->end - scan->pos);
@@ -446,7 +449,7 @@ static int kbr_scan_fill(struct kbr_scan *scan, size_t want)
 		return got;
 	scan->bytes += got;
 	cond_resched();
-	return 0;
+	return got < (ssize_t)want ? -EIO : 0;
 }
 
 int kbr_scan_header(struct kbr_scan *scan, struct kbr_batch *batch)
@@ -475,8 +478,6 @@ int kbr_scan_body(struct kbr_scan *scan, const struct kbr_batch *batch, const vo
 
 	if (err)
 		return err;
-	if (scan->at + scan->len - scan->pos < batch->size)
-		return -EBADMSG;
 	*body = scan->buf + (scan->pos - scan->at);
 	return 0;
 }

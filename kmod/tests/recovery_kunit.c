@@ -380,6 +380,73 @@ static void rec_producers(struct kunit *test)
 	rec_expect_producer(test, 8);
 }
 
+/* there is no memory for a new segment: its empty @log stays behind, its @index was not made */
+static void rec_fail_roll(struct kunit *test, const char *log, const char *index)
+{
+	struct fix *fix = test->priv;
+
+	KUNIT_ASSERT_TRUE(test, kbr_ram_fail(fix->dir, KBR_RAM_OPEN, 0, 1, -ENOMEM, index));
+	KUNIT_ASSERT_TRUE(test, kbr_ram_fail(fix->dir, KBR_RAM_UNLINK, 0, 0, -ENOMEM, NULL));
+	KUNIT_EXPECT_EQ(test, fix_append_one(fix, 10, 1200, 2000), (s64)-ENOMEM);
+	KUNIT_EXPECT_EQ(test, rec_size(test, log), (loff_t)0);
+}
+
+/* What a failed roll left hides nothing of what the segment before it is given then. */
+static void rec_half_made_segment(struct kunit *test)
+{
+	struct fix *fix = test->priv;
+
+	rec_fail_roll(test, PATH(SEG("0600") ".log"), SEG("0600") ".index");
+	/* it has to go before anything is appended in its place */
+	KUNIT_EXPECT_EQ(test, fix_append_one(fix, 10, 10, 2000), (s64)-ENOMEM);
+	kbr_ram_heal(fix->dir);
+	KUNIT_EXPECT_EQ(test, fix_append_one(fix, 10, 10, 2000), 600LL);
+	KUNIT_EXPECT_FALSE(test, fix_exists(fix, SEG("0600") ".log"));
+	/* or is made after all */
+	rec_fail_roll(test, PATH(SEG("0610") ".log"), SEG("0610") ".index");
+	kbr_ram_heal(fix->dir);
+	KUNIT_EXPECT_EQ(test, fix_append_one(fix, 10, 1200, 2000), 610LL);
+	KUNIT_EXPECT_EQ(test, fix_append_one(fix, 10, 10, 2000), 620LL);
+	KUNIT_EXPECT_EQ(test, fix_walk(fix, FIX_BUF_SIZE), 630LL);
+}
+
+/* That it is gone may be lost with the power: each open tells it from a segment. */
+static void rec_empty_segments(struct kunit *test)
+{
+	static const struct {
+		s64 point;
+		bool clean;
+	} opens[] = { { 0 }, { 550 }, { 600 }, { 610 }, { 630 }, { 650 }, { 660 }, { 660, true } };
+	struct fix *fix = test->priv;
+	unsigned int i, late;
+
+	/* two in the middle, and on every second round one at the end */
+	KUNIT_ASSERT_EQ(test, fix_append_one(fix, 30, 10, 2000), 600LL);
+	fix->config.segment_bytes = 4096;
+	KUNIT_ASSERT_EQ(test, fix_append_one(fix, 20, 10, 2000), 630LL);
+	KUNIT_ASSERT_EQ(test, fix_append_one(fix, 10, 10, 2000), 650LL);
+	KUNIT_ASSERT_EQ(test, fix_close(fix), 0);
+	for (i = 0; i < ARRAY_SIZE(opens); i++) {
+		for (late = 0; late < 2; late++) {
+			rec_write(test, PATH(SEG("0590") ".log"), "", 0, 0);
+			rec_write(test, PATH(SEG("0610") ".log"), "", 0, 0);
+			rec_write(test, PATH(SEG("0610") ".index"), "", 0, 0);
+			if (late)
+				rec_write(test, PATH(SEG("0650") ".log"), "", 0, 0);
+			KUNIT_ASSERT_EQ(test, fix_open(fix, opens[i].clean, opens[i].point, 0), 0);
+			KUNIT_EXPECT_EQ(test, kbr_log_end(&fix->log), 660LL);
+			KUNIT_EXPECT_EQ(test, fix->report.cut_offset, -1LL);
+			KUNIT_EXPECT_EQ(test, fix->report.damaged_offset, -1LL);
+			KUNIT_EXPECT_EQ(test, fix->report.removed_segments, 0U);
+			KUNIT_EXPECT_EQ(test, fix_walk(fix, FIX_BUF_SIZE), 660LL);
+			KUNIT_EXPECT_FALSE(test, fix_exists(fix, SEG("0590") ".log"));
+			KUNIT_EXPECT_FALSE(test, fix_exists(fix, SEG("0610") ".index"));
+			KUNIT_EXPECT_FALSE(test, fix_exists(fix, SEG("0650") ".log"));
+			KUNIT_ASSERT_EQ(test, fix_close(fix), 0);
+		}
+	}
+}
+
 /* Any byte of the directory may be wrong: the log opens or is refused, and reads end. */
 static void rec_bit_rot(struct kunit *test)
 {
@@ -437,6 +504,8 @@ static struct kunit_case rec_cases[] = {
 	KUNIT_CASE(rec_epochs),
 	KUNIT_CASE(rec_other_topic),
 	KUNIT_CASE(rec_producers),
+	KUNIT_CASE(rec_half_made_segment),
+	KUNIT_CASE(rec_empty_segments),
 	KUNIT_CASE(rec_bit_rot),
 	{}
 };
