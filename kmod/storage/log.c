@@ -138,6 +138,9 @@ int kbr_log_note_epoch_locked(struct kbr_log *log, s32 epoch, s64 start)
 	struct kbr_epoch_cache *old = rcu_dereference_protected(log->epochs,
 								lockdep_is_held(&log->lock));
 
+	/* what nearly every append finds */
+	if (likely(epoch <= kbr_epoch_last(old)))
+		return 0;
 	return kbr_log_set_epochs_locked(log, kbr_epoch_assign(old, epoch, start));
 }
 
@@ -420,71 +423,49 @@ free:
 struct kbr_log_appending {
 	struct kbr_append *append;
 	unsigned int first;		/* batches before it are repeats */
+	bool producers;			/* sequences are to be checked */
 	u8 *buf;			/* of batch @first */
 	size_t len;
 	s64 end;			/* log end afterwards */
 	s64 max_timestamp;
-	bool append_time;
 };
 
-/* maxTimestamp of batch @i as it will be in the log */
-static s64 kbr_append_timestamp(const struct kbr_log_appending *a, unsigned int i)
-{
-	const struct kbr_batch_verdict *v = &a->append->verdicts[i];
-
-	if (a->append->as_follower)
-		return v->batch.max_timestamp;
-	return a->append_time ? a->append->now_ms : v->max_timestamp;
-}
-
-/* the header of batch @i as it will be in the log, but for its offset */
-static struct kbr_batch kbr_append_header(const struct kbr_log_appending *a, unsigned int i)
-{
-	struct kbr_batch batch = a->append->verdicts[i].batch;
-
-	batch.max_timestamp = kbr_append_timestamp(a, i);
-	if (a->append_time && !a->append->as_follower)
-		batch.attributes |= KBR_BATCH_APPEND_TIME;
-	return batch;
-}
-
-/* What the checksum covers is set before the lock is taken: it costs most. */
-static int kbr_append_seal(struct kbr_log_appending *a)
+/*
+ * What the checksum covers is set before the lock is taken: it costs most. From
+ * here on the verdicts' headers are what will be in the log.
+ */
+static int kbr_append_seal(struct kbr_log *log, struct kbr_log_appending *a)
 {
 	struct kbr_append *append = a->append;
+	bool append_time = READ_ONCE(log->config->append_time) && !append->as_follower;
 	size_t at = 0;
 	unsigned int i;
 
 	if (!append->batches || append->len > KBR_BATCH_BYTES_MAX)
 		return -EFBIG;
 	for (i = 0; i < append->batches; i++) {
-		const struct kbr_batch_verdict *v = &append->verdicts[i];
+		struct kbr_batch_verdict *v = &append->verdicts[i];
+		struct kbr_batch *batch = &v->batch;
 		void *buf = append->buf + at;
 
-		if (WARN_ON_ONCE(v->batch.size > append->len - at))
+		if (WARN_ON_ONCE(batch->size > append->len - at))
 			return -EINVAL;
+		at += batch->size;
 		if (append->as_follower)
-			;
-		else if (a->append_time)
-			kbr_batch_set_append_time(buf, v->batch.size, append->now_ms);
-		else if (v->batch.max_timestamp != v->max_timestamp)
-			kbr_batch_set_max_timestamp(buf, v->batch.size, v->max_timestamp);
-		at += v->batch.size;
+			continue;
+		if (append_time) {
+			kbr_batch_set_append_time(buf, batch->size, append->now_ms);
+			batch->attributes |= KBR_BATCH_APPEND_TIME;
+			batch->max_timestamp = append->now_ms;
+		} else if (batch->max_timestamp != v->max_timestamp) {
+			kbr_batch_set_max_timestamp(buf, batch->size, v->max_timestamp);
+			batch->max_timestamp = v->max_timestamp;
+		}
+		/* a follower's were the leader's to check */
+		a->producers |= batch->producer_id >= 0;
 	}
+	append->log_append_time = append_time ? append->now_ms : -1;
 	return WARN_ON_ONCE(at != append->len) ? -EINVAL : 0;
-}
-
-/* Does any batch come from an idempotent producer, whose sequences are the leader's to check? */
-static bool kbr_append_has_producers(const struct kbr_append *append)
-{
-	unsigned int i;
-
-	if (append->as_follower)
-		return false;
-	for (i = 0; i < append->batches; i++)
-		if (append->verdicts[i].batch.producer_id >= 0)
-			return true;
-	return false;
 }
 
 /* Sequences of idempotent producers: 0, or 1 if all of it is a repeat. */
@@ -497,9 +478,9 @@ static noinline int kbr_append_check_producers(struct kbr_log *log, struct kbr_l
 	int err;
 
 	for (i = 0; i < append->batches; i++) {
-		struct kbr_batch batch = kbr_append_header(a, i);
+		const struct kbr_batch *batch = &append->verdicts[i].batch;
 
-		if (batch.producer_id < 0)
+		if (batch->producer_id < 0)
 			continue;
 		if (!log->producers)
 			log->producers = kbr_producer_table_create();
@@ -508,16 +489,17 @@ static noinline int kbr_append_check_producers(struct kbr_log *log, struct kbr_l
 		if (!begun)
 			kbr_producer_begin(log->producers);
 		begun = true;
-		err = kbr_producer_check(log->producers, &batch, &hit);
+		err = kbr_producer_check(log->producers, batch, &hit);
 		if (err == 1 && i == a->first) {
 			if (!i) {
 				append->base_offset = hit.base_offset;
-				append->log_append_time = a->append_time ? hit.timestamp : -1;
+				if (append->log_append_time >= 0)
+					append->log_append_time = hit.timestamp;
 			}
 			append->last_offset = hit.last_offset;
 			a->first++;
-			a->buf += batch.size;
-			a->len -= batch.size;
+			a->buf += batch->size;
+			a->len -= batch->size;
 		} else if (err) {
 			kbr_producer_abort(log->producers);
 			/* a repeat behind a new batch: out of order whatever it repeats */
@@ -528,27 +510,35 @@ static noinline int kbr_append_check_producers(struct kbr_log *log, struct kbr_l
 	return append->duplicate;
 }
 
-/* Offsets: from the log (leader), or in the batches and checked (follower). */
-static int kbr_append_place(struct kbr_log *log, struct kbr_log_appending *a)
+/* Offsets and epoch: from the log (leader), or in the batches and checked (follower). */
+static int kbr_append_stamp(struct kbr_log *log, struct kbr_log_appending *a)
 {
 	struct kbr_append *append = a->append;
+	u8 *buf = a->buf;
 	unsigned int i;
 
 	a->end = log->end;
 	a->max_timestamp = -1;
 	for (i = a->first; i < append->batches; i++) {
-		const struct kbr_batch *batch = &append->verdicts[i].batch;
+		struct kbr_batch *batch = &append->verdicts[i].batch;
 
 		if (append->as_follower) {
 			if (batch->base_offset < a->end)
 				return -ERANGE;
-			a->end = batch->base_offset;
+		} else {
+			batch->base_offset = a->end;
+			batch->leader_epoch = log->epoch;
+			kbr_batch_stamp(buf, a->end, log->epoch);
 		}
-		if (a->end > S64_MAX - 1 - batch->last_offset_delta)
+		if (batch->base_offset > S64_MAX - 1 - batch->last_offset_delta)
 			return -EFBIG;
-		a->end += (s64)batch->last_offset_delta + 1;
-		a->max_timestamp = max(a->max_timestamp, kbr_append_timestamp(a, i));
+		a->end = kbr_batch_last_offset(batch) + 1;
+		a->max_timestamp = max(a->max_timestamp, batch->max_timestamp);
+		buf += batch->size;
 	}
+	if (!a->first)
+		append->base_offset = append->verdicts[0].batch.base_offset;
+	append->last_offset = a->end - 1;
 	return 0;
 }
 
@@ -593,50 +583,27 @@ static int kbr_append_make_room(struct kbr_log *log, struct kbr_log_appending *a
 	return a->end - 1 - seg->base > S32_MAX ? -EFBIG : 0;
 }
 
-static void kbr_append_stamp(struct kbr_log *log, struct kbr_log_appending *a)
-{
-	s64 offset = log->end;
-	u8 *buf = a->buf;
-	unsigned int i;
-
-	if (a->append->as_follower)
-		return;
-	for (i = a->first; i < a->append->batches; i++) {
-		const struct kbr_batch *batch = &a->append->verdicts[i].batch;
-
-		kbr_batch_stamp(buf, offset, log->epoch);
-		offset += (s64)batch->last_offset_delta + 1;
-		buf += batch->size;
-	}
-}
-
 /* The batches are in the file: indexes, producers, epochs. Nothing here fails the append. */
 static void kbr_append_note(struct kbr_log *log, struct kbr_segment *seg,
 			    struct kbr_log_appending *a)
 {
-	struct kbr_append *append = a->append;
-	s64 offset = log->end;
+	const struct kbr_append *append = a->append;
 	u32 pos = seg->size;
 	unsigned int i;
 
 	for (i = a->first; i < append->batches; i++) {
-		struct kbr_batch batch = kbr_append_header(a, i);
+		const struct kbr_batch *batch = &append->verdicts[i].batch;
 
-		if (!append->as_follower) {
-			batch.base_offset = offset;
-			batch.leader_epoch = log->epoch;
-		}
-		kbr_segment_note_batch(log, seg, &batch, pos);
+		kbr_segment_note_batch(log, seg, batch, pos);
 		/* without memory an epoch or a producer is forgotten until the next start */
-		kbr_log_note_epoch_locked(log, batch.leader_epoch, batch.base_offset);
-		if (batch.producer_id >= 0) {
+		kbr_log_note_epoch_locked(log, batch->leader_epoch, batch->base_offset);
+		if (batch->producer_id >= 0) {
 			if (!log->producers)
 				log->producers = kbr_producer_table_create();
 			if (log->producers)
-				kbr_producer_update(log->producers, &batch);
+				kbr_producer_update(log->producers, batch);
 		}
-		offset = kbr_batch_last_offset(&batch) + 1;
-		pos += batch.size;
+		pos += batch->size;
 	}
 }
 
@@ -706,18 +673,12 @@ static int kbr_append_write(struct kbr_log *log, struct kbr_log_appending *a)
 
 	if (IS_ERR(files))
 		return PTR_ERR(files);
-	kbr_append_stamp(log, a);
 	err = kbr_file_write(files->log, a->buf, a->len, seg->size);
 	if (err) {
 		kbr_append_cut_back(log, seg, files);
 		return err;
 	}
 	kbr_append_note(log, seg, a);
-	if (!a->first)
-		a->append->base_offset = a->append->as_follower ?
-			a->append->verdicts[0].batch.base_offset : log->end;
-	a->append->last_offset = a->end - 1;
-	a->append->log_append_time = a->append_time ? a->append->now_ms : -1;
 	kbr_log_publish_end(log, seg, files, a->end, a->len);
 	return 0;
 }
@@ -728,12 +689,11 @@ int kbr_log_append(struct kbr_log *log, struct kbr_append *append, bool interrup
 		.append = append,
 		.buf = append->buf,
 		.len = append->len,
-		.append_time = READ_ONCE(log->config->append_time),
 	};
 	int err;
 
 	append->duplicate = false;
-	err = kbr_append_seal(&a);
+	err = kbr_append_seal(log, &a);
 	if (err)
 		return err;
 	if (interruptible) {
@@ -743,14 +703,14 @@ int kbr_log_append(struct kbr_log *log, struct kbr_append *append, bool interrup
 		mutex_lock(&log->lock);
 	}
 	err = READ_ONCE(log->stopped);
-	if (!err && kbr_append_has_producers(append))
+	if (!err && a.producers)
 		err = kbr_append_check_producers(log, &a);
 	if (err) {
 		/* 1: all of it is a repeat, which is success */
 		mutex_unlock(&log->lock);
 		return min(err, 0);
 	}
-	err = kbr_append_place(log, &a);
+	err = kbr_append_stamp(log, &a);
 	if (!err)
 		err = kbr_append_clear_way(log);
 	if (!err)

@@ -362,7 +362,8 @@ static inline u64 kbr_log_size(const struct kbr_log *log)
  *	validated (kbr_batch_validate()) and are stamped in place: offset,
  *	epoch, append time, and maxTimestamp where the verdict says otherwise
  * @len: bytes, all batches together at most KBR_BATCH_BYTES_MAX
- * @verdicts: what validation found, one a batch (a follower: decoded headers)
+ * @verdicts: what validation found, one a batch (a follower: decoded headers);
+ *	their headers are stamped as the batches are
  * @batches: number of batches
  * @as_follower: keep the offsets and epochs that are in the batches
  * @now_ms: append time
@@ -377,7 +378,7 @@ static inline u64 kbr_log_size(const struct kbr_log *log)
 struct kbr_append {
 	void *buf;
 	size_t len;
-	const struct kbr_batch_verdict *verdicts;
+	struct kbr_batch_verdict *verdicts;
 	unsigned int batches;
 	bool as_follower;
 	s64 now_ms;
