@@ -20,7 +20,7 @@ const struct kbr_api *kbr_api_find(s16 key)
 }
 KBR_EXPORT_IF_KUNIT(kbr_api_find);
 
-int kbr_request_decode_header(struct kbr_reader *r, struct kbr_request_header *header)
+int kbr_request_decode_header(struct kbr_wire_reader *r, struct kbr_request_header *header)
 {
 	/* the client id keeps its int16 length in flexible versions, too */
 	r->flexible = false;
@@ -44,10 +44,11 @@ int kbr_request_decode_header(struct kbr_reader *r, struct kbr_request_header *h
 }
 KBR_EXPORT_IF_KUNIT(kbr_request_decode_header);
 
-static void kbr_struct_check(struct kbr_reader *r, const struct kbr_field *fields, s16 version);
+static void kbr_struct_check(struct kbr_wire_reader *r, const struct kbr_field *fields,
+			     s16 version);
 
 /* One value of a primitive type */
-static void kbr_value_check(struct kbr_reader *r, enum kbr_field_type type, bool nullable)
+static void kbr_value_check(struct kbr_wire_reader *r, enum kbr_field_type type, bool nullable)
 {
 	u8 id[16];
 
@@ -87,7 +88,7 @@ static void kbr_value_check(struct kbr_reader *r, enum kbr_field_type type, bool
 	}
 }
 
-static void kbr_array_check(struct kbr_reader *r, const struct kbr_field *field, bool nullable,
+static void kbr_array_check(struct kbr_wire_reader *r, const struct kbr_field *field, bool nullable,
 			    s16 version)
 {
 	s32 count = nullable ? kbr_get_nullable_count(r) : kbr_get_count(r);
@@ -100,7 +101,7 @@ static void kbr_array_check(struct kbr_reader *r, const struct kbr_field *field,
 	}
 }
 
-void kbr_field_skip(struct kbr_reader *r, const struct kbr_field *field, s16 version)
+void kbr_field_skip(struct kbr_wire_reader *r, const struct kbr_field *field, s16 version)
 {
 	bool nullable = field->nullable && version >= field->null_min;
 
@@ -114,7 +115,7 @@ void kbr_field_skip(struct kbr_reader *r, const struct kbr_field *field, s16 ver
 KBR_EXPORT_IF_KUNIT(kbr_field_skip);
 
 /* Recursion ends with the schema: no message nests deeper than four */
-static void kbr_struct_check(struct kbr_reader *r, const struct kbr_field *fields, s16 version)
+static void kbr_struct_check(struct kbr_wire_reader *r, const struct kbr_field *fields, s16 version)
 {
 	const struct kbr_field *field;
 
@@ -123,16 +124,16 @@ static void kbr_struct_check(struct kbr_reader *r, const struct kbr_field *field
 	kbr_get_tags(r);
 }
 
-int kbr_message_check(const struct kbr_reader *r, const struct kbr_field *fields, s16 version)
+int kbr_message_check(const struct kbr_wire_reader *r, const struct kbr_field *fields, s16 version)
 {
-	struct kbr_reader copy = *r;
+	struct kbr_wire_reader copy = *r;
 
 	kbr_struct_check(&copy, fields, version);
 	return copy.bad ? -EPROTO : 0;
 }
 KBR_EXPORT_IF_KUNIT(kbr_message_check);
 
-void kbr_response_begin(struct kbr_writer *w, const struct kbr_request_header *header)
+void kbr_response_begin(struct kbr_wire_writer *w, const struct kbr_request_header *header)
 {
 	bool flexible = header->version >= header->api->flexible &&
 			header->version <= header->api->max;
@@ -146,9 +147,9 @@ void kbr_response_begin(struct kbr_writer *w, const struct kbr_request_header *h
 }
 KBR_EXPORT_IF_KUNIT(kbr_response_begin);
 
-void kbr_response_end(struct kbr_writer *w, size_t elsewhere)
+void kbr_response_end(struct kbr_wire_writer *w, size_t elsewhere)
 {
 	if (w->len >= sizeof(__be32))
-		kbr_writer_patch_s32(w, 0, (s32)(w->len - sizeof(__be32) + elsewhere));
+		kbr_wire_writer_patch_s32(w, 0, (s32)(w->len - sizeof(__be32) + elsewhere));
 }
 KBR_EXPORT_IF_KUNIT(kbr_response_end);

@@ -131,7 +131,7 @@ struct kbr_request_header {
  * version that is not served (all but the client id is then set: ApiVersions
  * answers even so).
  */
-int kbr_request_decode_header(struct kbr_reader *r, struct kbr_request_header *header);
+int kbr_request_decode_header(struct kbr_wire_reader *r, struct kbr_request_header *header);
 
 /**
  * kbr_message_check() - is what lies at @r a message with @fields in @version?
@@ -140,10 +140,10 @@ int kbr_request_decode_header(struct kbr_reader *r, struct kbr_request_header *h
  * does. Nesting is bounded by the schema, work by the bytes.
  * Return: 0, or -EPROTO.
  */
-int kbr_message_check(const struct kbr_reader *r, const struct kbr_field *fields, s16 version);
+int kbr_message_check(const struct kbr_wire_reader *r, const struct kbr_field *fields, s16 version);
 
 /** kbr_field_skip() - go on behind @field of a message that was checked */
-void kbr_field_skip(struct kbr_reader *r, const struct kbr_field *field, s16 version);
+void kbr_field_skip(struct kbr_wire_reader *r, const struct kbr_field *field, s16 version);
 
 /**
  * kbr_response_begin() - start a response: room for the frame's size, then its header
@@ -151,12 +151,12 @@ void kbr_field_skip(struct kbr_reader *r, const struct kbr_field *field, s16 ver
  * Sets @w->flexible for the body; @header->version may be one that is not
  * served, the body is then that of version 0.
  */
-void kbr_response_begin(struct kbr_writer *w, const struct kbr_request_header *header);
+void kbr_response_begin(struct kbr_wire_writer *w, const struct kbr_request_header *header);
 
 /**
  * kbr_response_end() - the frame's size: what @w holds and @elsewhere bytes that are sent
  * between its parts
  */
-void kbr_response_end(struct kbr_writer *w, size_t elsewhere);
+void kbr_response_end(struct kbr_wire_writer *w, size_t elsewhere);
 
 #endif /* _KBR_CODEC_PROTO_H */

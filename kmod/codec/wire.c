@@ -22,27 +22,27 @@
 /* a string's length is an int16 in versions that are not flexible */
 #define KBR_STRING_MAX		0x7fff
 
-void kbr_reader_init(struct kbr_reader *r, const void *buf, size_t len, bool flexible)
+void kbr_wire_reader_init(struct kbr_wire_reader *r, const void *buf, size_t len, bool flexible)
 {
 	r->at = buf;
 	r->end = r->at + len;
 	r->flexible = flexible;
 	r->bad = false;
 }
-KBR_EXPORT_IF_KUNIT(kbr_reader_init);
+KBR_EXPORT_IF_KUNIT(kbr_wire_reader_init);
 
-size_t kbr_reader_left(const struct kbr_reader *r)
+size_t kbr_wire_reader_left(const struct kbr_wire_reader *r)
 {
 	return r->bad ? 0 : r->end - r->at;
 }
-KBR_EXPORT_IF_KUNIT(kbr_reader_left);
+KBR_EXPORT_IF_KUNIT(kbr_wire_reader_left);
 
 /* The next @len bytes, or NULL and the fault */
-static const u8 *kbr_take(struct kbr_reader *r, size_t len)
+static const u8 *kbr_take(struct kbr_wire_reader *r, size_t len)
 {
 	const u8 *at = r->at;
 
-	if (len > kbr_reader_left(r)) {
+	if (len > kbr_wire_reader_left(r)) {
 		r->bad = true;
 		return NULL;
 	}
@@ -52,13 +52,13 @@ static const u8 *kbr_take(struct kbr_reader *r, size_t len)
 	return at;
 }
 
-bool kbr_get_bool(struct kbr_reader *r)
+bool kbr_get_bool(struct kbr_wire_reader *r)
 {
 	return kbr_get_s8(r) != 0;
 }
 KBR_EXPORT_IF_KUNIT(kbr_get_bool);
 
-s8 kbr_get_s8(struct kbr_reader *r)
+s8 kbr_get_s8(struct kbr_wire_reader *r)
 {
 	const u8 *at = kbr_take(r, 1);
 
@@ -66,7 +66,7 @@ s8 kbr_get_s8(struct kbr_reader *r)
 }
 KBR_EXPORT_IF_KUNIT(kbr_get_s8);
 
-s16 kbr_get_s16(struct kbr_reader *r)
+s16 kbr_get_s16(struct kbr_wire_reader *r)
 {
 	const u8 *at = kbr_take(r, sizeof(__be16));
 	__be16 val = 0;
@@ -77,7 +77,7 @@ s16 kbr_get_s16(struct kbr_reader *r)
 }
 KBR_EXPORT_IF_KUNIT(kbr_get_s16);
 
-s32 kbr_get_s32(struct kbr_reader *r)
+s32 kbr_get_s32(struct kbr_wire_reader *r)
 {
 	const u8 *at = kbr_take(r, sizeof(__be32));
 	__be32 val = 0;
@@ -88,7 +88,7 @@ s32 kbr_get_s32(struct kbr_reader *r)
 }
 KBR_EXPORT_IF_KUNIT(kbr_get_s32);
 
-s64 kbr_get_s64(struct kbr_reader *r)
+s64 kbr_get_s64(struct kbr_wire_reader *r)
 {
 	const u8 *at = kbr_take(r, sizeof(__be64));
 	__be64 val = 0;
@@ -99,7 +99,7 @@ s64 kbr_get_s64(struct kbr_reader *r)
 }
 KBR_EXPORT_IF_KUNIT(kbr_get_s64);
 
-void kbr_get_uuid(struct kbr_reader *r, u8 id[16])
+void kbr_get_uuid(struct kbr_wire_reader *r, u8 id[16])
 {
 	const u8 *at = kbr_take(r, 16);
 
@@ -110,7 +110,7 @@ void kbr_get_uuid(struct kbr_reader *r, u8 id[16])
 }
 KBR_EXPORT_IF_KUNIT(kbr_get_uuid);
 
-u32 kbr_get_uvarint(struct kbr_reader *r)
+u32 kbr_get_uvarint(struct kbr_wire_reader *r)
 {
 	u32 val;
 
@@ -125,7 +125,7 @@ u32 kbr_get_uvarint(struct kbr_reader *r)
 KBR_EXPORT_IF_KUNIT(kbr_get_uvarint);
 
 /* A compact length; -1 for null. What exceeds an s32 can't fit any frame */
-static s32 kbr_get_compact_length(struct kbr_reader *r)
+static s32 kbr_get_compact_length(struct kbr_wire_reader *r)
 {
 	u32 val = kbr_get_uvarint(r);
 
@@ -137,7 +137,7 @@ static s32 kbr_get_compact_length(struct kbr_reader *r)
 }
 
 /* @len bytes of a string or bytes; -1 is null, which may be a fault */
-static struct kbr_str kbr_get_text(struct kbr_reader *r, s32 len, bool nullable)
+static struct kbr_str kbr_get_text(struct kbr_wire_reader *r, s32 len, bool nullable)
 {
 	static const struct kbr_str null = { .at = NULL, .len = -1 };
 	struct kbr_str str = { .at = "", .len = 0 };
@@ -155,41 +155,41 @@ static struct kbr_str kbr_get_text(struct kbr_reader *r, s32 len, bool nullable)
 	return str;
 }
 
-struct kbr_str kbr_get_nullable_string(struct kbr_reader *r)
+struct kbr_str kbr_get_nullable_string(struct kbr_wire_reader *r)
 {
 	return kbr_get_text(r, r->flexible ? kbr_get_compact_length(r) : kbr_get_s16(r), true);
 }
 KBR_EXPORT_IF_KUNIT(kbr_get_nullable_string);
 
-struct kbr_str kbr_get_string(struct kbr_reader *r)
+struct kbr_str kbr_get_string(struct kbr_wire_reader *r)
 {
 	return kbr_get_text(r, r->flexible ? kbr_get_compact_length(r) : kbr_get_s16(r), false);
 }
 KBR_EXPORT_IF_KUNIT(kbr_get_string);
 
-struct kbr_str kbr_get_nullable_bytes(struct kbr_reader *r)
+struct kbr_str kbr_get_nullable_bytes(struct kbr_wire_reader *r)
 {
 	return kbr_get_text(r, r->flexible ? kbr_get_compact_length(r) : kbr_get_s32(r), true);
 }
 KBR_EXPORT_IF_KUNIT(kbr_get_nullable_bytes);
 
-struct kbr_str kbr_get_bytes(struct kbr_reader *r)
+struct kbr_str kbr_get_bytes(struct kbr_wire_reader *r)
 {
 	return kbr_get_text(r, r->flexible ? kbr_get_compact_length(r) : kbr_get_s32(r), false);
 }
 KBR_EXPORT_IF_KUNIT(kbr_get_bytes);
 
-s32 kbr_get_nullable_count(struct kbr_reader *r)
+s32 kbr_get_nullable_count(struct kbr_wire_reader *r)
 {
 	s32 count = r->flexible ? kbr_get_compact_length(r) : kbr_get_s32(r);
 
-	if (count < -1 || (count > 0 && (size_t)count > kbr_reader_left(r)))
+	if (count < -1 || (count > 0 && (size_t)count > kbr_wire_reader_left(r)))
 		r->bad = true;
 	return r->bad ? 0 : count;
 }
 KBR_EXPORT_IF_KUNIT(kbr_get_nullable_count);
 
-s32 kbr_get_count(struct kbr_reader *r)
+s32 kbr_get_count(struct kbr_wire_reader *r)
 {
 	s32 count = kbr_get_nullable_count(r);
 
@@ -200,7 +200,7 @@ s32 kbr_get_count(struct kbr_reader *r)
 }
 KBR_EXPORT_IF_KUNIT(kbr_get_count);
 
-void kbr_get_tags(struct kbr_reader *r)
+void kbr_get_tags(struct kbr_wire_reader *r)
 {
 	u32 count;
 
@@ -236,25 +236,25 @@ int kbr_str_copy(const struct kbr_str *s, char *to, size_t size)
 }
 KBR_EXPORT_IF_KUNIT(kbr_str_copy);
 
-void kbr_writer_init(struct kbr_writer *w, size_t max, bool flexible)
+void kbr_wire_writer_init(struct kbr_wire_writer *w, size_t max, bool flexible)
 {
 	memset(w, 0, sizeof(*w));
 	w->max = max;
 	w->flexible = flexible;
 }
-KBR_EXPORT_IF_KUNIT(kbr_writer_init);
+KBR_EXPORT_IF_KUNIT(kbr_wire_writer_init);
 
-void kbr_writer_free(struct kbr_writer *w)
+void kbr_wire_writer_free(struct kbr_wire_writer *w)
 {
 	kvfree(w->buf);
 	w->buf = NULL;
 	w->len = 0;
 	w->size = 0;
 }
-KBR_EXPORT_IF_KUNIT(kbr_writer_free);
+KBR_EXPORT_IF_KUNIT(kbr_wire_writer_free);
 
 /* Room for @len more bytes, which count as written; NULL and the fault */
-static u8 *kbr_room(struct kbr_writer *w, size_t len)
+static u8 *kbr_room(struct kbr_wire_writer *w, size_t len)
 {
 	size_t size;
 	u8 *buf;
@@ -284,7 +284,7 @@ static u8 *kbr_room(struct kbr_writer *w, size_t len)
 	return buf;
 }
 
-static void kbr_put_raw(struct kbr_writer *w, const void *bytes, size_t len)
+static void kbr_put_raw(struct kbr_wire_writer *w, const void *bytes, size_t len)
 {
 	u8 *to = kbr_room(w, len);
 
@@ -292,19 +292,19 @@ static void kbr_put_raw(struct kbr_writer *w, const void *bytes, size_t len)
 		memcpy(to, bytes, len);
 }
 
-void kbr_put_bool(struct kbr_writer *w, bool v)
+void kbr_put_bool(struct kbr_wire_writer *w, bool v)
 {
 	kbr_put_s8(w, v);
 }
 KBR_EXPORT_IF_KUNIT(kbr_put_bool);
 
-void kbr_put_s8(struct kbr_writer *w, s8 v)
+void kbr_put_s8(struct kbr_wire_writer *w, s8 v)
 {
 	kbr_put_raw(w, &v, sizeof(v));
 }
 KBR_EXPORT_IF_KUNIT(kbr_put_s8);
 
-void kbr_put_s16(struct kbr_writer *w, s16 v)
+void kbr_put_s16(struct kbr_wire_writer *w, s16 v)
 {
 	__be16 val = cpu_to_be16((u16)v);
 
@@ -312,7 +312,7 @@ void kbr_put_s16(struct kbr_writer *w, s16 v)
 }
 KBR_EXPORT_IF_KUNIT(kbr_put_s16);
 
-void kbr_put_s32(struct kbr_writer *w, s32 v)
+void kbr_put_s32(struct kbr_wire_writer *w, s32 v)
 {
 	__be32 val = cpu_to_be32((u32)v);
 
@@ -320,7 +320,7 @@ void kbr_put_s32(struct kbr_writer *w, s32 v)
 }
 KBR_EXPORT_IF_KUNIT(kbr_put_s32);
 
-void kbr_put_s64(struct kbr_writer *w, s64 v)
+void kbr_put_s64(struct kbr_wire_writer *w, s64 v)
 {
 	__be64 val = cpu_to_be64((u64)v);
 
@@ -328,13 +328,13 @@ void kbr_put_s64(struct kbr_writer *w, s64 v)
 }
 KBR_EXPORT_IF_KUNIT(kbr_put_s64);
 
-void kbr_put_uuid(struct kbr_writer *w, const u8 id[16])
+void kbr_put_uuid(struct kbr_wire_writer *w, const u8 id[16])
 {
 	kbr_put_raw(w, id, 16);
 }
 KBR_EXPORT_IF_KUNIT(kbr_put_uuid);
 
-void kbr_put_uvarint(struct kbr_writer *w, u32 v)
+void kbr_put_uvarint(struct kbr_wire_writer *w, u32 v)
 {
 	u8 bytes[KBR_VARINT_MAX];
 
@@ -343,7 +343,7 @@ void kbr_put_uvarint(struct kbr_writer *w, u32 v)
 KBR_EXPORT_IF_KUNIT(kbr_put_uvarint);
 
 /* The length of a string; -1 null */
-static void kbr_put_string_length(struct kbr_writer *w, s32 len)
+static void kbr_put_string_length(struct kbr_wire_writer *w, s32 len)
 {
 	if (w->flexible)
 		kbr_put_uvarint(w, (u32)(len + 1));
@@ -353,7 +353,7 @@ static void kbr_put_string_length(struct kbr_writer *w, s32 len)
 		kbr_put_s16(w, (s16)len);
 }
 
-void kbr_put_string(struct kbr_writer *w, const char *text)
+void kbr_put_string(struct kbr_wire_writer *w, const char *text)
 {
 	struct kbr_str str = { .at = text, .len = -1 };
 
@@ -370,7 +370,7 @@ void kbr_put_string(struct kbr_writer *w, const char *text)
 }
 KBR_EXPORT_IF_KUNIT(kbr_put_string);
 
-void kbr_put_str(struct kbr_writer *w, const struct kbr_str *s)
+void kbr_put_str(struct kbr_wire_writer *w, const struct kbr_str *s)
 {
 	kbr_put_string_length(w, s->len);
 	if (s->len > 0)
@@ -378,7 +378,7 @@ void kbr_put_str(struct kbr_writer *w, const struct kbr_str *s)
 }
 KBR_EXPORT_IF_KUNIT(kbr_put_str);
 
-void kbr_put_bytes(struct kbr_writer *w, const void *buf, size_t len)
+void kbr_put_bytes(struct kbr_wire_writer *w, const void *buf, size_t len)
 {
 	if (len >= S32_MAX) {
 		w->err = w->err ?: -EMSGSIZE;
@@ -390,7 +390,7 @@ void kbr_put_bytes(struct kbr_writer *w, const void *buf, size_t len)
 }
 KBR_EXPORT_IF_KUNIT(kbr_put_bytes);
 
-void kbr_put_bytes_length(struct kbr_writer *w, s32 len)
+void kbr_put_bytes_length(struct kbr_wire_writer *w, s32 len)
 {
 	if (w->flexible)
 		kbr_put_uvarint(w, (u32)len + 1);
@@ -399,13 +399,13 @@ void kbr_put_bytes_length(struct kbr_writer *w, s32 len)
 }
 KBR_EXPORT_IF_KUNIT(kbr_put_bytes_length);
 
-void kbr_put_count(struct kbr_writer *w, s32 count)
+void kbr_put_count(struct kbr_wire_writer *w, s32 count)
 {
 	kbr_put_bytes_length(w, count);
 }
 KBR_EXPORT_IF_KUNIT(kbr_put_count);
 
-void kbr_put_tags(struct kbr_writer *w)
+void kbr_put_tags(struct kbr_wire_writer *w)
 {
 	if (w->flexible)
 		kbr_put_uvarint(w, 0);
@@ -413,7 +413,8 @@ void kbr_put_tags(struct kbr_writer *w)
 KBR_EXPORT_IF_KUNIT(kbr_put_tags);
 
 /* A patch that reaches beyond what was written is a fault of ours, not of a peer */
-static void kbr_writer_patch(struct kbr_writer *w, size_t pos, const void *bytes, size_t len)
+static void kbr_wire_writer_patch(struct kbr_wire_writer *w, size_t pos, const void *bytes,
+				  size_t len)
 {
 	if (w->err)
 		return;
@@ -424,26 +425,26 @@ static void kbr_writer_patch(struct kbr_writer *w, size_t pos, const void *bytes
 	memcpy(w->buf + pos, bytes, len);
 }
 
-void kbr_writer_patch_s16(struct kbr_writer *w, size_t pos, s16 v)
+void kbr_wire_writer_patch_s16(struct kbr_wire_writer *w, size_t pos, s16 v)
 {
 	__be16 val = cpu_to_be16((u16)v);
 
-	kbr_writer_patch(w, pos, &val, sizeof(val));
+	kbr_wire_writer_patch(w, pos, &val, sizeof(val));
 }
-KBR_EXPORT_IF_KUNIT(kbr_writer_patch_s16);
+KBR_EXPORT_IF_KUNIT(kbr_wire_writer_patch_s16);
 
-void kbr_writer_patch_s32(struct kbr_writer *w, size_t pos, s32 v)
+void kbr_wire_writer_patch_s32(struct kbr_wire_writer *w, size_t pos, s32 v)
 {
 	__be32 val = cpu_to_be32((u32)v);
 
-	kbr_writer_patch(w, pos, &val, sizeof(val));
+	kbr_wire_writer_patch(w, pos, &val, sizeof(val));
 }
-KBR_EXPORT_IF_KUNIT(kbr_writer_patch_s32);
+KBR_EXPORT_IF_KUNIT(kbr_wire_writer_patch_s32);
 
-void kbr_writer_patch_s64(struct kbr_writer *w, size_t pos, s64 v)
+void kbr_wire_writer_patch_s64(struct kbr_wire_writer *w, size_t pos, s64 v)
 {
 	__be64 val = cpu_to_be64((u64)v);
 
-	kbr_writer_patch(w, pos, &val, sizeof(val));
+	kbr_wire_writer_patch(w, pos, &val, sizeof(val));
 }
-KBR_EXPORT_IF_KUNIT(kbr_writer_patch_s64);
+KBR_EXPORT_IF_KUNIT(kbr_wire_writer_patch_s64);

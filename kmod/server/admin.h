@@ -66,7 +66,7 @@ struct kbr_admin {
 	const struct kbr_admin_calls *calls;
 	struct kbr_op *op;
 	struct kbr_waiter_entry entry;
-	struct kbr_reader body;
+	struct kbr_wire_reader body;
 	s32 left;
 	s32 inner_left;
 	bool validate_only;

@@ -74,7 +74,7 @@ struct kbr_configs_view {
 };
 
 /* Was this config asked for? @keys stands at @count names; no count: all were. */
-static bool kbr_configs_wanted(struct kbr_reader keys, s32 count, const char *name)
+static bool kbr_configs_wanted(struct kbr_wire_reader keys, s32 count, const char *name)
 {
 	struct kbr_str key;
 
@@ -88,7 +88,7 @@ static bool kbr_configs_wanted(struct kbr_reader keys, s32 count, const char *na
 	return false;
 }
 
-static void kbr_configs_put_synonym(struct kbr_writer *w, const char *name, const char *value,
+static void kbr_configs_put_synonym(struct kbr_wire_writer *w, const char *name, const char *value,
 				    s8 source)
 {
 	kbr_put_string(w, name);
@@ -100,7 +100,7 @@ static void kbr_configs_put_synonym(struct kbr_writer *w, const char *name, cons
  * One config: @name and @value of a topic (NULL: of the broker), then
  * @broker_name of the broker, each NULL where it was not set.
  */
-static void kbr_configs_put(struct kbr_writer *w, const struct kbr_configs_view *view,
+static void kbr_configs_put(struct kbr_wire_writer *w, const struct kbr_configs_view *view,
 			    const char *name, bool of_topic, bool set_here,
 			    const char *broker_name, bool set_at_broker, bool synonyms)
 {
@@ -128,7 +128,7 @@ static void kbr_configs_put(struct kbr_writer *w, const struct kbr_configs_view 
 }
 
 static s32 kbr_configs_put_topic(struct kbr_request *req, struct kbr_configs_view *view,
-				 struct kbr_topic *topic, struct kbr_reader keys, s32 count,
+				 struct kbr_topic *topic, struct kbr_wire_reader keys, s32 count,
 				 bool synonyms)
 {
 	struct kbr_broker *broker = kbr_request_broker(req);
@@ -158,7 +158,7 @@ static s32 kbr_configs_put_topic(struct kbr_request *req, struct kbr_configs_vie
 }
 
 static s32 kbr_configs_put_broker(struct kbr_request *req, struct kbr_configs_view *view,
-				  struct kbr_reader keys, s32 count, bool synonyms)
+				  struct kbr_wire_reader keys, s32 count, bool synonyms)
 {
 	struct kbr_broker *broker = kbr_request_broker(req);
 	bool is_default, ignored;
@@ -215,8 +215,8 @@ static void kbr_describe_resource(struct kbr_request *req, struct kbr_configs_vi
 	s8 type = kbr_get_s8(&req->body);
 	struct kbr_str name = kbr_get_string(&req->body);
 	s32 i, count = kbr_get_nullable_count(&req->body);
-	struct kbr_reader keys = req->body;
-	struct kbr_writer *w = &req->reply;
+	struct kbr_wire_reader keys = req->body;
+	struct kbr_wire_writer *w = &req->reply;
 	struct kbr_topic *topic = NULL;
 	struct kbr_refusal why = {};
 	size_t at;
@@ -236,14 +236,14 @@ static void kbr_describe_resource(struct kbr_request *req, struct kbr_configs_vi
 		return;
 	found = topic ? kbr_configs_put_topic(req, view, topic, keys, count, synonyms) :
 			kbr_configs_put_broker(req, view, keys, count, synonyms);
-	kbr_writer_patch_s32(w, at, found);
+	kbr_wire_writer_patch_s32(w, at, found);
 	kbr_topic_put(topic);
 }
 
 static enum kbr_request_state kbr_describe_configs_start(struct kbr_request *req)
 {
 	struct kbr_configs_view *view = kzalloc(sizeof(*view), GFP_KERNEL);
-	struct kbr_reader r = req->body;
+	struct kbr_wire_reader r = req->body;
 	bool synonyms;
 	s32 count;
 
@@ -479,7 +479,7 @@ static const struct kbr_admin_calls kbr_alter_configs_calls = {
 static enum kbr_request_state kbr_alter_configs_start(struct kbr_request *req)
 {
 	struct kbr_admin *admin = kbr_admin_alloc(req, &kbr_alter_configs_calls);
-	struct kbr_reader r = req->body;
+	struct kbr_wire_reader r = req->body;
 
 	if (!admin)
 		return KBR_REQUEST_CLOSE;

@@ -133,12 +133,12 @@ static int kbr_fetch_map(struct kbr_request *req, struct kbr_fetch_answer *answe
 static void kbr_fetch_answer_topic(struct kbr_request *req, struct kbr_fetch_answer *answer,
 				   const char *name)
 {
-	struct kbr_writer *w = &req->reply;
+	struct kbr_wire_writer *w = &req->reply;
 
 	if (answer->topic && !strcmp(answer->topic, name))
 		return;
 	if (answer->topic)
-		kbr_writer_patch_s32(w, answer->partitions_at, answer->partitions);
+		kbr_wire_writer_patch_s32(w, answer->partitions_at, answer->partitions);
 	answer->topic = name;
 	answer->topics++;
 	kbr_put_string(w, name);
@@ -153,7 +153,7 @@ static int kbr_fetch_answer_partition(struct kbr_request *req, struct kbr_fetch_
 				      struct kbr_log_slice *slice)
 {
 	const struct kbr_fetch_state *state = req->priv;
-	struct kbr_writer *w = &req->reply;
+	struct kbr_wire_writer *w = &req->reply;
 
 	kbr_fetch_answer_topic(req, answer, fp->name);
 	answer->partitions++;
@@ -208,7 +208,7 @@ static int kbr_fetch_partition(struct kbr_request *req, struct kbr_fetch_answer 
 static int kbr_fetch_answer(struct kbr_request *req, struct kbr_fetch_answer *answer)
 {
 	struct kbr_fetch_state *state = req->priv;
-	struct kbr_writer *w = &req->reply;
+	struct kbr_wire_writer *w = &req->reply;
 	struct kbr_fetch_part *fp;
 	int err = 0;
 
@@ -232,8 +232,8 @@ static int kbr_fetch_answer(struct kbr_request *req, struct kbr_fetch_answer *an
 			return err;
 	}
 	if (answer->topic)
-		kbr_writer_patch_s32(w, answer->partitions_at, answer->partitions);
-	kbr_writer_patch_s32(w, answer->topics_at, answer->topics);
+		kbr_wire_writer_patch_s32(w, answer->partitions_at, answer->partitions);
+	kbr_wire_writer_patch_s32(w, answer->topics_at, answer->topics);
 	return 0;
 }
 
@@ -270,7 +270,7 @@ static void kbr_fetch_told(struct kbr_request *req, const struct kbr_fetch_answe
 							  state->count);
 		if (!state->session)
 			return;
-		kbr_writer_patch_s32(&req->reply, answer->session_at, state->session->id);
+		kbr_wire_writer_patch_s32(&req->reply, answer->session_at, state->session->id);
 	}
 	/* The next request may come before this one is sent. */
 	kbr_fetch_session_end(state->session);
@@ -411,7 +411,7 @@ static struct kbr_fetch_part *kbr_fetch_take(struct kbr_request *req, const stru
 
 static int kbr_fetch_parse_partition(struct kbr_request *req, const struct kbr_str *name)
 {
-	struct kbr_reader *r = &req->body;
+	struct kbr_wire_reader *r = &req->body;
 	struct kbr_fetch_part *fp;
 
 	fp = kbr_fetch_take(req, name, kbr_get_s32(r));
@@ -427,7 +427,7 @@ static int kbr_fetch_parse_partition(struct kbr_request *req, const struct kbr_s
 
 static int kbr_fetch_parse_topics(struct kbr_request *req)
 {
-	struct kbr_reader *r = &req->body;
+	struct kbr_wire_reader *r = &req->body;
 	s32 topics = kbr_get_count(r), count;
 	struct kbr_str name;
 	int err;
@@ -448,7 +448,7 @@ static int kbr_fetch_parse_topics(struct kbr_request *req)
 static int kbr_fetch_parse_forgotten(struct kbr_request *req)
 {
 	struct kbr_fetch_state *state = req->priv;
-	struct kbr_reader *r = &req->body;
+	struct kbr_wire_reader *r = &req->body;
 	s32 topics = kbr_get_count(r), count;
 	char text[KBR_TOPIC_NAME_MAX + 1];
 	struct kbr_fetch_part *fp;
@@ -512,7 +512,7 @@ static int kbr_fetch_parse(struct kbr_request *req)
 {
 	struct kbr_broker *broker = kbr_request_broker(req);
 	struct kbr_fetch_state *state = req->priv;
-	struct kbr_reader *r = &req->body;
+	struct kbr_wire_reader *r = &req->body;
 	s32 max_wait_ms, id, epoch;
 	int err;
 

@@ -34,7 +34,7 @@ static void kbr_find_coordinators(struct kbr_request *req)
 {
 	s8 type = kbr_get_s8(&req->body);
 	s32 count = kbr_get_count(&req->body);
-	struct kbr_writer *w = &req->reply;
+	struct kbr_wire_writer *w = &req->reply;
 	struct kbr_str key;
 	const char *message;
 	s16 code;
@@ -58,7 +58,7 @@ static void kbr_find_coordinators(struct kbr_request *req)
 static enum kbr_request_state kbr_find_coordinator_start(struct kbr_request *req)
 {
 	s16 version = req->header.version;
-	struct kbr_writer *w = &req->reply;
+	struct kbr_wire_writer *w = &req->reply;
 	const char *message;
 	s16 code;
 
@@ -87,8 +87,8 @@ const struct kbr_handler kbr_handle_find_coordinator = { .start = kbr_find_coord
 static void kbr_group_refuse_offsets(struct kbr_request *req, bool commit)
 {
 	s16 version = req->header.version;
-	struct kbr_reader *r = &req->body;
-	struct kbr_writer *w = &req->reply;
+	struct kbr_wire_reader *r = &req->body;
+	struct kbr_wire_writer *w = &req->reply;
 	struct kbr_str name;
 	s32 topics, parts;
 
@@ -132,7 +132,7 @@ static void kbr_group_refuse_offsets(struct kbr_request *req, bool commit)
 
 static void kbr_group_refuse_join(struct kbr_request *req)
 {
-	struct kbr_writer *w = &req->reply;
+	struct kbr_wire_writer *w = &req->reply;
 	struct kbr_str member;
 
 	kbr_get_string(&req->body);
@@ -152,7 +152,7 @@ static void kbr_group_refuse_join(struct kbr_request *req)
 
 static void kbr_group_refuse_describe(struct kbr_request *req)
 {
-	struct kbr_writer *w = &req->reply;
+	struct kbr_wire_writer *w = &req->reply;
 	s32 count = kbr_get_count(&req->body);
 	struct kbr_str group;
 
@@ -174,7 +174,7 @@ static void kbr_group_refuse_describe(struct kbr_request *req)
 
 static enum kbr_request_state kbr_group_start(struct kbr_request *req)
 {
-	struct kbr_writer *w = &req->reply;
+	struct kbr_wire_writer *w = &req->reply;
 	s16 version = req->header.version;
 
 	switch (req->header.key) {

@@ -15,7 +15,7 @@
 
 static enum kbr_request_state kbr_init_producer_id_answer(struct kbr_request *req, int err, s64 id)
 {
-	struct kbr_writer *w = &req->reply;
+	struct kbr_wire_writer *w = &req->reply;
 
 	kbr_put_s32(w, 0);	/* throttle_time_ms */
 	kbr_put_s16(w, kbr_error_to_kafka(err));

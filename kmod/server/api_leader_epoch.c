@@ -10,8 +10,8 @@
 
 static void kbr_leader_epoch_partition(struct kbr_request *req, struct kbr_topic *topic, int err)
 {
-	struct kbr_writer *w = &req->reply;
-	struct kbr_reader *r = &req->body;
+	struct kbr_wire_writer *w = &req->reply;
+	struct kbr_wire_reader *r = &req->body;
 	struct kbr_partition *part = NULL;
 	s32 index, now, epoch, found = -1;
 	s64 end = -1;
@@ -36,8 +36,8 @@ static void kbr_leader_epoch_partition(struct kbr_request *req, struct kbr_topic
 
 static enum kbr_request_state kbr_leader_epoch_start(struct kbr_request *req)
 {
-	struct kbr_writer *w = &req->reply;
-	struct kbr_reader *r = &req->body;
+	struct kbr_wire_writer *w = &req->reply;
+	struct kbr_wire_reader *r = &req->body;
 	struct kbr_topic *topic;
 	bool replica = false;
 	struct kbr_str name;

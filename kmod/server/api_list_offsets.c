@@ -62,8 +62,8 @@ static void kbr_list_offsets_partition(struct kbr_request *req, struct kbr_topic
 {
 	struct kbr_found_offset found = { -1, -1, -1 };
 	struct kbr_partition *part = NULL;
-	struct kbr_writer *w = &req->reply;
-	struct kbr_reader *r = &req->body;
+	struct kbr_wire_writer *w = &req->reply;
+	struct kbr_wire_reader *r = &req->body;
 	s32 index, epoch = -1;
 	s64 timestamp;
 
@@ -94,8 +94,8 @@ static void kbr_list_offsets_partition(struct kbr_request *req, struct kbr_topic
 
 static enum kbr_request_state kbr_list_offsets_start(struct kbr_request *req)
 {
-	struct kbr_writer *w = &req->reply;
-	struct kbr_reader *r = &req->body;
+	struct kbr_wire_writer *w = &req->reply;
+	struct kbr_wire_reader *r = &req->body;
 	struct kbr_topic *topic;
 	struct kbr_str name;
 	s32 topics, count;

@@ -42,7 +42,7 @@
 struct kbr_metadata_ask {
 	bool all;
 	s32 count;
-	struct kbr_reader names;
+	struct kbr_wire_reader names;
 	bool create;
 	bool topic_operations;
 	bool cluster_operations;
@@ -51,7 +51,7 @@ struct kbr_metadata_ask {
 static void kbr_metadata_read(struct kbr_request *req, struct kbr_metadata_ask *ask)
 {
 	s16 version = req->header.version;
-	struct kbr_reader r = req->body;
+	struct kbr_wire_reader r = req->body;
 	s32 i;
 
 	memset(ask, 0, sizeof(*ask));
@@ -101,7 +101,7 @@ static s32 kbr_metadata_cluster_operations(const struct kbr_request *req)
 	return may;
 }
 
-static void kbr_metadata_put_id(struct kbr_writer *w, s32 id)
+static void kbr_metadata_put_id(struct kbr_wire_writer *w, s32 id)
 {
 	kbr_put_count(w, 1);
 	kbr_put_s32(w, id);
@@ -110,7 +110,7 @@ static void kbr_metadata_put_id(struct kbr_writer *w, s32 id)
 static void kbr_metadata_put_partition(struct kbr_request *req, struct kbr_partition *part)
 {
 	s32 id = kbr_request_broker(req)->id;
-	struct kbr_writer *w = &req->reply;
+	struct kbr_wire_writer *w = &req->reply;
 	s16 version = req->header.version;
 	u8 state = READ_ONCE(part->state);
 	bool leads = state == KBR_PARTITION_LEADER || state == KBR_PARTITION_REPAIRING;
@@ -135,7 +135,7 @@ static void kbr_metadata_put_topic(struct kbr_request *req, struct kbr_topic *to
 				   bool operations)
 {
 	unsigned int count = kbr_topic_partitions(topic);
-	struct kbr_writer *w = &req->reply;
+	struct kbr_wire_writer *w = &req->reply;
 	s16 version = req->header.version;
 	unsigned int i;
 
@@ -155,7 +155,7 @@ static void kbr_metadata_put_topic(struct kbr_request *req, struct kbr_topic *to
 /* A topic that is not there, or is not for this client. */
 static void kbr_metadata_put_refused(struct kbr_request *req, const struct kbr_str *name, s16 code)
 {
-	struct kbr_writer *w = &req->reply;
+	struct kbr_wire_writer *w = &req->reply;
 	s16 version = req->header.version;
 
 	kbr_put_s16(w, code);
@@ -179,7 +179,7 @@ static void kbr_metadata_put_named(struct kbr_request *req, const struct kbr_met
 {
 	struct kbr_broker *broker = kbr_request_broker(req);
 	char text[KBR_TOPIC_NAME_MAX + 1];
-	struct kbr_reader r = ask->names;
+	struct kbr_wire_reader r = ask->names;
 	struct kbr_topic *topic;
 	struct kbr_str name;
 	s16 code;
@@ -210,7 +210,7 @@ static void kbr_metadata_put_named(struct kbr_request *req, const struct kbr_met
 static void kbr_metadata_put_all(struct kbr_request *req, const struct kbr_metadata_ask *ask)
 {
 	struct kbr_broker *broker = kbr_request_broker(req);
-	struct kbr_writer *w = &req->reply;
+	struct kbr_wire_writer *w = &req->reply;
 	size_t at = w->len;
 	struct kbr_topic *topic;
 	s32 count = 0;
@@ -226,14 +226,14 @@ static void kbr_metadata_put_all(struct kbr_request *req, const struct kbr_metad
 		count++;
 	}
 	kbr_topic_put(topic);
-	kbr_writer_patch_s32(w, at, count);
+	kbr_wire_writer_patch_s32(w, at, count);
 }
 
 static void kbr_metadata_answer(struct kbr_request *req)
 {
 	struct kbr_broker *broker = kbr_request_broker(req);
 	char cluster[KBR_UUID_TEXT_LEN + 1];
-	struct kbr_writer *w = &req->reply;
+	struct kbr_wire_writer *w = &req->reply;
 	s16 version = req->header.version;
 	struct kbr_address address;
 	struct kbr_metadata_ask ask;

@@ -99,7 +99,7 @@ static size_t kbr_produce_answer(struct kbr_request *req, const struct kbr_produ
 				 struct kbr_partition *part)
 {
 	const struct kbr_produce *p = &state->produce;
-	struct kbr_writer *w = &req->reply;
+	struct kbr_wire_writer *w = &req->reply;
 	bool good = !result->err;
 	size_t at;
 
@@ -124,9 +124,9 @@ static size_t kbr_produce_answer(struct kbr_request *req, const struct kbr_produ
 /* The partition whose error is @at in the answer failed after all. */
 static void kbr_produce_correct(struct kbr_request *req, size_t at, int err)
 {
-	kbr_writer_patch_s16(&req->reply, at, kbr_error_to_kafka(err));
-	kbr_writer_patch_s64(&req->reply, at + 2, -1);
-	kbr_writer_patch_s64(&req->reply, at + 10, -1);
+	kbr_wire_writer_patch_s16(&req->reply, at, kbr_error_to_kafka(err));
+	kbr_wire_writer_patch_s64(&req->reply, at + 2, -1);
+	kbr_wire_writer_patch_s64(&req->reply, at + 10, -1);
 }
 
 /* ---- one partition ---- */

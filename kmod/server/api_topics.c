@@ -13,7 +13,7 @@
 static s32 kbr_topics_timeout(struct kbr_request *req, bool *validate_only)
 {
 	const struct kbr_api *api = req->header.api;
-	struct kbr_reader r = req->body;
+	struct kbr_wire_reader r = req->body;
 	s32 timeout_ms;
 
 	kbr_field_skip(&r, &api->request[0], req->header.version);

@@ -38,7 +38,7 @@ static bool kbr_api_is_served(const struct kbr_api *api)
 
 static enum kbr_request_state kbr_api_versions_start(struct kbr_request *req)
 {
-	struct kbr_writer *w = &req->reply;
+	struct kbr_wire_writer *w = &req->reply;
 	s16 version = req->header.version;
 	s32 count = 0;
 	unsigned int i;

@@ -184,7 +184,7 @@ static void kbr_conn_free_request(struct kbr_conn *conn, struct kbr_request *req
 {
 	kbr_conn_end_request(req);
 	kbr_request_drop_slices(req);
-	kbr_writer_free(&req->reply);
+	kbr_wire_writer_free(&req->reply);
 	kbr_conn_charge(conn, -(s64)req->charged);
 	list_del(&req->node);
 	WRITE_ONCE(conn->in_flight, conn->in_flight - 1);
@@ -286,7 +286,7 @@ static void kbr_conn_start_request(struct kbr_conn *conn, struct kbr_request *re
 	struct kbr_request_header *header = &req->header;
 	int err;
 
-	kbr_reader_init(&req->body, req->frame, req->frame_len, false);
+	kbr_wire_reader_init(&req->body, req->frame, req->frame_len, false);
 	err = kbr_request_decode_header(&req->body, header);
 	trace_kbroker_request_receive(req, req->frame_len);
 	if (err == -EPROTONOSUPPORT && header->key == KBR_API_API_VERSIONS) {
@@ -329,7 +329,7 @@ static int kbr_conn_take_frame(struct kbr_conn *conn)
 	req->frame = conn->frame;
 	req->frame_len = conn->frame_len;
 	req->received = ktime_get();
-	kbr_writer_init(&req->reply, KBR_REPLY_BYTES_MAX, false);
+	kbr_wire_writer_init(&req->reply, KBR_REPLY_BYTES_MAX, false);
 	conn->frame = NULL;
 	kbr_conn_drop_frame(conn);
 	list_add_tail(&req->node, &conn->requests);

@@ -91,8 +91,8 @@ struct kbr_request {
 	enum kbr_request_state state;
 	void *frame;
 	size_t frame_len;
-	struct kbr_reader body;
-	struct kbr_writer reply;
+	struct kbr_wire_reader body;
+	struct kbr_wire_writer reply;
 	bool settled;
 	size_t charged;
 	size_t pinned;

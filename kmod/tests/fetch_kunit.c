@@ -87,7 +87,7 @@ static struct kbr_test_request *kbr_fetch_test_head(struct kbr_fetch_test *ft,
 						    const struct kbr_fetch_want *want, s32 topics)
 {
 	struct kbr_test_request *tr = kbr_test_request(ft->ts, KBR_API_FETCH, want->version);
-	struct kbr_writer *w = &tr->body;
+	struct kbr_wire_writer *w = &tr->body;
 
 	kbr_put_s32(w, -1);
 	kbr_put_s32(w, want->wait_ms);
@@ -105,7 +105,7 @@ static struct kbr_test_request *kbr_fetch_test_head(struct kbr_fetch_test *ft,
 static void kbr_fetch_test_part(struct kbr_test_request *tr, s32 index, s64 offset, s32 max,
 				s32 epoch)
 {
-	struct kbr_writer *w = &tr->body;
+	struct kbr_wire_writer *w = &tr->body;
 	s16 version = tr->req.header.version;
 
 	kbr_put_s32(w, index);
@@ -120,7 +120,7 @@ static void kbr_fetch_test_part(struct kbr_test_request *tr, s32 index, s64 offs
 /* The end of the body: what is forgotten (@forget: partition of "t", -1 nothing), and the rack */
 static void kbr_fetch_test_tail(struct kbr_test_request *tr, s32 forget)
 {
-	struct kbr_writer *w = &tr->body;
+	struct kbr_wire_writer *w = &tr->body;
 
 	if (tr->req.header.version >= 7) {
 		kbr_put_count(w, forget >= 0);
@@ -156,7 +156,7 @@ static struct kbr_test_request *kbr_fetch_test_ask(struct kbr_fetch_test *ft,
 /* Finish it and read the head of the answer: its session in @session, its number of topics. */
 static s32 kbr_fetch_test_topics(struct kbr_test_request *tr, s16 *error, s32 *session)
 {
-	struct kbr_reader *r = &tr->reply;
+	struct kbr_wire_reader *r = &tr->reply;
 
 	*error = 0;
 	*session = 0;
@@ -172,7 +172,7 @@ static s32 kbr_fetch_test_topics(struct kbr_test_request *tr, s16 *error, s32 *s
 /* Records are not in the buffer: only their length is. */
 static void kbr_fetch_test_read(struct kbr_test_request *tr, struct kbr_fetch_got *got)
 {
-	struct kbr_reader *r = &tr->reply;
+	struct kbr_wire_reader *r = &tr->reply;
 	s16 version = tr->req.header.version;
 
 	got->index = kbr_get_s32(r);
@@ -189,7 +189,7 @@ static void kbr_fetch_test_read(struct kbr_test_request *tr, struct kbr_fetch_go
 
 static void kbr_fetch_test_done(struct kbr_test_request *tr)
 {
-	KUNIT_EXPECT_EQ(tr->ts->test, kbr_reader_left(&tr->reply), 0UL);
+	KUNIT_EXPECT_EQ(tr->ts->test, kbr_wire_reader_left(&tr->reply), 0UL);
 	kbr_test_release(tr);
 }
 
@@ -612,8 +612,8 @@ static void kbr_fetch_test_list(struct kbr_fetch_test *ft, s16 version, s32 inde
 				s32 epoch, s16 error, s64 found, s64 offset)
 {
 	struct kbr_test_request *tr = kbr_test_request(ft->ts, KBR_API_LIST_OFFSETS, version);
-	struct kbr_writer *w = &tr->body;
-	struct kbr_reader *r = &tr->reply;
+	struct kbr_wire_writer *w = &tr->body;
+	struct kbr_wire_reader *r = &tr->reply;
 	struct kunit *test = ft->ts->test;
 
 	kbr_put_s32(w, -1);
@@ -685,8 +685,8 @@ static void kbr_fetch_test_leader_epoch(struct kunit *test)
 		struct kbr_test_request *tr = kbr_test_request(ft.ts,
 							       KBR_API_OFFSET_FOR_LEADER_EPOCH,
 							       version);
-		struct kbr_writer *w = &tr->body;
-		struct kbr_reader *r = &tr->reply;
+		struct kbr_wire_writer *w = &tr->body;
+		struct kbr_wire_reader *r = &tr->reply;
 
 		if (version >= 3)
 			kbr_put_s32(w, -1);
@@ -721,7 +721,7 @@ static void kbr_fetch_test_init_producer_id(struct kunit *test)
 {
 	struct kbr_test_request *tr;
 	struct kbr_fetch_test ft;
-	struct kbr_reader *r;
+	struct kbr_wire_reader *r;
 	unsigned int i;
 	s16 version;
 

@@ -18,12 +18,12 @@ static int proto_check(struct kunit *test, const struct kbr_proto_vector *v, con
 {
 	const struct kbr_api *api = kbr_api_find(v->key);
 	u8 *exact = kunit_kmalloc(test, max_t(size_t, len, 1), GFP_KERNEL);
-	struct kbr_reader r;
+	struct kbr_wire_reader r;
 	int ret;
 
 	KUNIT_ASSERT_NOT_NULL(test, exact);
 	memcpy(exact, bytes, len);
-	kbr_reader_init(&r, exact, len, v->version >= api->flexible);
+	kbr_wire_reader_init(&r, exact, len, v->version >= api->flexible);
 	ret = kbr_message_check(&r, v->response ? api->response : api->request, v->version);
 	kunit_kfree(test, exact);
 	return ret;
@@ -54,15 +54,15 @@ KUNIT_ARRAY_PARAM(proto_vector, kbr_proto_vectors, proto_vector_desc);
 static void proto_test_heads(struct kunit *test)
 {
 	struct kbr_request_header header;
-	struct kbr_reader r;
-	struct kbr_writer w;
+	struct kbr_wire_reader r;
+	struct kbr_wire_writer w;
 	struct kbr_str name;
 	u8 bytes[64];
 	size_t len;
 
 	len = kbr_vector_bytes("0012 0003 00000001 0007 72646b61666b61 00 0b 6c696272646b61666b61 06 322e302e32 00",
 			       bytes, sizeof(bytes));
-	kbr_reader_init(&r, bytes, len, false);
+	kbr_wire_reader_init(&r, bytes, len, false);
 	KUNIT_ASSERT_EQ(test, kbr_request_decode_header(&r, &header), 0);
 	KUNIT_EXPECT_EQ(test, header.key, 18);
 	KUNIT_EXPECT_EQ(test, header.version, 3);
@@ -73,9 +73,9 @@ static void proto_test_heads(struct kunit *test)
 	KUNIT_EXPECT_TRUE(test, kbr_str_equal(&name, "librdkafka"));
 
 	bytes[3] = 4;
-	kbr_reader_init(&r, bytes, len, false);
+	kbr_wire_reader_init(&r, bytes, len, false);
 	KUNIT_ASSERT_EQ(test, kbr_request_decode_header(&r, &header), -EPROTONOSUPPORT);
-	kbr_writer_init(&w, 64, false);
+	kbr_wire_writer_init(&w, 64, false);
 	kbr_response_begin(&w, &header);
 	kbr_put_s16(&w, 35);
 	kbr_put_count(&w, 0);
@@ -84,23 +84,23 @@ static void proto_test_heads(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, w.err, 0);
 	KUNIT_ASSERT_EQ(test, w.len, len);
 	KUNIT_EXPECT_EQ(test, memcmp(w.buf, bytes, len), 0);
-	kbr_writer_free(&w);
+	kbr_wire_writer_free(&w);
 }
 
 /* A writer grows past a page, up to its limit and no further */
 static void proto_test_writer(struct kunit *test)
 {
-	struct kbr_writer w;
+	struct kbr_wire_writer w;
 	s32 i;
 
-	kbr_writer_init(&w, 3 * PAGE_SIZE, false);
+	kbr_wire_writer_init(&w, 3 * PAGE_SIZE, false);
 	for (i = 0; !w.err; i++)
 		kbr_put_s32(&w, i);
 	KUNIT_EXPECT_EQ(test, w.err, -EMSGSIZE);
 	KUNIT_EXPECT_EQ(test, w.len, 3 * PAGE_SIZE);
 	KUNIT_EXPECT_LE(test, w.size, 3 * PAGE_SIZE);
 	KUNIT_EXPECT_EQ(test, w.buf[w.len - 1], (u8)(3 * PAGE_SIZE / 4 - 1));
-	kbr_writer_free(&w);
+	kbr_wire_writer_free(&w);
 	KUNIT_EXPECT_NULL(test, w.buf);
 }
 

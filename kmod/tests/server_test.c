@@ -73,8 +73,8 @@ struct kbr_test_request *kbr_test_request(struct kbr_test_server *ts, s16 key, s
 		.correlation_id = 7,
 		.client_id = { .len = -1 },
 	};
-	kbr_writer_init(&tr->body, 1 << 20, version >= api->flexible);
-	kbr_writer_init(&tr->req.reply, 1 << 20, false);
+	kbr_wire_writer_init(&tr->body, 1 << 20, version >= api->flexible);
+	kbr_wire_writer_init(&tr->req.reply, 1 << 20, false);
 	return tr;
 }
 
@@ -88,7 +88,7 @@ enum kbr_request_state kbr_test_send(struct kbr_test_request *tr)
 	req->frame = tr->body.buf;
 	req->frame_len = tr->body.len;
 	req->received = ktime_get();
-	kbr_reader_init(&req->body, req->frame, req->frame_len, tr->body.flexible);
+	kbr_wire_reader_init(&req->body, req->frame, req->frame_len, tr->body.flexible);
 	KUNIT_ASSERT_EQ(tr->ts->test,
 			kbr_message_check(&req->body, api->request, req->header.version), 0);
 	kbr_response_begin(&req->reply, &req->header);
@@ -124,8 +124,8 @@ enum kbr_request_state kbr_test_finish(struct kbr_test_request *tr)
 	/* the size, the correlation id, and tags where the header has them */
 	head = 8 + (req->header.version >= req->header.api->flexible);
 	KUNIT_ASSERT_GE(test, req->reply.len, head);
-	kbr_reader_init(&tr->reply, req->reply.buf + head, req->reply.len - head,
-			req->header.version >= req->header.api->flexible);
+	kbr_wire_reader_init(&tr->reply, req->reply.buf + head, req->reply.len - head,
+			     req->header.version >= req->header.api->flexible);
 	return req->state;
 }
 
@@ -159,7 +159,7 @@ void kbr_test_release(struct kbr_test_request *tr)
 	kbr_request_drop_slices(req);
 	kvfree(req->frame);
 	req->frame = NULL;
-	kbr_writer_free(&req->reply);
+	kbr_wire_writer_free(&req->reply);
 }
 
 /* ---- produce ---- */
@@ -227,7 +227,7 @@ s32 kbr_test_read_topic(struct kbr_test_request *tr, const char *name)
 
 void kbr_test_produce_read(struct kbr_test_request *tr, struct kbr_test_produced *got)
 {
-	struct kbr_reader *r = &tr->reply;
+	struct kbr_wire_reader *r = &tr->reply;
 	s16 version = tr->req.header.version;
 	struct kbr_str text;
 
@@ -263,6 +263,6 @@ void kbr_test_produce_one(struct kbr_test_server *ts, s16 version, s16 acks,
 	KUNIT_EXPECT_EQ(ts->test, kbr_test_read_topic(tr, "t"), 1);
 	kbr_test_produce_read(tr, got);
 	KUNIT_EXPECT_EQ(ts->test, kbr_get_s32(&tr->reply), 0);
-	KUNIT_EXPECT_EQ(ts->test, kbr_reader_left(&tr->reply), 0UL);
+	KUNIT_EXPECT_EQ(ts->test, kbr_wire_reader_left(&tr->reply), 0UL);
 	kbr_test_release(tr);
 }

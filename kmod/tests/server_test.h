@@ -43,8 +43,8 @@ struct kbr_test_server {
 struct kbr_test_request {
 	struct kbr_request req;
 	struct kbr_test_server *ts;
-	struct kbr_writer body;
-	struct kbr_reader reply;
+	struct kbr_wire_writer body;
+	struct kbr_wire_reader reply;
 };
 
 /** kbr_test_server_begin() - a broker that runs, and a connection */

@@ -17,14 +17,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct kbr_request_header header;
 	const struct kbr_field *fields;
-	struct kbr_reader body, r;
-	struct kbr_writer w, again;
+	struct kbr_wire_reader body, r;
+	struct kbr_wire_writer w, again;
 	bool readable;
 	int ret;
 
 	if (size < 1)
 		return 0;
-	kbr_reader_init(&body, data + 1, size - 1, false);
+	kbr_wire_reader_init(&body, data + 1, size - 1, false);
 	ret = kbr_request_decode_header(&body, &header);
 	FUZZ_HOLDS(!ret == (header.api && !body.bad && header.version >= header.api->serve_min &&
 			    header.version <= header.api->max));
@@ -34,20 +34,20 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	ret = kbr_message_check(&body, fields, header.version);
 	r = body;
-	kbr_writer_init(&w, SIZE_MAX, body.flexible);
+	kbr_wire_writer_init(&w, SIZE_MAX, body.flexible);
 	readable = message_copy(&w, &r, fields, header.version);
 	FUZZ_HOLDS(readable == !ret);
 	if (readable && w.len) {
 		FUZZ_HOLDS(!w.err);
 		/* tags are dropped, and nothing else gets longer */
-		FUZZ_HOLDS(w.len <= kbr_reader_left(&body) - kbr_reader_left(&r));
-		kbr_reader_init(&r, w.buf, w.len, body.flexible);
+		FUZZ_HOLDS(w.len <= kbr_wire_reader_left(&body) - kbr_wire_reader_left(&r));
+		kbr_wire_reader_init(&r, w.buf, w.len, body.flexible);
 		FUZZ_HOLDS(!kbr_message_check(&r, fields, header.version));
-		kbr_writer_init(&again, SIZE_MAX, body.flexible);
+		kbr_wire_writer_init(&again, SIZE_MAX, body.flexible);
 		FUZZ_HOLDS(message_copy(&again, &r, fields, header.version));
 		FUZZ_HOLDS(again.len == w.len && !memcmp(again.buf, w.buf, w.len));
-		kbr_writer_free(&again);
+		kbr_wire_writer_free(&again);
 	}
-	kbr_writer_free(&w);
+	kbr_wire_writer_free(&w);
 	return 0;
 }

@@ -14,7 +14,7 @@ static bool message_may_be_null(const struct kbr_field *field, s16 version)
 	return field->nullable && version >= field->null_min;
 }
 
-static void message_write_value(struct kbr_writer *w, u8 type, bool nullable,
+static void message_write_value(struct kbr_wire_writer *w, u8 type, bool nullable,
 				uint64_t (*random)(uint64_t below))
 {
 	static const char letters[] = "abcdefghijklmnopqrstuvwxyz";
@@ -58,7 +58,7 @@ static void message_write_value(struct kbr_writer *w, u8 type, bool nullable,
 	}
 }
 
-void message_write(struct kbr_writer *w, const struct kbr_field *fields, s16 version,
+void message_write(struct kbr_wire_writer *w, const struct kbr_field *fields, s16 version,
 		   uint64_t (*random)(uint64_t below))
 {
 	const struct kbr_field *field;
@@ -85,7 +85,8 @@ void message_write(struct kbr_writer *w, const struct kbr_field *fields, s16 ver
 	kbr_put_tags(w);
 }
 
-static void message_copy_value(struct kbr_writer *w, struct kbr_reader *r, u8 type, bool nullable)
+static void message_copy_value(struct kbr_wire_writer *w, struct kbr_wire_reader *r, u8 type,
+			       bool nullable)
 {
 	struct kbr_str str;
 	u8 id[16];
@@ -121,7 +122,7 @@ static void message_copy_value(struct kbr_writer *w, struct kbr_reader *r, u8 ty
 	}
 }
 
-bool message_copy(struct kbr_writer *w, struct kbr_reader *r, const struct kbr_field *fields,
+bool message_copy(struct kbr_wire_writer *w, struct kbr_wire_reader *r, const struct kbr_field *fields,
 		  s16 version)
 {
 	const struct kbr_field *field;

@@ -90,7 +90,7 @@ static const struct proto_head proto_heads[] = {
 static void test_proto_heads(void)
 {
 	struct kbr_request_header header;
-	struct kbr_reader r;
+	struct kbr_wire_reader r;
 	u8 buf[128], *bytes;
 	size_t i, len;
 
@@ -100,13 +100,13 @@ static void test_proto_heads(void)
 		tap_context("%s", head->bytes);
 		len = kbr_vector_bytes(head->bytes, buf, sizeof(buf));
 		bytes = unit_exact(buf, len);
-		kbr_reader_init(&r, bytes, len, false);
+		kbr_wire_reader_init(&r, bytes, len, false);
 		expect_eq(kbr_request_decode_header(&r, &header), head->ret);
 		expect_eq(header.key, head->key);
 		expect_eq(header.version, head->version);
 		expect_eq(header.correlation_id, head->correlation_id);
 		if (head->ret != -EPROTO)
-			expect_eq(kbr_reader_left(&r), head->body);
+			expect_eq(kbr_wire_reader_left(&r), head->body);
 		expect_eq(!!header.api, head->ret != -EOPNOTSUPP && kbr_api_find(head->key));
 		if (head->client_id)
 			expect(kbr_str_equal(&header.client_id, head->client_id));
@@ -120,12 +120,12 @@ static void test_proto_heads(void)
 static void test_proto_responses(void)
 {
 	struct kbr_request_header header = { .key = 18, .version = 3, .correlation_id = 1 };
-	struct kbr_writer w;
+	struct kbr_wire_writer w;
 	u8 want[64];
 	size_t len;
 
 	header.api = kbr_api_find(18);
-	kbr_writer_init(&w, SIZE_MAX, false);
+	kbr_wire_writer_init(&w, SIZE_MAX, false);
 	kbr_response_begin(&w, &header);
 	kbr_put_s16(&w, 0);
 	kbr_put_count(&w, 2);
@@ -143,11 +143,11 @@ static void test_proto_responses(void)
 	len = kbr_vector_bytes("0000001a 00000001 0000 03 0000 0000 0008 00 0012 0000 0003 00 00000000 00",
 			       want, sizeof(want));
 	expect_bytes(w.buf, w.len, want, len);
-	kbr_writer_free(&w);
+	kbr_wire_writer_free(&w);
 
 	/* a version that is not served: the body of version 0 */
 	header.version = 5;
-	kbr_writer_init(&w, SIZE_MAX, false);
+	kbr_wire_writer_init(&w, SIZE_MAX, false);
 	kbr_response_begin(&w, &header);
 	kbr_put_s16(&w, 35);
 	kbr_put_count(&w, 1);
@@ -157,18 +157,18 @@ static void test_proto_responses(void)
 	kbr_response_end(&w, 0);
 	len = kbr_vector_bytes("00000010 00000001 0023 00000001 0012 0000 0002", want, sizeof(want));
 	expect_bytes(w.buf, w.len, want, len);
-	kbr_writer_free(&w);
+	kbr_wire_writer_free(&w);
 
 	/* the head of a flexible response has tags; what is sent from elsewhere counts */
 	header.api = kbr_api_find(KBR_API_INIT_PRODUCER_ID);
 	header.key = KBR_API_INIT_PRODUCER_ID;
 	header.version = 2;
-	kbr_writer_init(&w, SIZE_MAX, false);
+	kbr_wire_writer_init(&w, SIZE_MAX, false);
 	kbr_response_begin(&w, &header);
 	kbr_response_end(&w, 256);
 	len = kbr_vector_bytes("00000105 00000001 00", want, sizeof(want));
 	expect_bytes(w.buf, w.len, want, len);
-	kbr_writer_free(&w);
+	kbr_wire_writer_free(&w);
 }
 
 /* A copy of the first @len bytes, checked in memory of its own */
@@ -176,10 +176,10 @@ static int proto_check(const u8 *bytes, size_t len, const struct kbr_api *api, b
 		       s16 version)
 {
 	u8 *exact = unit_exact(bytes, len);
-	struct kbr_reader r;
+	struct kbr_wire_reader r;
 	int ret;
 
-	kbr_reader_init(&r, exact, len, version >= api->flexible);
+	kbr_wire_reader_init(&r, exact, len, version >= api->flexible);
 	ret = kbr_message_check(&r, response ? api->response : api->request, version);
 	free(exact);
 	return ret;
@@ -189,8 +189,8 @@ static int proto_check(const u8 *bytes, size_t len, const struct kbr_api *api, b
 static void proto_round(const u8 *bytes, size_t len, const struct kbr_api *api, bool response,
 			s16 version)
 {
-	struct kbr_reader r;
-	struct kbr_writer w;
+	struct kbr_wire_reader r;
+	struct kbr_wire_writer w;
 	size_t cut;
 	u8 *exact;
 
@@ -200,12 +200,12 @@ static void proto_round(const u8 *bytes, size_t len, const struct kbr_api *api, 
 			break;
 
 	exact = unit_exact(bytes, len);
-	kbr_reader_init(&r, exact, len, version >= api->flexible);
-	kbr_writer_init(&w, SIZE_MAX, version >= api->flexible);
+	kbr_wire_reader_init(&r, exact, len, version >= api->flexible);
+	kbr_wire_writer_init(&w, SIZE_MAX, version >= api->flexible);
 	expect(message_copy(&w, &r, response ? api->response : api->request, version));
-	expect_eq(kbr_reader_left(&r), 0);
+	expect_eq(kbr_wire_reader_left(&r), 0);
 	expect_bytes(w.buf, w.len, bytes, len);
-	kbr_writer_free(&w);
+	kbr_wire_writer_free(&w);
 	free(exact);
 }
 
@@ -228,7 +228,7 @@ static void test_proto_vectors(void)
 static void proto_each(void (*run)(const u8 *bytes, size_t len, const struct kbr_api *api,
 				   bool response, s16 version), unsigned int times)
 {
-	struct kbr_writer w;
+	struct kbr_wire_writer w;
 	unsigned int i, n;
 	int response;
 	s16 version;
@@ -241,12 +241,12 @@ static void proto_each(void (*run)(const u8 *bytes, size_t len, const struct kbr
 				tap_context("%s %s %d", api->name,
 					    response ? "response" : "request", version);
 				for (n = 0; n < times; n++) {
-					kbr_writer_init(&w, SIZE_MAX, version >= api->flexible);
+					kbr_wire_writer_init(&w, SIZE_MAX, version >= api->flexible);
 					message_write(&w, response ? api->response : api->request,
 						      version, tap_random_below);
 					expect_eq(w.err, 0);
 					run(w.buf, w.len, api, response, version);
-					kbr_writer_free(&w);
+					kbr_wire_writer_free(&w);
 				}
 			}
 		}
@@ -264,19 +264,19 @@ static void proto_damage(const u8 *bytes, size_t len, const struct kbr_api *api,
 {
 	const struct kbr_field *fields = response ? api->response : api->request;
 	u8 *exact = unit_exact(bytes, len);
-	struct kbr_reader r;
-	struct kbr_writer w;
+	struct kbr_wire_reader r;
+	struct kbr_wire_writer w;
 	unsigned int i;
 
 	for (i = 0; len && i < 64; i++) {
 		size_t at = tap_random_below(len);
 
 		exact[at] = tap_random() & 1 ? 0xff : (u8)tap_random();
-		kbr_reader_init(&r, exact, len, version >= api->flexible);
-		kbr_writer_init(&w, SIZE_MAX, version >= api->flexible);
+		kbr_wire_reader_init(&r, exact, len, version >= api->flexible);
+		kbr_wire_writer_init(&w, SIZE_MAX, version >= api->flexible);
 		expect_eq(kbr_message_check(&r, fields, version),
 			  message_copy(&w, &r, fields, version) ? 0 : -EPROTO);
-		kbr_writer_free(&w);
+		kbr_wire_writer_free(&w);
 		if (!tap_random_below(4))
 			memcpy(exact, bytes, len);
 	}

@@ -21,7 +21,7 @@ static const char * const wire_plain =
 static const char * const wire_flexible =
 	"01 fe fffd 0000012c ffffffffffffff80 04 616263 00 03 0102 00 02";
 
-static void wire_put_all(struct kbr_writer *w)
+static void wire_put_all(struct kbr_wire_writer *w)
 {
 	struct kbr_str null = { .at = NULL, .len = -1 };
 
@@ -37,7 +37,7 @@ static void wire_put_all(struct kbr_writer *w)
 	kbr_put_count(w, 1);
 }
 
-static void wire_get_all(struct kbr_reader *r)
+static void wire_get_all(struct kbr_wire_reader *r)
 {
 	struct kbr_str str;
 
@@ -60,8 +60,8 @@ static void wire_get_all(struct kbr_reader *r)
 
 static void test_wire_types(void)
 {
-	struct kbr_reader r;
-	struct kbr_writer w;
+	struct kbr_wire_reader r;
+	struct kbr_wire_writer w;
 	u8 want[64];
 	size_t len;
 	int flexible;
@@ -69,25 +69,25 @@ static void test_wire_types(void)
 	for (flexible = 0; flexible < 2; flexible++) {
 		tap_context("flexible %d", flexible);
 		len = kbr_vector_bytes(flexible ? wire_flexible : wire_plain, want, sizeof(want));
-		kbr_writer_init(&w, SIZE_MAX, flexible);
+		kbr_wire_writer_init(&w, SIZE_MAX, flexible);
 		wire_put_all(&w);
 		expect_eq(w.err, 0);
 		expect_bytes(w.buf, w.len, want, len);
-		kbr_writer_free(&w);
+		kbr_wire_writer_free(&w);
 
 		/* the byte of the array's one element */
 		want[len] = 7;
-		kbr_reader_init(&r, want, len + 1, flexible);
+		kbr_wire_reader_init(&r, want, len + 1, flexible);
 		wire_get_all(&r);
 		expect_eq(kbr_get_count(&r), 1);
-		expect_eq(kbr_reader_left(&r), 1);
+		expect_eq(kbr_wire_reader_left(&r), 1);
 		expect(!r.bad);
 	}
 }
 
 static void test_wire_cut(void)
 {
-	struct kbr_reader r;
+	struct kbr_wire_reader r;
 	u8 want[64], *bytes;
 	size_t len, cut;
 	int flexible;
@@ -97,7 +97,7 @@ static void test_wire_cut(void)
 		for (cut = 0; cut < len; cut++) {
 			tap_context("flexible %d at %zu", flexible, cut);
 			bytes = unit_exact(want, cut);
-			kbr_reader_init(&r, bytes, cut, flexible);
+			kbr_wire_reader_init(&r, bytes, cut, flexible);
 			kbr_get_bool(&r);
 			kbr_get_s8(&r);
 			kbr_get_s16(&r);
@@ -109,7 +109,7 @@ static void test_wire_cut(void)
 			kbr_get_nullable_bytes(&r);
 			kbr_get_count(&r);
 			expect(r.bad);
-			expect_eq(kbr_reader_left(&r), 0);
+			expect_eq(kbr_wire_reader_left(&r), 0);
 			/* sticky, and everything reads as nothing */
 			expect_eq(kbr_get_s8(&r), 0);
 			expect_eq(kbr_get_s64(&r), 0);
@@ -179,7 +179,7 @@ static const struct wire_lie wire_lies[] = {
 
 static void test_wire_lies(void)
 {
-	struct kbr_reader r;
+	struct kbr_wire_reader r;
 	u8 want[64], *bytes;
 	size_t i, len;
 
@@ -189,7 +189,7 @@ static void test_wire_lies(void)
 		tap_context("%s as %d", lie->bytes, lie->type);
 		len = kbr_vector_bytes(lie->bytes, want, sizeof(want));
 		bytes = unit_exact(want, len);
-		kbr_reader_init(&r, bytes, len, lie->flexible);
+		kbr_wire_reader_init(&r, bytes, len, lie->flexible);
 		switch (lie->type) {
 		case STRING:
 			kbr_get_string(&r);
@@ -241,13 +241,13 @@ static void test_wire_copy(void)
 static void test_wire_writer(void)
 {
 	static char longest[0x8001];
-	struct kbr_writer w;
+	struct kbr_wire_writer w;
 	size_t max, i;
 	u8 want[8];
 
 	for (max = 0; max < 3000; max += 1 + max / 7) {
 		tap_context("%zu", max);
-		kbr_writer_init(&w, max, false);
+		kbr_wire_writer_init(&w, max, false);
 		for (i = 0; !w.err; i++)
 			kbr_put_s32(&w, (s32)i);
 		expect_eq(w.err, -EMSGSIZE);
@@ -258,35 +258,35 @@ static void test_wire_writer(void)
 		for (i = 0; i < w.len; i += 4)
 			expect_eq(w.buf[i] << 24 | w.buf[i + 1] << 16 | w.buf[i + 2] << 8 |
 				  w.buf[i + 3], i / 4);
-		kbr_writer_free(&w);
+		kbr_wire_writer_free(&w);
 	}
 
 	/* what an int16 can't count */
 	memset(longest, 'x', sizeof(longest) - 1);
-	kbr_writer_init(&w, SIZE_MAX, false);
+	kbr_wire_writer_init(&w, SIZE_MAX, false);
 	kbr_put_string(&w, longest);
 	expect_eq(w.err, -EMSGSIZE);
-	kbr_writer_free(&w);
-	kbr_writer_init(&w, SIZE_MAX, true);
+	kbr_wire_writer_free(&w);
+	kbr_wire_writer_init(&w, SIZE_MAX, true);
 	kbr_put_string(&w, longest);
 	expect_eq(w.err, 0);
 	expect_eq(w.len, 3 + sizeof(longest) - 1);
-	kbr_writer_free(&w);
+	kbr_wire_writer_free(&w);
 
-	kbr_writer_init(&w, SIZE_MAX, false);
+	kbr_wire_writer_init(&w, SIZE_MAX, false);
 	kbr_put_s64(&w, 0);
-	kbr_writer_patch_s16(&w, 0, 0x0102);
-	kbr_writer_patch_s32(&w, 2, 0x03040506);
-	kbr_writer_patch_s16(&w, 6, 0x0708);
+	kbr_wire_writer_patch_s16(&w, 0, 0x0102);
+	kbr_wire_writer_patch_s32(&w, 2, 0x03040506);
+	kbr_wire_writer_patch_s16(&w, 6, 0x0708);
 	kbr_vector_bytes("0102030405060708", want, sizeof(want));
 	expect_bytes(w.buf, w.len, want, sizeof(want));
-	kbr_writer_patch_s64(&w, 0, -1);
+	kbr_wire_writer_patch_s64(&w, 0, -1);
 	memset(want, 0xff, sizeof(want));
 	expect_bytes(w.buf, w.len, want, sizeof(want));
 	expect_eq(w.err, 0);
-	kbr_writer_patch_s32(&w, 5, 1);
+	kbr_wire_writer_patch_s32(&w, 5, 1);
 	expect_eq(w.err, -EMSGSIZE);
-	kbr_writer_free(&w);
+	kbr_wire_writer_free(&w);
 }
 
 const struct tap_case wire_cases[] = {

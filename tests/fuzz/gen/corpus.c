@@ -51,10 +51,10 @@ static void save_message(const char *top, int number, const struct kbr_api *api,
 			 bool response, const char *body)
 {
 	static u8 buf[1 << 16];
-	struct kbr_writer w;
+	struct kbr_wire_writer w;
 	size_t len;
 
-	kbr_writer_init(&w, SIZE_MAX, false);
+	kbr_wire_writer_init(&w, SIZE_MAX, false);
 	kbr_put_s16(&w, api->key);
 	kbr_put_s16(&w, version);
 	kbr_put_s32(&w, number);
@@ -69,7 +69,7 @@ static void save_message(const char *top, int number, const struct kbr_api *api,
 	if (body)
 		len += kbr_vector_bytes(body, buf + len, sizeof(buf) - len);
 	save(top, "proto", number, response, buf, len);
-	kbr_writer_free(&w);
+	kbr_wire_writer_free(&w);
 }
 
 int main(int argc, char **argv)
