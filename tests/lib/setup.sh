@@ -155,7 +155,7 @@ fetch_kafkajs()
 	kb_say "setup: fetching kafkajs into the cache"
 	rm -rf "$dir.new"
 	mkdir -p "$dir.new"
-	(cd "$dir.new" && npm pack --silent kafkajs@2.2.4 && tar xzf kafkajs-2.2.4.tgz) >>"$apt_log" 2>&1 </dev/null || {
+	(cd "$dir.new" && timeout 120 npm pack --silent kafkajs@2.2.4 && tar xzf kafkajs-2.2.4.tgz) >>"$apt_log" 2>&1 </dev/null || {
 		kb_say "setup: npm can't fetch kafkajs: see $apt_log"
 		return 0
 	}
@@ -173,7 +173,7 @@ build_librdkafka()
 	rm -rf "$dir"
 	mkdir -p "$dir"
 	(
-		cd "$dir" && npm pack --silent @confluentinc/kafka-javascript@1.10.1 && tar xzf $name && rm $name &&
+		cd "$dir" && timeout 300 npm pack --silent @confluentinc/kafka-javascript@1.10.1 && tar xzf $name && rm $name &&
 		cd package/deps/librdkafka && ./configure --disable-gssapi --disable-curl &&
 		make -j"$KB_JOBS" libs && make -j"$KB_JOBS" -C tests build
 	) >>"$apt_log" 2>&1 </dev/null || {
