@@ -425,6 +425,19 @@ static void kbr_wire_writer_patch(struct kbr_wire_writer *w, size_t pos, const v
 	memcpy(w->buf + pos, bytes, len);
 }
 
+void kbr_wire_writer_insert(struct kbr_wire_writer *w, size_t pos, const void *bytes, size_t len)
+{
+	size_t behind = w->len - pos;
+
+	if (pos > w->len)
+		w->err = w->err ?: -EMSGSIZE;
+	if (!kbr_room(w, len))
+		return;
+	memmove(w->buf + pos + len, w->buf + pos, behind);
+	memcpy(w->buf + pos, bytes, len);
+}
+KBR_EXPORT_IF_KUNIT(kbr_wire_writer_insert);
+
 void kbr_wire_writer_patch_s16(struct kbr_wire_writer *w, size_t pos, s16 v)
 {
 	__be16 val = cpu_to_be16((u16)v);

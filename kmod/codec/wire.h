@@ -112,6 +112,8 @@ void kbr_put_bytes_length(struct kbr_wire_writer *w, s32 len);
 void kbr_put_count(struct kbr_wire_writer *w, s32 count);
 /** kbr_put_tags() - an empty tag section, where the version is flexible */
 void kbr_put_tags(struct kbr_wire_writer *w);
+/** kbr_wire_writer_insert() - put @bytes before what was written at @pos, which moves */
+void kbr_wire_writer_insert(struct kbr_wire_writer *w, size_t pos, const void *bytes, size_t len);
 /** kbr_wire_writer_patch_s16() - overwrite what kbr_put_s16() wrote at @pos; likewise s32 and s64 */
 void kbr_wire_writer_patch_s16(struct kbr_wire_writer *w, size_t pos, s16 v);
 void kbr_wire_writer_patch_s32(struct kbr_wire_writer *w, size_t pos, s32 v);

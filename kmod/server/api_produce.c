@@ -22,6 +22,8 @@
 
 /* Partitions whose acks are waited for that there is room for at first */
 #define KBR_PRODUCE_PENDING	2
+/* Late failures that get a sentence: each moves the rest of the answer, which may be long */
+#define KBR_PRODUCE_LATE_TEXTS	16
 
 /**
  * struct kbr_produce_pending - one batch that was appended and is not committed yet
@@ -54,10 +56,12 @@ struct kbr_produce_pending {
  * @failed: a partition was refused
  * @entry: where it waits
  * @pending: appended
- * @pending_done: the first of them, whose end is known
+ * @pending_done: the first of them whose end is not known
  * @pending_synced: the first of them, given to the syncer
  * @pending_count: entries in use
  * @pending_room: entries
+ * @late: partitions that failed after they were answered, with a sentence
+ * @moved: bytes by which these sentences have moved what is behind them
  */
 struct kbr_produce_state {
 	s16 acks;
@@ -77,6 +81,8 @@ struct kbr_produce_state {
 	unsigned int pending_synced;
 	unsigned int pending_count;
 	unsigned int pending_room;
+	unsigned int late;
+	size_t moved;
 };
 
 /**
@@ -121,12 +127,38 @@ static size_t kbr_produce_answer(struct kbr_request *req, const struct kbr_produ
 	return at;
 }
 
+static const char *kbr_produce_late_text(int err)
+{
+	switch (err) {
+	case -ETIMEDOUT:
+		return "it was appended, but is not on disk yet";
+	case -ENODEV:
+		return "it was appended, but the topic is being deleted";
+	default:
+		return "it was appended, but could not be written to disk";
+	}
+}
+
 /* The partition whose error is @at in the answer failed after all. */
 static void kbr_produce_correct(struct kbr_request *req, size_t at, int err)
 {
-	kbr_wire_writer_patch_s16(&req->reply, at, kbr_error_to_kafka(err));
-	kbr_wire_writer_patch_s64(&req->reply, at + 2, -1);
-	kbr_wire_writer_patch_s64(&req->reply, at + 10, -1);
+	struct kbr_produce_state *state = req->priv;
+	const char *why = kbr_produce_late_text(err);
+	struct kbr_wire_writer *w = &req->reply;
+	size_t len = strlen(why);
+
+	kbr_wire_writer_patch_s16(w, at, kbr_error_to_kafka(err));
+	kbr_wire_writer_patch_s64(w, at + 2, -1);
+	kbr_wire_writer_patch_s64(w, at + 10, -1);
+	if (req->header.version >= 5)
+		kbr_wire_writer_patch_s64(w, at + 18, -1);
+	if (req->header.version < 8 || state->late == KBR_PRODUCE_LATE_TEXTS)
+		return;
+	/* Behind an array that is empty: the message, which was null till now. */
+	kbr_wire_writer_patch_s16(w, at + 30, len);
+	kbr_wire_writer_insert(w, at + 32, why, len);
+	state->moved += len;
+	state->late++;
 }
 
 /* ---- one partition ---- */
@@ -361,7 +393,7 @@ static bool kbr_produce_settle(struct kbr_request *req)
 			kbr_waiter_drop(&req->waiter);
 		}
 		if (fate <= 0)
-			kbr_produce_correct(req, pending->at, fate ?: -ETIMEDOUT);
+			kbr_produce_correct(req, pending->at + state->moved, fate ?: -ETIMEDOUT);
 		kbr_topic_put(pending->topic);
 	}
 	return true;

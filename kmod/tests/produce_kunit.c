@@ -360,6 +360,8 @@ static void kbr_prod_test_late_errors(struct kunit *test)
 	tr = kbr_prod_test_send_one(ts, KBR_TEST_LONG_MS);
 	KUNIT_EXPECT_EQ(test, kbr_prod_test_result(tr, &got), 56);
 	KUNIT_EXPECT_EQ(test, got.base_offset, -1);
+	KUNIT_EXPECT_EQ(test, got.start, -1);
+	KUNIT_EXPECT_NOT_NULL(test, strstr(got.message, "could not be written"));
 	KUNIT_ASSERT_TRUE(test, kbr_test_wait_state(kbr_topic_partition(topic, 0),
 						    KBR_PARTITION_LEADER));
 
@@ -370,6 +372,47 @@ static void kbr_prod_test_late_errors(struct kunit *test)
 	/* the deletion waits for the sync round: either came first */
 	KUNIT_EXPECT_TRUE_MSG(test, got.error == 3 || got.error == 0, "error %d", got.error);
 	kbr_topic_put(topic);
+	kbr_test_server_end(ts);
+}
+
+/* Failures between successes, more of them than get a sentence: the answer stays in one piece. */
+static void kbr_prod_test_late_many(struct kunit *test)
+{
+	struct kbr_test_server *ts = kbr_test_server_begin(test);
+	struct kbr_test_produced got;
+	struct kbr_test_request *tr;
+	struct kbr_test_batch batch;
+	unsigned int texts = 0;
+	s32 i;
+
+	KUNIT_ASSERT_EQ(test, kbr_test_create(ts->tb, "t", 60, NULL, NULL), 0);
+	kbr_test_batch(&batch, "v", 1);
+	kbr_ram_fail(ts->tb->dir, KBR_RAM_SYNC, 0, 0, -EIO, "0/");
+	tr = kbr_test_produce_begin(ts, 8, KBR_ACKS_ALL, KBR_TEST_LONG_MS, 1);
+	kbr_test_produce_topic(tr, "t", 60);
+	/* some that are refused at once, with sentences of their own, among them */
+	for (i = 0; i < 60; i++)
+		kbr_test_produce_partition(tr, i, i % 7 == 3 ? NULL : &batch);
+	kbr_test_ask(tr);
+	KUNIT_EXPECT_EQ(test, kbr_get_count(&tr->reply), 1);
+	KUNIT_EXPECT_EQ(test, kbr_test_read_topic(tr, "t"), 60);
+	for (i = 0; i < 60; i++) {
+		kbr_test_produce_read(tr, &got);
+		KUNIT_EXPECT_EQ(test, got.index, i);
+		if (i % 7 == 3)
+			KUNIT_EXPECT_EQ(test, got.error, 87);
+		else if (got.error)
+			KUNIT_EXPECT_EQ(test, got.error, 56);
+		else
+			KUNIT_EXPECT_EQ(test, got.base_offset, 0);
+		texts += got.error == 56 && got.message[0];
+	}
+	KUNIT_EXPECT_EQ(test, kbr_get_s32(&tr->reply), 0);
+	KUNIT_EXPECT_EQ(test, kbr_wire_reader_left(&tr->reply), 0UL);
+	KUNIT_EXPECT_GE(test, texts, 1U);
+	KUNIT_EXPECT_LE(test, texts, 16U);
+	kbr_test_release(tr);
+	kbr_ram_heal(ts->tb->dir);
 	kbr_test_server_end(ts);
 }
 
@@ -467,6 +510,7 @@ static struct kunit_case kbr_prod_test_cases[] = {
 	KUNIT_CASE(kbr_prod_test_idempotent),
 	KUNIT_CASE(kbr_prod_test_timeout),
 	KUNIT_CASE(kbr_prod_test_late_errors),
+	KUNIT_CASE(kbr_prod_test_late_many),
 	KUNIT_CASE(kbr_prod_test_drop),
 	KUNIT_CASE(kbr_prod_test_room),
 	KUNIT_CASE(kbr_prod_test_many),

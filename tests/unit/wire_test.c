@@ -85,6 +85,35 @@ static void test_wire_types(void)
 	}
 }
 
+static void test_wire_insert(void)
+{
+	struct kbr_wire_writer w;
+	int i;
+
+	kbr_wire_writer_init(&w, 1000, false);
+	kbr_put_string(&w, "ad");
+	kbr_wire_writer_insert(&w, 3, "bc", 2);
+	kbr_wire_writer_patch_s16(&w, 0, 4);
+	kbr_wire_writer_insert(&w, 6, "e", 1);
+	expect_eq(w.err, 0);
+	expect_bytes(w.buf, w.len, (const u8 *)"\0\4abcde", 7);
+	/* also where it has to grow for it */
+	for (i = 0; i < 900; i++)
+		kbr_wire_writer_insert(&w, 2, "x", 1);
+	expect_eq(w.err, 0);
+	expect_eq(w.len, 907);
+	expect_bytes(w.buf + 901, 6, (const u8 *)"xabcde", 6);
+	kbr_wire_writer_insert(&w, 908, "x", 1);
+	expect_eq(w.err, -EMSGSIZE);
+	kbr_wire_writer_free(&w);
+	kbr_wire_writer_init(&w, 4, false);
+	kbr_put_s32(&w, 1);
+	kbr_wire_writer_insert(&w, 0, "x", 1);
+	expect_eq(w.err, -EMSGSIZE);
+	expect_eq(w.len, 4);
+	kbr_wire_writer_free(&w);
+}
+
 static void test_wire_cut(void)
 {
 	struct kbr_wire_reader r;
@@ -291,6 +320,7 @@ static void test_wire_writer(void)
 
 const struct tap_case wire_cases[] = {
 	{ "wire: every type, both ways", test_wire_types },
+	{ "wire: bytes put in between", test_wire_insert },
 	{ "wire: cut at every byte", test_wire_cut },
 	{ "wire: lengths that lie", test_wire_lies },
 	{ "wire: strings are copied whole or not at all", test_wire_copy },
