@@ -332,10 +332,12 @@ static s16 kbr_configs_change_list(struct kbr_request *req, struct kbr_admin *ad
 	} else if (!append && at) {
 		/* with the comma behind it, or before it if it is the last */
 		n = value->len;
-		if (at[n] == ',')
+		if (at[n] == ',') {
 			n++;
-		else if (at > admin->value)
-			at--, n++;
+		} else if (at > admin->value) {
+			at--;
+			n++;
+		}
 		memmove(at, at + n, strlen(at + n) + 1);
 	}
 	return 0;
