@@ -499,11 +499,14 @@ static int kbr_conn_receive(struct kbr_conn *conn)
 
 /* ---- sending ---- */
 
-/* Replies in the order of their requests. 0: no more is ready; -EAGAIN; -errno: close it. */
+/*
+ * Replies in the order of their requests. 1: some are through, and what they
+ * held is free; 0: none was ready; -EAGAIN: the socket is full; -errno: close it.
+ */
 static int kbr_conn_send(struct kbr_conn *conn)
 {
 	struct kbr_request *req, *next;
-	bool more;
+	bool more, any = false;
 	int err;
 
 	list_for_each_entry_safe(req, next, &conn->requests, node) {
@@ -517,15 +520,16 @@ static int kbr_conn_send(struct kbr_conn *conn)
 			err = kbr_conn_send_reply(conn, req, more);
 			WRITE_ONCE(conn->blocked, err == -EAGAIN);
 			if (err)
-				return err;
+				return err == -EAGAIN && any ? 1 : err;
 			trace_kbroker_request_reply(req, req->reply.len + req->slices_bytes);
 			conn->sent = 0;
 			conn->slice = 0;
 			conn->slice_sent = 0;
 		}
 		kbr_conn_free_request(conn, req);
+		any = true;
 	}
-	return 0;
+	return any;
 }
 
 /* ---- the work ---- */
@@ -648,7 +652,7 @@ static void kbr_conn_tear_down(struct kbr_conn *conn)
 static int kbr_conn_run(struct kbr_conn *conn)
 {
 	unsigned int turns = KBR_CONN_TURNS;
-	int got, err;
+	int got, sent;
 	bool moved;
 
 	while (turns--) {
@@ -656,10 +660,11 @@ static int kbr_conn_run(struct kbr_conn *conn)
 		got = kbr_conn_receive(conn);
 		if (got < 0)
 			return got;
-		err = kbr_conn_send(conn);
-		if (err && err != -EAGAIN)
-			return err;
-		if (!moved && !got)
+		sent = kbr_conn_send(conn);
+		if (sent < 0 && sent != -EAGAIN)
+			return sent;
+		/* What was sent makes room to receive what has been waiting in the socket. */
+		if (!moved && !got && sent <= 0)
 			return 0;
 		cond_resched();
 	}
