@@ -623,18 +623,18 @@ void kbr_conn_put(struct kbr_conn *conn)
 }
 
 /*
- * Unpublish: nobody kicks it from the table any more -> close the socket, drop
- * requests with their waiters, stop the timer: nothing queues the work -> take
- * it off the queue, where one of them may have put it while it ran -> put. What
- * may still run after it: kbr_conn_reset() with a reference, which finds no
- * socket.
+ * Close the socket, while the end of the namespace finds us and waits for that
+ * -> unpublish: nobody kicks it from the table any more -> drop requests with
+ * their waiters, stop the timer: nothing queues the work -> take it off the
+ * queue, where one of them may have put it while it ran -> put. What may still
+ * run after it: kbr_conn_reset() with a reference, which finds no socket.
  */
-static void kbr_conn_tear_down(struct kbr_conn *conn)
+static void kbr_conn_tear_down(struct kbr_conn *conn, bool reset)
 {
 	struct kbr_server *server = conn->server;
 
+	kbr_conn_release_socket(conn, reset);
 	xa_erase(&server->conns, conn->id);
-	kbr_conn_release_socket(conn, false);
 	kbr_conn_stop_receiving(conn);
 	kbr_conn_drop_requests(conn);
 	timer_shutdown_sync(&conn->timer);
@@ -677,7 +677,8 @@ static void kbr_conn_work(struct work_struct *work)
 	struct kbr_conn *conn = container_of(work, struct kbr_conn, work);
 
 	if (READ_ONCE(conn->server->dead)) {
-		kbr_conn_tear_down(conn);
+		/* Released with something to say it would stay for ever, without timers. */
+		kbr_conn_tear_down(conn, true);
 		return;
 	}
 	if (READ_ONCE(conn->server->draining))
@@ -687,7 +688,7 @@ static void kbr_conn_work(struct work_struct *work)
 	     (conn->state == KBR_CONN_ANSWERING && list_empty(&conn->requests))))
 		kbr_conn_linger(conn);
 	if (conn->state == KBR_CONN_LINGERING && kbr_conn_has_lingered(conn)) {
-		kbr_conn_tear_down(conn);
+		kbr_conn_tear_down(conn, false);
 		return;
 	}
 	kbr_conn_set_timer(conn);
