@@ -416,20 +416,26 @@ static bool kbr_conn_may_receive(struct kbr_conn *conn)
 static int kbr_conn_grow_frame(struct kbr_conn *conn)
 {
 	size_t room = conn->frame_room ? conn->frame_room * KBR_FRAME_GROWTH : KBR_FRAME_FIRST;
-	u8 *frame;
+	u8 *frame = NULL;
+	int err = -ENOMEM;
 
+	room = min(room, conn->frame_len);
+	/* Counted before it is there: many may want to grow at once. */
+	kbr_conn_charge(conn, room);
 	/* What has begun may go on, up to as much again; then somebody has to give way. */
 	if (conn->frame_room &&
-	    atomic64_read(&conn->server->bytes) >= 2 * kbr_server_bytes_max(conn->server))
-		return -ENOBUFS;
-	room = min(room, conn->frame_len);
-	frame = kvmalloc(room, GFP_KERNEL);
-	if (!frame)
-		return -ENOMEM;
+	    atomic64_read(&conn->server->bytes) - room >= 2 * kbr_server_bytes_max(conn->server))
+		err = -ENOBUFS;
+	else
+		frame = kvmalloc(room, GFP_KERNEL);
+	if (!frame) {
+		kbr_conn_charge(conn, -(s64)room);
+		return err;
+	}
 	memcpy(frame, conn->frame, conn->frame_got);
 	kvfree(conn->frame);
+	kbr_conn_charge(conn, -(s64)conn->frame_room);
 	conn->frame = frame;
-	kbr_conn_charge(conn, (s64)room - (s64)conn->frame_room);
 	conn->frame_room = room;
 	return 0;
 }
