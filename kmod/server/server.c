@@ -125,6 +125,7 @@ static void kbr_server_sweep_later(struct kbr_server *server, bool starved)
 
 	if (starved)
 		ms = min_t(s64, ms, KBR_STALL_SWEEP_MS);
+	WRITE_ONCE(server->sweep_at, jiffies + msecs_to_jiffies(ms));
 	mod_delayed_work(system_wq, &server->sweep, msecs_to_jiffies(ms));
 }
 
@@ -150,7 +151,11 @@ static void kbr_server_sweep(struct work_struct *work)
 
 void kbr_server_starve(struct kbr_server *server)
 {
-	if (atomic_inc_return(&server->starved) == 1)
+	unsigned long soon = jiffies + msecs_to_jiffies(KBR_STALL_SWEEP_MS);
+
+	/* Sooner, never later: memory may be short and not, many times in a second. */
+	if (atomic_inc_return(&server->starved) == 1 &&
+	    time_after(READ_ONCE(server->sweep_at), soon))
 		kbr_server_sweep_later(server, true);
 }
 
@@ -208,10 +213,8 @@ static struct kbr_server *kbr_server_need(struct kbr_broker *broker)
 	if (!IS_ERR(server))
 		kref_get(&server->ref);
 	spin_unlock(&kbr_servers_lock);
-	if (server == made) {
-		kbr_server_sweep_later(server, false);
+	if (server == made)
 		return server;
-	}
 	/* Somebody else was first, or the broker stops. */
 	destroy_workqueue(made->wq);
 	kbr_server_put(made);
@@ -259,6 +262,8 @@ static int kbr_server_listener_add(struct kbr_broker *broker,
 	}
 	list_add_tail(&listener->node, &server->listeners);
 	server->listeners_count++;
+	/* Under the lock: a stop that ends it says before that it is dead. */
+	kbr_server_sweep_later(server, atomic_read(&server->starved));
 	*id = listener->id;
 	kbr_listener_get_info(listener, &info);
 	pr_info("%s: listens at %pISpc\n", broker->name, &listener->params.address);

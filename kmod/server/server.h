@@ -42,6 +42,7 @@
  * @conns_count: connections that exist
  * @gone: told when @conns_count reaches 0
  * @sweep: closes what is idle
+ * @sweep_at: jiffies of its next run (READ_ONCE)
  * @bytes: what frames and replies hold
  * @starved: connections that @bytes keeps from receiving
  */
@@ -60,6 +61,7 @@ struct kbr_server {
 	atomic_t conns_count;
 	wait_queue_head_t gone;
 	struct delayed_work sweep;
+	unsigned long sweep_at;
 	atomic64_t bytes;
 	atomic_t starved;
 };
