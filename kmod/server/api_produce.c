@@ -473,4 +473,5 @@ const struct kbr_handler kbr_handle_produce = {
 	.start = kbr_produce_start,
 	.resume = kbr_produce_resume,
 	.drop = kbr_produce_drop,
+	.lasting = true,
 };

@@ -351,6 +351,23 @@ static bool kbr_conn_peer_finished(struct kbr_conn *conn)
 	return finished;
 }
 
+/*
+ * Is the wait of @req over before its time? Nobody waits for what may yet come
+ * with a connection that ends, nor, for long, with memory that others need.
+ */
+static bool kbr_conn_cuts_short(struct kbr_conn *conn, const struct kbr_request *req, ktime_t now)
+{
+	if (req->settled)
+		return false;
+	if (conn->state != KBR_CONN_OPEN)
+		return true;
+	/* What it was given is kept, if that may be. */
+	if (req->handler->lasting)
+		return false;
+	return kbr_conn_peer_finished(conn) ||
+	       (kbr_conn_is_short(conn) && ktime_ms_delta(now, req->received) >= KBR_STALL_MS);
+}
+
 /* Parked requests that have news, or whose time is over. True: there were some. */
 static bool kbr_conn_resume(struct kbr_conn *conn)
 {
@@ -362,10 +379,7 @@ static bool kbr_conn_resume(struct kbr_conn *conn)
 	list_for_each_entry(req, &conn->requests, node) {
 		if (req->state != KBR_REQUEST_PARKED)
 			continue;
-		expired = ktime_after(now, req->deadline);
-		/* Nobody waits for what may yet come; what was appended is still acknowledged. */
-		if (!req->settled && (conn->state != KBR_CONN_OPEN || kbr_conn_peer_finished(conn)))
-			expired = true;
+		expired = ktime_after(now, req->deadline) || kbr_conn_cuts_short(conn, req, now);
 		if (!kbr_waiter_take_news(&req->waiter) && !expired)
 			continue;
 		state = req->handler->resume(req, expired);
@@ -766,14 +780,17 @@ release:
 
 /* ---- looks from outside ---- */
 
-bool kbr_conn_is_idle(const struct kbr_conn *conn, s64 ms)
+bool kbr_conn_is_still(const struct kbr_conn *conn, s64 ms)
 {
-	u64 idle = jiffies_to_msecs(jiffies - READ_ONCE(conn->active));
+	u64 still = jiffies_to_msecs(jiffies - READ_ONCE(conn->active));
 
-	/* While a request is parked the client waits for us. */
-	if (READ_ONCE(conn->in_flight) && !READ_ONCE(conn->blocked))
-		return false;
-	return idle >= ms;
+	return still >= ms;
+}
+
+bool kbr_conn_waits_for_us(const struct kbr_conn *conn)
+{
+	/* a request is parked */
+	return READ_ONCE(conn->in_flight) && !READ_ONCE(conn->blocked);
 }
 
 void kbr_conn_get_info(struct kbr_conn *conn, struct kbr_connection_info *info)

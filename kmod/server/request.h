@@ -48,11 +48,13 @@ enum kbr_request_state {
  *	must not park again
  * @drop: free @req->priv and put references, whatever state it is in; called
  *	once, also after DONE; may be NULL
+ * @lasting: what it does lasts: it is done though the client has gone meanwhile
  */
 struct kbr_handler {
 	enum kbr_request_state (*start)(struct kbr_request *req);
 	enum kbr_request_state (*resume)(struct kbr_request *req, bool expired);
 	void (*drop)(struct kbr_request *req);
+	bool lasting;
 };
 
 /**

@@ -19,11 +19,7 @@
 #define KBR_SWEEP_PART		8
 #define KBR_SWEEP_MS_MIN	250
 #define KBR_SWEEP_MS_MAX	30000
-/*
- * When memory is short, connections that hold some and do not move for so long
- * are closed; and so often is looked for them, ms
- */
-#define KBR_STALL_MS		10000
+/* While memory is short it is no longer than this */
 #define KBR_STALL_SWEEP_MS	1000
 
 /* Guards kbr_broker.server; innermost, held over nothing. */
@@ -139,10 +135,16 @@ static void kbr_server_sweep(struct work_struct *work)
 
 	xa_lock(&server->conns);
 	xa_for_each(&server->conns, id, conn) {
-		if (!kbr_conn_is_idle(conn, idle_ms) &&
-		    !(starved && READ_ONCE(conn->bytes) && kbr_conn_is_idle(conn, KBR_STALL_MS)))
+		bool hoards = starved && READ_ONCE(conn->bytes) &&
+			      kbr_conn_is_still(conn, KBR_STALL_MS);
+
+		if (!hoards && !kbr_conn_is_still(conn, idle_ms))
 			continue;
-		set_bit(KBR_CONN_CLOSE, &conn->flags);
+		if (!kbr_conn_waits_for_us(conn))
+			set_bit(KBR_CONN_CLOSE, &conn->flags);
+		else if (!hoards)
+			continue;
+		/* Else it has waited long enough: its work answers it. */
 		kbr_conn_kick(conn);
 	}
 	xa_unlock(&server->conns);

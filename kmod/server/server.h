@@ -24,6 +24,12 @@
 #include "server/init.h"
 #include "server/request.h"
 
+/*
+ * When memory is short, connections that hold some and do not move for so long
+ * are closed, and requests that wait for so long are answered, ms
+ */
+#define KBR_STALL_MS	10000
+
 /**
  * struct kbr_server - the network side of one broker
  * @ref: the broker's table holds one until the stop, each look from netlink one
@@ -239,8 +245,10 @@ void kbr_conn_kick(struct kbr_conn *conn);
 /** kbr_conn_reset() - close its socket at once, whatever it does; with a reference */
 void kbr_conn_reset(struct kbr_conn *conn);
 void kbr_conn_put(struct kbr_conn *conn);
-/** kbr_conn_is_idle() - has nothing moved for @ms, and does nothing wait for us? With kbr_server.conns' lock */
-bool kbr_conn_is_idle(const struct kbr_conn *conn, s64 ms);
+/** kbr_conn_is_still() - has nothing moved for @ms? With kbr_server.conns' lock */
+bool kbr_conn_is_still(const struct kbr_conn *conn, s64 ms);
+/** kbr_conn_waits_for_us() - does its client wait for the broker? With kbr_server.conns' lock */
+bool kbr_conn_waits_for_us(const struct kbr_conn *conn);
 /** kbr_conn_get_info() - with kbr_server.conns' lock */
 void kbr_conn_get_info(struct kbr_conn *conn, struct kbr_connection_info *info);
 /** kbr_conn_charge() - the memory that frames and replies hold has changed */
