@@ -53,6 +53,10 @@
 #define KBR_CONN_REQUESTS_MAX	64
 /* Bytes that one connection's frames and replies hold before no more is read from it */
 #define KBR_CONN_BYTES_MAX	(8u << 20)
+/* A request that brings no records, bytes: what is done for each of them is bounded so */
+#define KBR_REQUEST_BYTES_MAX	(8u << 20)
+/* Names of configs in one DescribeConfigs of a resource: many more than there are */
+#define KBR_CONFIG_NAMES_MAX	1000
 /* A reply beside the batches that are sent from the page cache, bytes */
 #define KBR_REPLY_BYTES_MAX	(64u << 20)
 /* Longest wait that a request may ask for, ms */

@@ -5,7 +5,6 @@
  * pins but one of them, however many items it has.
  */
 #include <linux/cred.h>
-#include <linux/sched.h>
 #include <linux/slab.h>
 
 #include "base/error.h"
@@ -112,10 +111,9 @@ static enum kbr_request_state kbr_admin_go_on(struct kbr_request *req)
 	for (;;) {
 		if (admin->op && !kbr_admin_settle(req, admin))
 			return KBR_REQUEST_PARKED;
-		if (req->reply.err || !kbr_admin_next(req, admin))
+		if (kbr_request_is_futile(req) || !kbr_admin_next(req, admin))
 			return KBR_REQUEST_DONE;
 		kbr_admin_begin(req, admin);
-		cond_resched();
 	}
 }
 

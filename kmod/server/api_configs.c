@@ -225,7 +225,13 @@ static void kbr_describe_resource(struct kbr_request *req, struct kbr_configs_vi
 
 	for (i = 0; i < count; i++)
 		kbr_get_string(&req->body);
-	code = kbr_describe_find(req, type, &name, &topic, &why);
+	if (count > KBR_CONFIG_NAMES_MAX) {
+		/* each of them is compared with each that there is */
+		kbr_refuse(&why, -E2BIG, 0, "there are not so many configs");
+		code = KBR_KAFKA_INVALID_REQUEST;
+	} else {
+		code = kbr_describe_find(req, type, &name, &topic, &why);
+	}
 	kbr_put_s16(w, code);
 	kbr_put_string(w, why.text[0] ? why.text : NULL);
 	kbr_put_s8(w, type);
@@ -255,10 +261,8 @@ static enum kbr_request_state kbr_describe_configs_start(struct kbr_request *req
 	count = kbr_get_count(&req->body);
 	kbr_put_s32(&req->reply, 0);	/* throttle */
 	kbr_put_count(&req->reply, count);
-	for (; count > 0 && !req->reply.err; count--) {
+	for (; count > 0 && !kbr_request_is_futile(req); count--)
 		kbr_describe_resource(req, view, synonyms);
-		cond_resched();
-	}
 	kfree(view);
 	return KBR_REQUEST_DONE;
 }
@@ -448,6 +452,7 @@ static s16 kbr_alter_configs_begin(struct kbr_request *req, struct kbr_admin *ad
 						code ? NULL : why);
 		if (!code)
 			code = change;
+		cond_resched();
 	}
 	if (!code && req->header.key == KBR_API_ALTER_CONFIGS)
 		err = kbr_configs_reset_others(broker,

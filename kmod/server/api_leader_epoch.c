@@ -50,7 +50,7 @@ static enum kbr_request_state kbr_leader_epoch_start(struct kbr_request *req)
 	kbr_put_s32(w, 0);	/* throttle_time_ms */
 	topics = kbr_get_count(r);
 	kbr_put_count(w, topics);
-	while (topics-- > 0) {
+	while (topics-- > 0 && !kbr_request_is_futile(req)) {
 		name = kbr_get_string(r);
 		topic = kbr_request_topic(req, &name, KBR_MAY_CONSUME, &err);
 		if (replica && !err)
@@ -58,7 +58,7 @@ static enum kbr_request_state kbr_leader_epoch_start(struct kbr_request *req)
 		count = kbr_get_count(r);
 		kbr_put_str(w, &name);
 		kbr_put_count(w, count);
-		while (count-- > 0)
+		while (count-- > 0 && !kbr_request_is_futile(req))
 			kbr_leader_epoch_partition(req, topic, err);
 		kbr_topic_put(topic);
 	}

@@ -6,7 +6,6 @@
  */
 #include <linux/cred.h>
 #include <linux/limits.h>
-#include <linux/sched.h>
 #include <linux/slab.h>
 
 #include "base/uuid.h"
@@ -149,7 +148,6 @@ static void kbr_metadata_put_topic(struct kbr_request *req, struct kbr_topic *to
 	if (version >= 8)
 		kbr_put_s32(w, operations ? kbr_metadata_topic_operations(req, topic) :
 					    KBR_OPERATIONS_NOT_ASKED);
-	cond_resched();
 }
 
 /* A topic that is not there, or is not for this client. */
@@ -186,7 +184,7 @@ static void kbr_metadata_put_named(struct kbr_request *req, const struct kbr_met
 	s32 i;
 
 	kbr_put_count(&req->reply, ask->count);
-	for (i = 0; i < ask->count && !req->reply.err; i++) {
+	for (i = 0; i < ask->count && !kbr_request_is_futile(req); i++) {
 		name = kbr_get_string(&r);
 		if (kbr_str_copy(&name, text, sizeof(text)) || kbr_topic_name_check(text, NULL)) {
 			kbr_metadata_put_refused(req, &name, KBR_KAFKA_INVALID_TOPIC);
@@ -218,7 +216,7 @@ static void kbr_metadata_put_all(struct kbr_request *req, const struct kbr_metad
 	kbr_put_s32(w, 0);
 	for (topic = kbr_topic_next(broker, NULL); topic;
 	     topic = kbr_topic_walk_next(broker, topic)) {
-		if (w->err)
+		if (kbr_request_is_futile(req))
 			break;
 		if (!kbr_admin_may_see(req, topic))
 			continue;

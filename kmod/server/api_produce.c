@@ -348,6 +348,9 @@ static bool kbr_produce_append(struct kbr_request *req)
 	int err;
 
 	while (state->again || state->partitions || state->topics) {
+		/* Unpacking takes long: nobody is kept waiting for the end of it. */
+		if (kbr_request_is_futile(req))
+			break;
 		if (!state->again && !state->partitions) {
 			kbr_produce_next_topic(req);
 			continue;

@@ -226,7 +226,7 @@ static void kbr_conn_settle_request(struct kbr_conn *conn, struct kbr_request *r
 {
 	if (state == KBR_REQUEST_DONE) {
 		kbr_response_end(&req->reply, req->slices_bytes);
-		if (req->reply.err)
+		if (kbr_request_is_futile(req))
 			state = KBR_REQUEST_CLOSE;
 	}
 	req->state = state;
@@ -297,6 +297,8 @@ static void kbr_conn_start_request(struct kbr_conn *conn, struct kbr_request *re
 		req->handler = kbr_handler_find(header->key);
 		if (!req->handler)
 			err = -EOPNOTSUPP;
+		else if (header->key != KBR_API_PRODUCE && req->frame_len > KBR_REQUEST_BYTES_MAX)
+			err = -EPROTO;
 		else
 			err = kbr_message_check(&req->body, header->api->request, header->version);
 	}
@@ -816,6 +818,15 @@ void kbr_conn_get_info(struct kbr_conn *conn, struct kbr_connection_info *info)
 }
 
 /* ---- what handlers ask ---- */
+
+bool kbr_request_is_futile(const struct kbr_request *req)
+{
+	struct kbr_conn *conn = req->conn;
+
+	cond_resched();
+	return req->reply.err || test_bit(KBR_CONN_CLOSE, &conn->flags) ||
+	       READ_ONCE(conn->server->dead);
+}
 
 struct kbr_broker *kbr_request_broker(const struct kbr_request *req)
 {

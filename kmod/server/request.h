@@ -121,6 +121,13 @@ struct kbr_address {
 	u16 port;
 };
 
+/**
+ * kbr_request_is_futile() - does nobody want the answer any more?
+ *
+ * For loops over what a client lists: it gives way to others, too. Once it is
+ * true no answer is sent, whatever the handler says.
+ */
+bool kbr_request_is_futile(const struct kbr_request *req);
 /** kbr_request_address() - advertised address of the listener, or the one this client connected to */
 void kbr_request_address(const struct kbr_request *req, struct kbr_address *address);
 /** kbr_request_set_software() - ApiVersions v3+: the client's name and version, for "connection list" */
