@@ -37,9 +37,7 @@
  * @session: in use, or NULL
  * @own: partitions, if there is no session
  * @parts: those of the session, or @own
- * @count: of them
  * @entries: where it waits, one a partition
- * @entries_count: entries
  * @reply_at: where the answer begins, behind the header
  */
 struct kbr_fetch_state {
@@ -51,11 +49,9 @@ struct kbr_fetch_state {
 	s32 max_bytes;
 	ktime_t deadline;
 	struct kbr_fetch_session *session;
-	struct list_head own;
-	struct list_head *parts;
-	unsigned int count;
+	struct kbr_fetch_parts own;
+	struct kbr_fetch_parts *parts;
 	struct kbr_waiter_entry *entries;
-	unsigned int entries_count;
 	size_t reply_at;
 };
 
@@ -226,8 +222,10 @@ static int kbr_fetch_answer(struct kbr_request *req, struct kbr_fetch_answer *an
 	kbr_put_s32(w, 0);
 	if (state->err)
 		return 0;
-	list_for_each_entry(fp, state->parts, node) {
+	list_for_each_entry(fp, &state->parts->list, node) {
 		err = kbr_fetch_partition(req, answer, fp);
+		if (!err && kbr_request_is_futile(req))
+			err = -ECANCELED;
 		if (err)
 			return err;
 	}
@@ -256,7 +254,7 @@ static void kbr_fetch_told(struct kbr_request *req, const struct kbr_fetch_answe
 
 	if (!state->session && !state->want_session)
 		return;
-	list_for_each_entry_safe(fp, next, state->parts, node) {
+	list_for_each_entry_safe(fp, next, &state->parts->list, node) {
 		fp->told = fp->now;
 		if (!fp->served)
 			continue;
@@ -264,10 +262,9 @@ static void kbr_fetch_told(struct kbr_request *req, const struct kbr_fetch_answe
 		/* Behind the others, so that these get their share next time. */
 		list_move_tail(&fp->node, &served);
 	}
-	list_splice_tail(&served, state->parts);
+	list_splice_tail(&served, &state->parts->list);
 	if (state->want_session) {
-		state->session = kbr_fetch_session_create(kbr_request_broker(req), &state->own,
-							  state->count);
+		state->session = kbr_fetch_session_create(kbr_request_broker(req), &state->own);
 		if (!state->session)
 			return;
 		kbr_wire_writer_patch_s32(&req->reply, answer->session_at, state->session->id);
@@ -285,7 +282,7 @@ static bool kbr_fetch_behind(const struct kbr_fetch_state *state)
 {
 	const struct kbr_fetch_part *fp;
 
-	list_for_each_entry(fp, state->parts, node)
+	list_for_each_entry(fp, &state->parts->list, node)
 		if (kbr_partition_hw(fp->part) > fp->watch || kbr_topic_gone(fp->topic))
 			return true;
 	return false;
@@ -295,20 +292,20 @@ static bool kbr_fetch_behind(const struct kbr_fetch_state *state)
 static bool kbr_fetch_wait(struct kbr_request *req, s64 bytes)
 {
 	struct kbr_fetch_state *state = req->priv;
+	unsigned int count = state->parts->count;
 	struct kbr_fetch_part *fp;
 
-	if (state->entries_count < state->count) {
-		kvfree(state->entries);
-		state->entries = kvcalloc(state->count, sizeof(*state->entries), GFP_KERNEL);
-		state->entries_count = state->entries ? state->count : 0;
+	/* A request's partitions stay the same, from its first wait on. */
+	if (!state->entries) {
+		state->entries = kvcalloc(count, sizeof(*state->entries), GFP_KERNEL);
 		if (!state->entries)
 			return false;
-		req->pinned += state->count * sizeof(*state->entries);
+		req->pinned += count * sizeof(*state->entries);
 	}
 	kbr_request_park(req, state->entries,
 			 max_t(s64, ktime_ms_delta(state->deadline, ktime_get()), 0) + 1);
 	kbr_waiter_need_bytes(&req->waiter, bytes);
-	list_for_each_entry(fp, state->parts, node)
+	list_for_each_entry(fp, &state->parts->list, node)
 		kbr_waiter_add_bytes(&req->waiter, fp->part, fp->watch, &fp->mark);
 	return true;
 }
@@ -326,7 +323,7 @@ static enum kbr_request_state kbr_fetch_run(struct kbr_request *req)
 	for (;;) {
 		if (kbr_fetch_answer(req, &answer))
 			return KBR_REQUEST_CLOSE;
-		if (answer.now || !state->count || answer.have >= state->min_bytes ||
+		if (answer.now || !state->parts->count || answer.have >= state->min_bytes ||
 		    ktime_compare(ktime_get(), state->deadline) >= 0)
 			break;
 		if (!waits && !kbr_fetch_wait(req, state->min_bytes - answer.have))
@@ -345,13 +342,14 @@ static enum kbr_request_state kbr_fetch_run(struct kbr_request *req)
 
 /* ---- the request ---- */
 
-static struct kbr_fetch_part *kbr_fetch_part_new(const struct kbr_str *name, s32 index)
+static struct kbr_fetch_part *kbr_fetch_part_new(const char *name, s32 index)
 {
-	struct kbr_fetch_part *fp = kzalloc(struct_size(fp, name, name->len + 1), GFP_KERNEL);
+	size_t size = strlen(name) + 1;
+	struct kbr_fetch_part *fp = kzalloc(struct_size(fp, name, size), GFP_KERNEL);
 
 	if (!fp)
 		return NULL;
-	memcpy(fp->name, name->at, name->len);
+	memcpy(fp->name, name, size);
 	fp->index = index;
 	fp->told = (struct kbr_partition_bounds) { .start = -1, .hw = -1 };
 	return fp;
@@ -363,7 +361,7 @@ static void kbr_fetch_find_topics(struct kbr_request *req)
 	struct kbr_fetch_state *state = req->priv;
 	struct kbr_fetch_part *fp, *last = NULL;
 
-	list_for_each_entry(fp, state->parts, node) {
+	list_for_each_entry(fp, &state->parts->list, node) {
 		if (!fp->topic || kbr_topic_gone(fp->topic)) {
 			kbr_topic_put(fp->topic);
 			fp->part = NULL;
@@ -379,37 +377,30 @@ static void kbr_fetch_find_topics(struct kbr_request *req)
 	}
 }
 
-/* A partition that the client names: one that its session knows, or a new one. */
-static struct kbr_fetch_part *kbr_fetch_take(struct kbr_request *req, const struct kbr_str *name,
-					     s32 index)
+/* A partition that the client names: one that was named before, or a new one. */
+static struct kbr_fetch_part *kbr_fetch_take(struct kbr_request *req, const char *name, s32 index)
 {
 	struct kbr_fetch_state *state = req->priv;
-	struct kbr_fetch_part *fp, *known;
+	struct kbr_fetch_part *fp = kbr_fetch_parts_find(state->parts, name, index);
 
-	if (state->count == KBR_FETCH_PARTITIONS_MAX)
+	if (fp)
+		return fp;
+	if (state->parts->count == KBR_FETCH_PARTITIONS_MAX)
 		return ERR_PTR(-E2BIG);
 	fp = kbr_fetch_part_new(name, index);
 	if (!fp)
 		return ERR_PTR(-ENOMEM);
-	if (state->session) {
-		known = kbr_fetch_session_find(state->session, fp->name, index);
-		if (known) {
-			kbr_fetch_part_free(fp);
-			return known;
-		}
-		if (kbr_fetch_session_add(state->session, fp)) {
-			kbr_fetch_part_free(fp);
-			return ERR_PTR(-EBADF);
-		}
-	} else {
-		list_add_tail(&fp->node, &state->own);
-		req->pinned += struct_size(fp, name, name->len + 1);
+	if (!state->session) {
+		kbr_fetch_parts_add(&state->own, fp);
+		req->pinned += struct_size(fp, name, strlen(name) + 1);
+	} else if (kbr_fetch_session_add(state->session, fp)) {
+		kfree(fp);
+		return ERR_PTR(-EBADF);
 	}
-	state->count++;
 	return fp;
 }
 
-static int kbr_fetch_parse_partition(struct kbr_request *req, const struct kbr_str *name)
+static int kbr_fetch_parse_partition(struct kbr_request *req, const char *name)
 {
 	struct kbr_wire_reader *r = &req->body;
 	struct kbr_fetch_part *fp;
@@ -429,17 +420,21 @@ static int kbr_fetch_parse_topics(struct kbr_request *req)
 {
 	struct kbr_wire_reader *r = &req->body;
 	s32 topics = kbr_get_count(r), count;
+	char text[KBR_TOPIC_NAME_MAX + 1];
 	struct kbr_str name;
 	int err;
 
 	while (topics--) {
 		name = kbr_get_string(r);
 		count = kbr_get_count(r);
-		while (count--) {
-			err = kbr_fetch_parse_partition(req, &name);
-			if (err)
-				return err;
-		}
+		/* What can't be a name is not kept for each of the partitions. */
+		err = kbr_str_copy(&name, text, sizeof(text));
+		while (!err && count--)
+			err = kbr_fetch_parse_partition(req, text);
+		if (!err && kbr_request_is_futile(req))
+			err = -ECANCELED;
+		if (err)
+			return err;
 	}
 	return 0;
 }
@@ -462,11 +457,9 @@ static int kbr_fetch_parse_forgotten(struct kbr_request *req)
 		count = kbr_get_count(r);
 		while (count--) {
 			index = kbr_get_s32(r);
-			fp = known ? kbr_fetch_session_find(state->session, text, index) : NULL;
-			if (!fp)
-				continue;
-			kbr_fetch_session_del(state->session, fp);
-			state->count--;
+			fp = known ? kbr_fetch_parts_find(state->parts, text, index) : NULL;
+			if (fp)
+				kbr_fetch_session_del(state->session, fp);
 		}
 	}
 	return 0;
@@ -492,7 +485,6 @@ static void kbr_fetch_join(struct kbr_request *req, s32 id, s32 epoch)
 	}
 	state->session = session;
 	state->parts = &session->parts;
-	state->count = session->count;
 }
 
 /* The client has taken all partitions out of its session. */
@@ -505,7 +497,6 @@ static void kbr_fetch_leave(struct kbr_request *req)
 	kbr_fetch_session_close(kbr_request_broker(req), id);
 	state->session = NULL;
 	state->parts = &state->own;
-	state->count = 0;
 }
 
 static int kbr_fetch_parse(struct kbr_request *req)
@@ -543,7 +534,7 @@ static int kbr_fetch_parse(struct kbr_request *req)
 	}
 	if (err)
 		return err;
-	if (state->session && !state->count)
+	if (state->session && !state->parts->count)
 		kbr_fetch_leave(req);
 	kbr_fetch_find_topics(req);
 	return 0;
@@ -555,13 +546,15 @@ static enum kbr_request_state kbr_fetch_start(struct kbr_request *req)
 
 	if (!state)
 		return KBR_REQUEST_CLOSE;
-	INIT_LIST_HEAD(&state->own);
+	kbr_fetch_parts_init(&state->own);
 	state->parts = &state->own;
 	state->reply_at = req->reply.len;
 	req->priv = state;
 	req->pinned = sizeof(*state);
 	if (kbr_fetch_parse(req))
 		return KBR_REQUEST_CLOSE;
+	/* It may wait for long, and has been read. */
+	kbr_request_drop_frame(req);
 	return kbr_fetch_run(req);
 }
 

@@ -39,20 +39,82 @@ struct kbr_fetch_cache {
 static DEFINE_MUTEX(kbr_fetch_lock);
 static LIST_HEAD(kbr_fetch_caches);
 
-void kbr_fetch_part_free(struct kbr_fetch_part *fp)
+static void kbr_fetch_part_free(struct kbr_fetch_part *fp)
 {
 	kbr_topic_put(fp->topic);
 	kfree(fp);
 }
 
-void kbr_fetch_parts_free(struct list_head *parts)
+/* ---- partitions ---- */
+
+void kbr_fetch_parts_init(struct kbr_fetch_parts *parts)
+{
+	INIT_LIST_HEAD(&parts->list);
+	parts->tree = RB_ROOT;
+	parts->count = 0;
+}
+
+void kbr_fetch_parts_free(struct kbr_fetch_parts *parts)
 {
 	struct kbr_fetch_part *fp, *next;
 
-	list_for_each_entry_safe(fp, next, parts, node)
+	list_for_each_entry_safe(fp, next, &parts->list, node)
 		kbr_fetch_part_free(fp);
-	INIT_LIST_HEAD(parts);
+	kbr_fetch_parts_init(parts);
 }
+
+static int kbr_fetch_part_order(const struct kbr_fetch_part *fp, const char *name, s32 index)
+{
+	int order = strcmp(name, fp->name);
+
+	if (order)
+		return order;
+	return index < fp->index ? -1 : index > fp->index;
+}
+
+struct kbr_fetch_part *kbr_fetch_parts_find(const struct kbr_fetch_parts *parts, const char *name,
+					    s32 index)
+{
+	struct rb_node *node = parts->tree.rb_node;
+
+	while (node) {
+		struct kbr_fetch_part *fp = rb_entry(node, struct kbr_fetch_part, by_name);
+		int order = kbr_fetch_part_order(fp, name, index);
+
+		if (!order)
+			return fp;
+		node = order < 0 ? node->rb_left : node->rb_right;
+	}
+	return NULL;
+}
+
+void kbr_fetch_parts_add(struct kbr_fetch_parts *parts, struct kbr_fetch_part *fp)
+{
+	struct rb_node **link = &parts->tree.rb_node, *parent = NULL;
+	int order;
+
+	while (*link) {
+		parent = *link;
+		order = kbr_fetch_part_order(rb_entry(parent, struct kbr_fetch_part, by_name),
+					     fp->name, fp->index);
+		link = order < 0 ? &parent->rb_left : &parent->rb_right;
+	}
+	rb_link_node(&fp->by_name, parent, link);
+	rb_insert_color(&fp->by_name, &parts->tree);
+	list_add_tail(&fp->node, &parts->list);
+	parts->count++;
+}
+
+/* All of @from, which has none then, to @to, which has none yet. */
+static void kbr_fetch_parts_move(struct kbr_fetch_parts *to, struct kbr_fetch_parts *from)
+{
+	list_replace(&from->list, &to->list);
+	to->tree = from->tree;
+	to->count = from->count;
+	kbr_fetch_parts_init(from);
+}
+
+/* ---- sessions ---- */
 
 static struct kbr_fetch_cache *kbr_fetch_cache_find_locked(struct kbr_broker *broker)
 {
@@ -111,7 +173,7 @@ static void kbr_fetch_session_unhash_locked(struct kbr_fetch_session *session)
 	list_del(&session->node);
 	hash_del(&session->by_id);
 	cache->count--;
-	cache->parts -= session->count;
+	cache->parts -= session->parts.count;
 	session->cache = NULL;
 	kref_put(&session->ref, kbr_fetch_session_free);
 }
@@ -173,7 +235,7 @@ static bool kbr_fetch_cache_evict_locked(struct kbr_fetch_cache *cache, unsigned
 		victim = NULL;
 		list_for_each_entry(session, &cache->sessions, node)
 			if (time_after(jiffies, session->created + idle) &&
-			    session->count < (victim ? victim->count : count))
+			    session->parts.count < (victim ? victim->parts.count : count))
 				victim = session;
 	}
 	if (victim)
@@ -203,78 +265,23 @@ static s32 kbr_fetch_session_new_id_locked(struct kbr_broker *broker)
 	return id;
 }
 
-static int kbr_fetch_part_order(const struct kbr_fetch_part *fp, const char *name, s32 index)
-{
-	int order = strcmp(name, fp->name);
-
-	if (order)
-		return order;
-	return index < fp->index ? -1 : index > fp->index;
-}
-
-struct kbr_fetch_part *kbr_fetch_session_find(struct kbr_fetch_session *session, const char *name,
-					      s32 index)
-{
-	struct rb_node *node = session->tree.rb_node;
-
-	while (node) {
-		struct kbr_fetch_part *fp = rb_entry(node, struct kbr_fetch_part, by_name);
-		int order = kbr_fetch_part_order(fp, name, index);
-
-		if (!order)
-			return fp;
-		node = order < 0 ? node->rb_left : node->rb_right;
-	}
-	return NULL;
-}
-
-/* False: it is there already. */
-static bool kbr_fetch_session_insert(struct kbr_fetch_session *session, struct kbr_fetch_part *fp)
-{
-	struct rb_node **link = &session->tree.rb_node, *parent = NULL;
-
-	while (*link) {
-		int order;
-
-		parent = *link;
-		order = kbr_fetch_part_order(rb_entry(parent, struct kbr_fetch_part, by_name),
-					     fp->name, fp->index);
-		if (!order)
-			return false;
-		link = order < 0 ? &parent->rb_left : &parent->rb_right;
-	}
-	rb_link_node(&fp->by_name, parent, link);
-	rb_insert_color(&fp->by_name, &session->tree);
-	list_move_tail(&fp->node, &session->parts);
-	session->count++;
-	return true;
-}
-
 struct kbr_fetch_session *kbr_fetch_session_create(struct kbr_broker *broker,
-						   struct list_head *parts, unsigned int count)
+						   struct kbr_fetch_parts *parts)
 {
 	struct kbr_fetch_session *session = kzalloc(sizeof(*session), GFP_KERNEL);
-	struct kbr_fetch_part *fp, *next;
 	struct kbr_fetch_cache *cache;
 
 	if (!session)
 		return NULL;
 	kref_init(&session->ref);
-	INIT_LIST_HEAD(&session->parts);
-	session->tree = RB_ROOT;
 	mutex_lock(&kbr_fetch_lock);
 	cache = kbr_fetch_cache_make_locked(broker);
-	if (!cache || !kbr_fetch_cache_room_locked(cache, count)) {
+	if (!cache || !kbr_fetch_cache_room_locked(cache, parts->count)) {
 		mutex_unlock(&kbr_fetch_lock);
 		kfree(session);
 		return NULL;
 	}
-	list_for_each_entry_safe(fp, next, parts, node) {
-		if (kbr_fetch_session_insert(session, fp))
-			continue;
-		list_del(&fp->node);
-		kbr_fetch_part_free(fp);
-	}
+	kbr_fetch_parts_move(&session->parts, parts);
 	session->id = kbr_fetch_session_new_id_locked(broker);
 	session->epoch = 1;
 	session->busy = true;
@@ -284,7 +291,7 @@ struct kbr_fetch_session *kbr_fetch_session_create(struct kbr_broker *broker,
 	list_add_tail(&session->node, &cache->sessions);
 	hash_add(cache->ids, &session->by_id, session->id);
 	cache->count++;
-	cache->parts += session->count;
+	cache->parts += session->parts.count;
 	kref_get(&session->ref);
 	mutex_unlock(&kbr_fetch_lock);
 	return session;
@@ -297,8 +304,7 @@ int kbr_fetch_session_add(struct kbr_fetch_session *session, struct kbr_fetch_pa
 
 	mutex_lock(&kbr_fetch_lock);
 	if (session->cache && session->cache->parts < KBR_SESSION_PARTITIONS_MAX) {
-		INIT_LIST_HEAD(&fp->node);
-		kbr_fetch_session_insert(session, fp);
+		kbr_fetch_parts_add(&session->parts, fp);
 		session->cache->parts++;
 		err = 0;
 	}
@@ -309,9 +315,9 @@ int kbr_fetch_session_add(struct kbr_fetch_session *session, struct kbr_fetch_pa
 void kbr_fetch_session_del(struct kbr_fetch_session *session, struct kbr_fetch_part *fp)
 {
 	mutex_lock(&kbr_fetch_lock);
-	rb_erase(&fp->by_name, &session->tree);
+	rb_erase(&fp->by_name, &session->parts.tree);
 	list_del(&fp->node);
-	session->count--;
+	session->parts.count--;
 	if (session->cache)
 		session->cache->parts--;
 	mutex_unlock(&kbr_fetch_lock);

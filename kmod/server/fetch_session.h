@@ -22,8 +22,8 @@
 
 /**
  * struct kbr_fetch_part - one partition of a Fetch
- * @node: in the order in which it is served
- * @by_name: in its session's tree, by topic and index
+ * @node: in the list of a struct kbr_fetch_parts
+ * @by_name: in the tree of a struct kbr_fetch_parts, by topic and index
  * @topic: a reference, NULL while there is none of that name
  * @part: the partition, NULL while there is none
  * @index: its number
@@ -56,9 +56,26 @@ struct kbr_fetch_part {
 	char name[];
 };
 
-void kbr_fetch_part_free(struct kbr_fetch_part *fp);
-/** kbr_fetch_parts_free() - all of a list */
-void kbr_fetch_parts_free(struct list_head *parts);
+/**
+ * struct kbr_fetch_parts - partitions of a Fetch, or of a session
+ * @list: in the order in which they are served
+ * @tree: the same by name
+ * @count: of them
+ */
+struct kbr_fetch_parts {
+	struct list_head list;
+	struct rb_root tree;
+	unsigned int count;
+};
+
+void kbr_fetch_parts_init(struct kbr_fetch_parts *parts);
+/** kbr_fetch_parts_free() - all of them */
+void kbr_fetch_parts_free(struct kbr_fetch_parts *parts);
+/** kbr_fetch_parts_find() - the one of that name and number, or NULL */
+struct kbr_fetch_part *kbr_fetch_parts_find(const struct kbr_fetch_parts *parts, const char *name,
+					    s32 index);
+/** kbr_fetch_parts_add() - @fp, which is not among them, is taken over and served last */
+void kbr_fetch_parts_add(struct kbr_fetch_parts *parts, struct kbr_fetch_part *fp);
 
 /**
  * struct kbr_fetch_session - one session
@@ -71,9 +88,7 @@ void kbr_fetch_parts_free(struct list_head *parts);
  * @busy: a request uses it (cache's lock)
  * @used: jiffies of the last request (cache's lock)
  * @created: jiffies
- * @parts: in the order in which they are served
- * @tree: the same by name
- * @count: of them
+ * @parts: what is fetched
  */
 struct kbr_fetch_session {
 	struct kref ref;
@@ -85,9 +100,7 @@ struct kbr_fetch_session {
 	bool busy;
 	unsigned long used;
 	unsigned long created;
-	struct list_head parts;
-	struct rb_root tree;
-	unsigned int count;
+	struct kbr_fetch_parts parts;
 };
 
 /**
@@ -98,23 +111,20 @@ struct kbr_fetch_session {
  */
 struct kbr_fetch_session *kbr_fetch_session_begin(struct kbr_broker *broker, s32 id, s32 epoch);
 /**
- * kbr_fetch_session_create() - a session of the @count partitions on @parts, in use
+ * kbr_fetch_session_create() - a session of @parts, in use
  *
- * Takes the partitions over; of one named twice the first counts.
+ * Takes the partitions over.
  *
  * Return: the session; NULL: there is no room and nothing that may be evicted,
  * or no memory (@parts stay the caller's).
  */
 struct kbr_fetch_session *kbr_fetch_session_create(struct kbr_broker *broker,
-						   struct list_head *parts, unsigned int count);
+						   struct kbr_fetch_parts *parts);
 /** kbr_fetch_session_end() - the request is through with it */
 void kbr_fetch_session_end(struct kbr_fetch_session *session);
 /** kbr_fetch_session_close() - forget session @id, if there is one */
 void kbr_fetch_session_close(struct kbr_broker *broker, s32 id);
 
-/** kbr_fetch_session_find() - a partition of a session in use, or NULL */
-struct kbr_fetch_part *kbr_fetch_session_find(struct kbr_fetch_session *session, const char *name,
-					      s32 index);
 /** kbr_fetch_session_add() - @fp, which is not in it, is taken over; -ENOSPC: too many of all sessions */
 int kbr_fetch_session_add(struct kbr_fetch_session *session, struct kbr_fetch_part *fp);
 /** kbr_fetch_session_del() - take @fp out and free it */

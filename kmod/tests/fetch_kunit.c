@@ -368,35 +368,27 @@ static void kbr_fetch_test_limits(struct kunit *test)
 	kbr_fetch_test_end(&ft);
 }
 
-/* Errors come at once, beside good partitions. */
-static void kbr_fetch_test_errors(struct kunit *test)
+struct kbr_fetch_error_case {
+	const char *topic;
+	s32 index;
+	s64 offset;
+	s32 epoch;
+	s16 error;
+};
+
+static void kbr_fetch_test_error_cases(struct kbr_fetch_test *ft, const struct kbr_fetch_want *want,
+				       const struct kbr_fetch_error_case *cases, unsigned int count)
 {
-	static const struct {
-		const char *topic;
-		s32 index;
-		s64 offset;
-		s32 epoch;
-		s16 error;
-	} cases[] = {
-		{ "t", 0, 1, 0, 0 }, { "t", 0, 3, -1, 1 }, { "t", 0, -1, -1, 1 }, { "t", 3, 0, -1, 3 },
-		{ "t", -1, 0, -1, 3 }, { "nowhere", 0, 0, -1, 3 }, { "t", 1, 0, 1, 75 },
-		{ "t", 2, 0, 1, 74 }, { "t", 2, 0, 2, 0 },
-	};
-	struct kbr_fetch_want want = kbr_fetch_plain;
+	struct kunit *test = ft->ts->test;
 	struct kbr_test_request *tr;
-	struct kbr_fetch_test ft;
 	struct kbr_fetch_got got;
 	const char *last = "";
 	unsigned int i;
 	s32 session;
 	s16 error;
 
-	kbr_fetch_test_begin(test, &ft);
-	kbr_fetch_test_fill(&ft, 0, 2);
-	KUNIT_ASSERT_EQ(test, kbr_log_set_epoch(&ft.part[2]->log, 2), 0);
-	want.min = 1 << 20;
-	tr = kbr_fetch_test_head(&ft, &want, ARRAY_SIZE(cases));
-	for (i = 0; i < ARRAY_SIZE(cases); i++) {
+	tr = kbr_fetch_test_head(ft, want, count);
+	for (i = 0; i < count; i++) {
 		kbr_put_string(&tr->body, cases[i].topic);
 		kbr_put_count(&tr->body, 1);
 		kbr_fetch_test_part(tr, cases[i].index, cases[i].offset, 1 << 20, cases[i].epoch);
@@ -405,16 +397,44 @@ static void kbr_fetch_test_errors(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, kbr_test_send(tr), KBR_REQUEST_DONE);
 	/* partitions of one topic that follow each other are one entry of the answer */
 	KUNIT_EXPECT_EQ(test, kbr_fetch_test_topics(tr, &error, &session), 3);
-	for (i = 0; i < ARRAY_SIZE(cases); i++) {
+	for (i = 0; i < count; i++) {
+		bool records = !cases[i].index && !cases[i].error;
+
 		if (strcmp(last, cases[i].topic))
 			kbr_test_read_topic(tr, cases[i].topic);
 		last = cases[i].topic;
 		kbr_fetch_test_read(tr, &got);
 		KUNIT_EXPECT_EQ_MSG(test, got.error, cases[i].error, "case %u", i);
 		KUNIT_EXPECT_EQ_MSG(test, got.hw < 0, !!cases[i].error, "case %u", i);
-		KUNIT_EXPECT_EQ_MSG(test, got.len > 0, !i, "case %u", i);
+		KUNIT_EXPECT_EQ_MSG(test, got.len > 0, records, "case %u", i);
 	}
 	kbr_fetch_test_done(tr);
+}
+
+/* Errors come at once, beside good partitions. */
+static void kbr_fetch_test_errors(struct kunit *test)
+{
+	static const struct kbr_fetch_error_case some[] = {
+		{ "t", 0, 1, 0, 0 }, { "t", 3, 0, -1, 3 }, { "t", -1, 0, -1, 3 },
+		{ "nowhere", 0, 0, -1, 3 }, { "t", 1, 0, 1, 75 }, { "t", 2, 0, 1, 74 },
+	};
+	static const struct kbr_fetch_error_case more[] = {
+		{ "t", 0, 3, -1, 1 }, { "nowhere", 0, 0, -1, 3 }, { "t", 1, -1, -1, 1 },
+		{ "t", 2, 0, 2, 0 },
+	};
+	struct kbr_fetch_want want = kbr_fetch_plain;
+	struct kbr_test_request *tr;
+	struct kbr_fetch_test ft;
+	struct kbr_fetch_got got;
+	s32 session;
+	s16 error;
+
+	kbr_fetch_test_begin(test, &ft);
+	kbr_fetch_test_fill(&ft, 0, 2);
+	KUNIT_ASSERT_EQ(test, kbr_log_set_epoch(&ft.part[2]->log, 2), 0);
+	want.min = 1 << 20;
+	kbr_fetch_test_error_cases(&ft, &want, some, ARRAY_SIZE(some));
+	kbr_fetch_test_error_cases(&ft, &want, more, ARRAY_SIZE(more));
 
 	/* a topic that goes while it is waited for */
 	want.min = 1;
@@ -546,6 +566,50 @@ static void kbr_fetch_test_fair(struct kunit *test)
 		seen[got.index] = true;
 		kbr_fetch_test_done(tr);
 	}
+	kbr_fetch_test_end(&ft);
+}
+
+/* A partition that is named twice is fetched once, from where it was named last. */
+static void kbr_fetch_test_twice(struct kunit *test)
+{
+	struct kbr_fetch_want want = kbr_fetch_plain;
+	char name[KBR_TOPIC_NAME_MAX + 2];
+	struct kbr_test_request *tr;
+	struct kbr_fetch_test ft;
+	struct kbr_fetch_got got;
+	s32 session;
+	s16 error;
+
+	kbr_fetch_test_begin(test, &ft);
+	kbr_fetch_test_fill(&ft, 0, 2);
+	want.version = 4;
+	want.wait_ms = 0;
+	tr = kbr_fetch_test_head(&ft, &want, 1);
+	kbr_put_string(&tr->body, "t");
+	kbr_put_count(&tr->body, 3);
+	kbr_fetch_test_part(tr, 0, 0, 1 << 20, -1);
+	kbr_fetch_test_part(tr, 1, 0, 1 << 20, -1);
+	kbr_fetch_test_part(tr, 0, 2, 1 << 20, -1);
+	kbr_test_send(tr);
+	KUNIT_EXPECT_NULL(test, tr->req.frame);
+	KUNIT_EXPECT_EQ(test, kbr_fetch_test_topics(tr, &error, &session), 1);
+	KUNIT_EXPECT_EQ(test, kbr_test_read_topic(tr, "t"), 2);
+	kbr_fetch_test_read(tr, &got);
+	KUNIT_EXPECT_EQ(test, got.index, 0);
+	KUNIT_EXPECT_EQ(test, got.len, 0);
+	kbr_fetch_test_read(tr, &got);
+	KUNIT_EXPECT_EQ(test, got.index, 1);
+	kbr_fetch_test_done(tr);
+
+	/* what is too long for a topic's name is not kept for each partition */
+	memset(name, 'n', KBR_TOPIC_NAME_MAX + 1);
+	name[KBR_TOPIC_NAME_MAX + 1] = '\0';
+	tr = kbr_fetch_test_head(&ft, &want, 1);
+	kbr_put_string(&tr->body, name);
+	kbr_put_count(&tr->body, 1);
+	kbr_fetch_test_part(tr, 0, 0, 1 << 20, -1);
+	KUNIT_EXPECT_EQ(test, kbr_test_send(tr), KBR_REQUEST_CLOSE);
+	kbr_test_release(tr);
 	kbr_fetch_test_end(&ft);
 }
 
@@ -760,6 +824,7 @@ static struct kunit_case kbr_fetch_test_cases[] = {
 	KUNIT_CASE(kbr_fetch_test_errors),
 	KUNIT_CASE(kbr_fetch_test_session),
 	KUNIT_CASE(kbr_fetch_test_fair),
+	KUNIT_CASE(kbr_fetch_test_twice),
 	KUNIT_CASE(kbr_fetch_test_cache),
 	KUNIT_CASE(kbr_fetch_test_list_offsets),
 	KUNIT_CASE(kbr_fetch_test_leader_epoch),
