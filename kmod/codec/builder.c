@@ -85,24 +85,39 @@ static int kbr_record_check(const struct kbr_record *rec)
 	return 0;
 }
 
-/* The record at @p by exact sizes: the byte after it, or an error */
-static u8 *kbr_record_put_exact(u8 *p, size_t room, const struct kbr_record *rec, s32 delta,
-				s64 ts_delta, int *err)
+/* @rec is in the batch now, up to @end. */
+static __always_inline void kbr_batch_builder_note(struct kbr_batch_builder *bld,
+						   const struct kbr_record *rec, const u8 *end)
 {
-	size_t body;
+	if (!bld->count) {
+		bld->base_timestamp = rec->timestamp;
+		bld->max_timestamp = rec->timestamp;
+	} else if (rec->timestamp > bld->max_timestamp) {
+		bld->max_timestamp = rec->timestamp;
+	}
+	bld->count++;
+	bld->len = end - bld->buf;
+}
 
-	*err = kbr_record_check(rec);
-	if (*err)
-		return NULL;
-	body = kbr_record_body_size(rec, delta, ts_delta);
-	*err = -EINVAL;
+/* kbr_batch_builder_add() for any record: every size is computed before */
+static noinline int kbr_batch_builder_add_exact(struct kbr_batch_builder *bld,
+						const struct kbr_record *rec, s64 ts_delta)
+{
+	int err = kbr_record_check(rec);
+	size_t body;
+	u8 *p;
+
+	if (err)
+		return err;
+	body = kbr_record_body_size(rec, bld->count, ts_delta);
 	if (body > KBR_BATCH_BYTES_MAX)
-		return NULL;
-	*err = -ENOSPC;
-	if (kbr_varint_size((s32)body) + body > room || delta == S32_MAX)
-		return NULL;
-	*err = 0;
-	return kbr_record_put_body(kbr_varint_encode(p, (s32)body), rec, delta, ts_delta);
+		return -EINVAL;
+	if (kbr_varint_size((s32)body) + body > bld->size - bld->len || bld->count == S32_MAX)
+		return -ENOSPC;
+	p = kbr_varint_encode(bld->buf + bld->len, (s32)body);
+	p = kbr_record_put_body(p, rec, bld->count, ts_delta);
+	kbr_batch_builder_note(bld, rec, p);
+	return 0;
 }
 
 /* What the fields of a record without headers take beside key and value */
@@ -129,33 +144,18 @@ static __always_inline bool kbr_record_is_usual(const struct kbr_record *rec, si
 int kbr_batch_builder_add(struct kbr_batch_builder *bld, const struct kbr_record *rec)
 {
 	u8 *start = bld->buf + bld->len, *p;
-	size_t room = bld->size - bld->len;
 	s64 ts_delta = 0;
-	int err;
+	u32 raw;
 
 	if (bld->count && check_sub_overflow(rec->timestamp, bld->base_timestamp, &ts_delta))
 		return -EINVAL;
-	if (likely(kbr_record_is_usual(rec, room) && bld->count < S32_MAX)) {
-		u32 raw;
-
-		p = kbr_record_put_body(start + 2, rec, bld->count, ts_delta);
-		raw = (u32)(p - start - 2) << 1;
-		start[0] = (u8)raw | 0x80;
-		start[1] = (u8)(raw >> 7);
-	} else {
-		p = kbr_record_put_exact(start, room, rec, bld->count, ts_delta, &err);
-		if (!p)
-			return err;
-	}
-
-	if (!bld->count) {
-		bld->base_timestamp = rec->timestamp;
-		bld->max_timestamp = rec->timestamp;
-	} else if (rec->timestamp > bld->max_timestamp) {
-		bld->max_timestamp = rec->timestamp;
-	}
-	bld->count++;
-	bld->len = p - bld->buf;
+	if (unlikely(!kbr_record_is_usual(rec, bld->size - bld->len) || bld->count == S32_MAX))
+		return kbr_batch_builder_add_exact(bld, rec, ts_delta);
+	p = kbr_record_put_body(start + 2, rec, bld->count, ts_delta);
+	raw = (u32)(p - start - 2) << 1;
+	start[0] = (u8)raw | 0x80;
+	start[1] = (u8)(raw >> 7);
+	kbr_batch_builder_note(bld, rec, p);
 	return 0;
 }
 KBR_EXPORT_IF_KUNIT(kbr_batch_builder_add);

@@ -410,17 +410,21 @@ static int kbl_consumer_wait(struct kbroker_consumer *c, int timeout_ms)
 	return count > 0;
 }
 
-int kbroker_consumer_poll(struct kbroker_consumer *c, struct kbroker_message *message, int timeout_ms)
+static inline int kbl_consumer_next(struct kbroker_consumer *c, struct kbroker_message *message)
+{
+	message->partition = c->current->number;
+	return kbroker_reader_next(c->reader, message);
+}
+
+/* What was loaded holds no further record, or (@ret) a bad one; nothing is loaded at first. */
+static noinline int kbl_consumer_poll_more(struct kbroker_consumer *c,
+					   struct kbroker_message *message, int timeout_ms, int ret)
 {
 	s64 end = -1;
-	int left = -1, ret;
+	int left = -1;
 
 	for (;;) {
-		if (likely(c->current)) {
-			message->partition = c->current->number;
-			ret = kbroker_reader_next(c->reader, message);
-			if (likely(ret > 0))
-				return 1;
+		if (c->current) {
 			kbl_consumer_note(c);
 			if (ret < 0)
 				return kbl_consumer_error(c, c->current, message, ret);
@@ -432,8 +436,12 @@ int kbroker_consumer_poll(struct kbroker_consumer *c, struct kbroker_message *me
 		ret = kbl_consumer_fill(c, message);
 		if (ret < 0)
 			return ret;
-		if (ret)
+		if (ret) {
+			ret = kbl_consumer_next(c, message);
+			if (ret > 0)
+				return 1;
 			continue;
+		}
 
 		/* a device may say that it is readable and have nothing after all */
 		if (!left)
@@ -449,4 +457,16 @@ int kbroker_consumer_poll(struct kbroker_consumer *c, struct kbroker_message *me
 		if (ret <= 0)
 			return ret;
 	}
+}
+
+int kbroker_consumer_poll(struct kbroker_consumer *c, struct kbroker_message *message, int timeout_ms)
+{
+	int ret = 0;
+
+	if (likely(c->current)) {
+		ret = kbl_consumer_next(c, message);
+		if (likely(ret > 0))
+			return 1;
+	}
+	return kbl_consumer_poll_more(c, message, timeout_ms, ret);
 }
