@@ -12,6 +12,7 @@
 /* Names (Kafka: 1..249 characters of [A-Za-z0-9._-], not "." or "..") */
 #define KBR_TOPIC_NAME_MAX	249
 #define KBR_BROKER_NAME_MAX	31
+#define KBR_GROUP_NAME_MAX	249
 #define KBR_CONFIG_NAME_MAX	63
 #define KBR_CONFIG_VALUE_MAX	1023
 

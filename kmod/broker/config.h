@@ -49,6 +49,16 @@ struct kbr_topic_config {
  * @request_bytes_queued_max: queued.max.request.bytes: memory of all frames and replies
  * @fetch_bytes_max: fetch.max.bytes: of one answer to a Fetch
  * @fetch_sessions_max: max.incremental.fetch.session.cache.slots
+ * @group_memory_max: group.memory.max.bytes: what all groups may hold
+ * @group_size_max: group.max.size: members of one group
+ * @group_session_ms_min: group.min.session.timeout.ms
+ * @group_session_ms_max: group.max.session.timeout.ms
+ * @group_delay_ms: group.initial.rebalance.delay.ms
+ * @offset_metadata_max: offset.metadata.max.bytes
+ * @offsets_check_ms: offsets.retention.check.interval.ms
+ * @offsets_retention_minutes: offsets.retention.minutes
+ * @offsets_partitions: offsets.topic.num.partitions
+ * @auto_commit_ms: auto.commit.interval.ms: how often devices of a group commit
  */
 struct kbr_broker_config {
 	struct kbr_topic_config topic;
@@ -69,6 +79,16 @@ struct kbr_broker_config {
 	u64 request_bytes_queued_max;
 	u32 fetch_bytes_max;
 	u32 fetch_sessions_max;
+	u64 group_memory_max;
+	u32 group_size_max;
+	u32 group_session_ms_min;
+	u32 group_session_ms_max;
+	u32 group_delay_ms;
+	u32 offset_metadata_max;
+	s64 offsets_check_ms;
+	u32 offsets_retention_minutes;
+	u32 offsets_partitions;
+	u32 auto_commit_ms;
 };
 
 /**

@@ -31,6 +31,9 @@
 #include "broker/waiter.h"
 #include "codec/proto.h"
 
+/* Where groups and offsets are kept */
+#define KBR_OFFSETS_TOPIC	"__consumer_offsets"
+
 struct kbr_group;
 struct kbr_group_member;
 

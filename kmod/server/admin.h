@@ -8,27 +8,10 @@
 
 #include "broker/broker.h"
 #include "broker/topic.h"
+#include "codec/kafka_error.h"
 #include "server/request.h"
 
 struct kbr_admin;
-
-/* Kafka's codes that stand for no errno of ours */
-#define KBR_KAFKA_UNKNOWN			(-1)
-#define KBR_KAFKA_NONE				0
-#define KBR_KAFKA_UNKNOWN_TOPIC			3
-#define KBR_KAFKA_LEADER_NOT_AVAILABLE		5
-#define KBR_KAFKA_TIMED_OUT			7
-#define KBR_KAFKA_COORDINATOR_NOT_AVAILABLE	15
-#define KBR_KAFKA_INVALID_TOPIC			17
-#define KBR_KAFKA_TOPIC_AUTHORIZATION		29
-#define KBR_KAFKA_CLUSTER_AUTHORIZATION		31
-#define KBR_KAFKA_INVALID_PARTITIONS		37
-#define KBR_KAFKA_INVALID_REPLICATION_FACTOR	38
-#define KBR_KAFKA_INVALID_REPLICA_ASSIGNMENT	39
-#define KBR_KAFKA_INVALID_CONFIG		40
-#define KBR_KAFKA_NOT_CONTROLLER		41
-#define KBR_KAFKA_INVALID_REQUEST		42
-#define KBR_KAFKA_TRANSACTIONAL_ID		53
 
 /**
  * struct kbr_admin_calls - what differs between APIs
