@@ -19,6 +19,8 @@
 #define KBR_LISTENER_BACKLOG	1024
 /* Connections accepted before others have their turn */
 #define KBR_ACCEPT_BUDGET	64
+/* When no memory was left to accept one, it is tried again so soon, ms */
+#define KBR_ACCEPT_RETRY_MS	100
 
 /* ---- whom clients act as ---- */
 
@@ -136,7 +138,8 @@ static bool kbr_listener_is_full(struct kbr_listener *listener, struct socket *s
 
 static void kbr_listener_accept(struct work_struct *work)
 {
-	struct kbr_listener *listener = container_of(work, struct kbr_listener, accept);
+	struct kbr_listener *listener =
+		container_of(to_delayed_work(work), struct kbr_listener, accept);
 	unsigned int budget = KBR_ACCEPT_BUDGET;
 	struct socket *sock;
 
@@ -145,7 +148,7 @@ static void kbr_listener_accept(struct work_struct *work)
 		return;
 	for (;;) {
 		if (!budget--) {
-			queue_work(listener->server->wq, work);
+			queue_delayed_work(listener->server->wq, &listener->accept, 0);
 			break;
 		}
 		/* An error of one connection is no reason to forget the others. */
@@ -155,6 +158,13 @@ static void kbr_listener_accept(struct work_struct *work)
 		case -ECONNABORTED:
 		case -EPROTO:
 			continue;
+		case -ENOMEM:
+		case -ENOBUFS:
+		case -ENFILE:
+			/* It waits there, and nobody tells of it again. */
+			queue_delayed_work(listener->server->wq, &listener->accept,
+					   msecs_to_jiffies(KBR_ACCEPT_RETRY_MS));
+			return;
 		default:
 			return;
 		}
@@ -177,7 +187,7 @@ static void kbr_listener_data_ready(struct sock *sk)
 	if (sk->sk_state == TCP_LISTEN) {
 		listener = sk->sk_user_data;
 		if (listener)
-			queue_work(listener->server->wq, &listener->accept);
+			queue_delayed_work(listener->server->wq, &listener->accept, 0);
 	}
 	read_unlock_bh(&sk->sk_callback_lock);
 }
@@ -276,7 +286,7 @@ struct kbr_listener *kbr_listener_create(struct kbr_server *server,
 		return ERR_PTR(-ENOMEM);
 	kref_init(&listener->ref);
 	INIT_LIST_HEAD(&listener->node);
-	INIT_WORK(&listener->accept, kbr_listener_accept);
+	INIT_DELAYED_WORK(&listener->accept, kbr_listener_accept);
 	spin_lock_init(&listener->cred_lock);
 	listener->server = server;
 	listener->params = *params;
@@ -291,7 +301,7 @@ struct kbr_listener *kbr_listener_create(struct kbr_server *server,
 
 void kbr_listener_open(struct kbr_listener *listener)
 {
-	queue_work(listener->server->wq, &listener->accept);
+	queue_delayed_work(listener->server->wq, &listener->accept, 0);
 }
 
 void kbr_listener_close(struct kbr_listener *listener)
@@ -305,7 +315,7 @@ void kbr_listener_close(struct kbr_listener *listener)
 	sock->sk->sk_data_ready = listener->data_ready;
 	write_unlock_bh(&sock->sk->sk_callback_lock);
 	/* It may have queued itself; after this nothing does. */
-	cancel_work_sync(&listener->accept);
+	cancel_delayed_work_sync(&listener->accept);
 	sock_release(sock);
 	listener->sock = NULL;
 }

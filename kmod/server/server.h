@@ -97,7 +97,7 @@ struct kbr_listener {
 	struct kbr_listener_params params;
 	struct socket *sock;
 	void (*data_ready)(struct sock *sk);
-	struct work_struct accept;
+	struct delayed_work accept;
 	spinlock_t cred_lock;
 	const struct cred *cred;
 	atomic_t connections;
