@@ -20,6 +20,16 @@ s64 kbr_clock_now_ms(void)
 }
 KBR_EXPORT_IF_KUNIT(kbr_clock_now_ms);
 
+s64 kbr_clock_mono_ms(void)
+{
+	const s64 *fake = READ_ONCE(kbr_clock_fake);
+
+	if (unlikely(fake))
+		return READ_ONCE(*fake);
+	return ktime_to_ms(ktime_get());
+}
+KBR_EXPORT_IF_KUNIT(kbr_clock_mono_ms);
+
 void kbr_clock_set_fake(const s64 *ms)
 {
 	WRITE_ONCE(kbr_clock_fake, ms);

@@ -15,6 +15,7 @@
 #include "base/kunit.h"
 #include "broker/broker.h"
 #include "broker/event.h"
+#include "broker/group.h"
 #include "broker/listener.h"
 #include "broker/metadata.h"
 #include "broker/op.h"
@@ -50,6 +51,7 @@ static void kbr_broker_release_work(struct work_struct *work)
 	cleanup_srcu_struct(&broker->io);
 	kbr_config_set_free(&broker->config_set);
 	kbr_net_put(broker->knet);
+	kbr_groups_free(broker);
 	kvfree(broker->listeners);
 	kfree(broker->dir_path);
 	kfree(broker);

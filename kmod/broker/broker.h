@@ -29,6 +29,7 @@
 #include "broker/producer_id.h"
 #include "storage/log.h"
 
+struct kbr_groups;
 struct kbr_listener_params;
 struct kbr_metadata;
 struct kbr_server;
@@ -108,6 +109,7 @@ enum kbr_broker_state {
  * @listeners: given to its start, until they are added
  * @listeners_count: how many
  * @server: its listeners and connections; NULL: it never had one (server.c)
+ * @groups: its consumer groups; NULL until its start is that far
  */
 struct kbr_broker {
 	struct kref ref;
@@ -169,6 +171,7 @@ struct kbr_broker {
 	struct kbr_listener_params *listeners;
 	unsigned int listeners_count;
 	struct kbr_server *server;
+	struct kbr_groups *groups;
 };
 
 /**

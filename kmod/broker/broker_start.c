@@ -10,6 +10,7 @@
 #include <linux/slab.h>
 
 #include "broker/broker.h"
+#include "broker/group.h"
 #include "broker/broker_start.h"
 #include "broker/listener.h"
 #include "broker/metadata.h"
@@ -307,6 +308,8 @@ static int kbr_start_steps(struct kbr_broker *broker, struct kbr_refusal *why)
 	atomic_set(&broker->checkpoints_due, 1);
 	err = kbr_start_publish_topics(broker);
 	if (!err)
+		err = kbr_groups_start(broker);
+	if (!err)
 		err = kbr_broker_add_listeners(broker, why);
 	return err;
 }
@@ -360,6 +363,7 @@ int kbr_broker_bring_up(struct kbr_broker *broker, struct kbr_op *op, struct kbr
 	if (!err) {
 		kbr_start_report(broker);
 	} else {
+		kbr_groups_stop(broker);
 		kbr_server()->stop(broker, false);
 		kbr_broker_take_down(broker, false, NULL);
 		/* Nothing was appended: what was clean still is. */

@@ -11,6 +11,7 @@
 
 #include "broker/broker.h"
 #include "broker/event.h"
+#include "broker/group.h"
 #include "broker/listener.h"
 #include "broker/metadata.h"
 #include "broker/op.h"
@@ -124,6 +125,7 @@ void kbr_broker_stop_work(struct work_struct *work)
 	if (READ_ONCE(broker->state) == KBR_BROKER_STOPPING && broker->dir) {
 		kbr_broker_raise(broker);
 		/* While logs still work: what was accepted is answered. */
+		kbr_groups_stop(broker);
 		kbr_server()->stop(broker, !broker->net_gone);
 		kbr_broker_take_down(broker, true, op);
 		kbr_broker_set_state(broker, KBR_BROKER_STOPPED);

@@ -58,6 +58,8 @@ const char *kbr_group_state_name(enum kbr_group_state state);
 int kbr_groups_start(struct kbr_broker *broker);
 /** kbr_groups_stop() - the broker is dead: answer who waits, end all timers and works, forget all groups */
 void kbr_groups_stop(struct kbr_broker *broker);
+/** kbr_groups_free() - nobody uses the broker any more */
+void kbr_groups_free(struct kbr_broker *broker);
 /** kbr_groups_upkeep() - expire offsets, write a partition of __consumer_offsets anew where dead bytes exceed live ones */
 void kbr_groups_upkeep(struct kbr_broker *broker, s64 now_ms);
 
@@ -146,8 +148,8 @@ bool kbr_group_member_locked(struct kbr_group *group, unsigned int n,
  * @group: a reference, NULL: nothing is waited for
  * @member: whose request, a reference (join, sync)
  * @seq: which of its requests
- * @part: partition of __consumer_offsets that it was appended to (a reference on
- *	its topic), NULL none
+ * @topic: __consumer_offsets, a reference if something there is waited for
+ * @part: its partition that was appended to, NULL none
  * @last: offset of its last record there
  * @failures: kbr_produce.failures of that append
  */
@@ -155,6 +157,7 @@ struct kbr_group_wait {
 	struct kbr_group *group;
 	struct kbr_group_member *member;
 	u32 seq;
+	struct kbr_topic *topic;
 	struct kbr_partition *part;
 	s64 last;
 	u32 failures;
@@ -165,7 +168,7 @@ void kbr_group_wait_add(struct kbr_group_wait *wait, struct kbr_waiter *waiter);
 /** kbr_group_wait_drop() - give it up: a member that asked here counts as gone away; any state, also zeroed */
 void kbr_group_wait_drop(struct kbr_group_wait *wait);
 
-/* The classic protocol (group_classic.c). @now_ms: kbr_clock_now_ms() */
+/* The classic protocol (group_classic.c). @now_ms: kbr_clock_mono_ms() */
 
 /** struct kbr_group_id - who asks, as most requests say it */
 struct kbr_group_id {

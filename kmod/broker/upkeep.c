@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "broker/broker.h"
 #include "broker/event.h"
+#include "broker/group.h"
 #include "broker/metadata.h"
 #include "broker/partition.h"
 #include "broker/topic.h"
@@ -141,6 +142,7 @@ void kbr_upkeep_work(struct work_struct *work)
 	kbr_broker_room_made(broker);
 	kbr_upkeep_checkpoints(broker, now_ms);
 	kbr_log_env_trim(&broker->env, KBR_UPKEEP_FILE_IDLE_MS);
+	kbr_groups_upkeep(broker, now_ms);
 	kbr_scrub_run(broker, now_ms);
 	kbr_broker_dir_reserve(broker);
 	if (!READ_ONCE(broker->dead))
