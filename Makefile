@@ -105,6 +105,7 @@ coverage: setup-uml setup-coverage
 
 bench: setup-bench tools
 	@tests/bench/run
+	@tests/bench/listener
 
 .PHONY: all help modules tools install docs clean demo shell check check-long check-static check-one \
 	kunit selftest interop soak fuzz coverage bench

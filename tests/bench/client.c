@@ -253,6 +253,7 @@ static long disk_flushes(void)
 struct writer {
 	char path[128];
 	long batches;
+	pthread_barrier_t *start;
 };
 
 static void *write_batches(void *arg)
@@ -266,6 +267,7 @@ static void *write_batches(void *arg)
 	line[sizeof(line) - 1] = '\n';
 	if (fd < 0)
 		die(writer->path, errno);
+	pthread_barrier_wait(writer->start);
 	for (i = 0; i < writer->batches; i++)
 		if (write(fd, line, sizeof(line)) != sizeof(line))
 			die("write", errno);
@@ -277,20 +279,24 @@ static int batches(const char *topic, int partitions, int threads, long total)
 {
 	struct writer *writer = calloc(threads, sizeof(*writer));
 	pthread_t *thread = calloc(threads, sizeof(*thread));
-	int64_t start = now_ns();
+	pthread_barrier_t begin;
+	int64_t start;
 	long before;
 	int i;
 
-	if (!writer || !thread)
+	if (!writer || !thread || pthread_barrier_init(&begin, NULL, threads + 1))
 		die("memory", ENOMEM);
-	sync();
-	before = disk_flushes();
 	for (i = 0; i < threads; i++) {
 		snprintf(writer[i].path, sizeof(writer[i].path), "/dev/kbroker/%s/%d", topic, i % partitions);
 		writer[i].batches = total / threads;
+		writer[i].start = &begin;
 		if (pthread_create(&thread[i], NULL, write_batches, &writer[i]))
 			die("thread", errno);
 	}
+	sync();
+	before = disk_flushes();
+	start = now_ns();
+	pthread_barrier_wait(&begin);
 	for (i = 0; i < threads; i++)
 		pthread_join(thread[i], NULL);
 	printf("{\"batches\": %ld, \"flushes\": %ld, \"seconds\": %.3f}\n", total / threads * threads,

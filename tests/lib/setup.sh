@@ -34,7 +34,7 @@ packages_for()
 	checks)     echo sparse perl shellcheck python3 python3-yaml python3-jsonschema linux-source-6.12 xz-utils ;;
 	selftests)  echo dmsetup python3 util-linux strace ;;
 	docs)       echo python3-sphinx python3-docutils man-db ;;
-	bench)      echo redis-server redis-tools gcc libc6-dev python3 ;;
+	bench)      echo redis-server redis-tools gcc libc6-dev python3 python3-confluent-kafka ;;
 	coverage)   echo lcov ;;
 	interop)    echo kcat python3-kafka python3-confluent-kafka
 		    # whoever has Node.js from elsewhere keeps it
