@@ -435,7 +435,9 @@ static int kbr_conn_grow_frame(struct kbr_conn *conn)
 	u8 *frame = NULL;
 	int err = -ENOMEM;
 
-	room = min(room, conn->frame_len);
+	/* A last step would copy more than it adds: take it with this one. */
+	if (room >= conn->frame_len / 2)
+		room = conn->frame_len;
 	/* Counted before it is there: many may want to grow at once. */
 	kbr_conn_charge(conn, room);
 	/* What has begun may go on, up to as much again; then somebody has to give way. */
