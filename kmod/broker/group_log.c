@@ -68,10 +68,13 @@ static int kbr_group_batch_begin(struct kbr_group_batch *batch, size_t size)
 			return -ENOMEM;
 		batch->size = size;
 	}
-	batch->pending = kzalloc(sizeof(*batch->pending), GFP_KERNEL_ACCOUNT);
-	if (!batch->pending)
-		return -ENOMEM;
-	INIT_LIST_HEAD(&batch->pending->entries);
+	/* one that was begun with too little room is still empty */
+	if (!batch->pending) {
+		batch->pending = kzalloc(sizeof(*batch->pending), GFP_KERNEL_ACCOUNT);
+		if (!batch->pending)
+			return -ENOMEM;
+		INIT_LIST_HEAD(&batch->pending->entries);
+	}
 	kbr_batch_builder_init(&batch->bld, batch->buf, batch->size);
 	return 0;
 }
