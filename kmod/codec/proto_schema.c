@@ -307,7 +307,7 @@ static const struct kbr_field offset_commit_response[] = {
 	END
 };
 
-/* OffsetFetch 1-5 */
+/* OffsetFetch 1-7 */
 
 static const struct kbr_field offset_fetch_request_topic[] = {
 	FIELD("name", STRING),
@@ -318,6 +318,7 @@ static const struct kbr_field offset_fetch_request_topic[] = {
 static const struct kbr_field offset_fetch_request[] = {
 	FIELD("group", STRING),
 	NULLABLE_ARRAY("topics", offset_fetch_request_topic, 2),
+	FIELD_SINCE("require_stable", BOOL, 7),
 	END
 };
 
@@ -833,6 +834,25 @@ static const struct kbr_field create_partitions_response[] = {
 	END
 };
 
+/* DeleteGroups 0-1 */
+
+static const struct kbr_field delete_groups_request[] = {
+	LIST("groups", STRING),
+	END
+};
+
+static const struct kbr_field delete_groups_response_result[] = {
+	FIELD("group", STRING),
+	FIELD("error", S16),
+	END
+};
+
+static const struct kbr_field delete_groups_response[] = {
+	FIELD("throttle_time_ms", S32),
+	ARRAY("results", delete_groups_response_result),
+	END
+};
+
 /* IncrementalAlterConfigs 0; its response is that of AlterConfigs */
 
 static const struct kbr_field incremental_alter_configs_request_config[] = {
@@ -855,6 +875,44 @@ static const struct kbr_field incremental_alter_configs_request[] = {
 	END
 };
 
+/* OffsetDelete 0 */
+
+static const struct kbr_field offset_delete_request_partition[] = {
+	FIELD("partition", S32),
+	END
+};
+
+static const struct kbr_field offset_delete_request_topic[] = {
+	FIELD("name", STRING),
+	ARRAY("partitions", offset_delete_request_partition),
+	END
+};
+
+static const struct kbr_field offset_delete_request[] = {
+	FIELD("group", STRING),
+	ARRAY("topics", offset_delete_request_topic),
+	END
+};
+
+static const struct kbr_field offset_delete_response_partition[] = {
+	FIELD("partition", S32),
+	FIELD("error", S16),
+	END
+};
+
+static const struct kbr_field offset_delete_response_topic[] = {
+	FIELD("name", STRING),
+	ARRAY("partitions", offset_delete_response_partition),
+	END
+};
+
+static const struct kbr_field offset_delete_response[] = {
+	FIELD("error", S16),
+	FIELD("throttle_time_ms", S32),
+	ARRAY("topics", offset_delete_response_topic),
+	END
+};
+
 #define API(_key, _name, _min, _serve_min, _max, _flexible, _request, _response) \
 	{ .key = KBR_API_##_key, .name = _name, .min = _min, .serve_min = _serve_min, \
 	  .max = _max, .flexible = _flexible, .request = _request, .response = _response }
@@ -872,7 +930,7 @@ const struct kbr_api kbr_apis[] = {
 	API(METADATA, "Metadata", 0, 0, 8, NEVER, metadata_request, metadata_response),
 	API(OFFSET_COMMIT, "OffsetCommit", 2, 2, 7, NEVER, offset_commit_request,
 	    offset_commit_response),
-	API(OFFSET_FETCH, "OffsetFetch", 1, 1, 5, NEVER, offset_fetch_request,
+	API(OFFSET_FETCH, "OffsetFetch", 1, 1, 7, 6, offset_fetch_request,
 	    offset_fetch_response),
 	API(FIND_COORDINATOR, "FindCoordinator", 0, 0, 4, 3, find_coordinator_request,
 	    find_coordinator_response),
@@ -900,8 +958,12 @@ const struct kbr_api kbr_apis[] = {
 	    alter_configs_response),
 	API(CREATE_PARTITIONS, "CreatePartitions", 0, 0, 1, NEVER, create_partitions_request,
 	    create_partitions_response),
+	API(DELETE_GROUPS, "DeleteGroups", 0, 0, 1, NEVER, delete_groups_request,
+	    delete_groups_response),
 	API(INCREMENTAL_ALTER_CONFIGS, "IncrementalAlterConfigs", 0, 0, 0, NEVER,
 	    incremental_alter_configs_request, alter_configs_response),
+	API(OFFSET_DELETE, "OffsetDelete", 0, 0, 0, NEVER, offset_delete_request,
+	    offset_delete_response),
 };
 KBR_EXPORT_IF_KUNIT(kbr_apis);
 
