@@ -43,6 +43,9 @@
 /* Partitions in one Fetch, and in all fetch sessions of one broker */
 #define KBR_FETCH_PARTITIONS_MAX	50000
 #define KBR_SESSION_PARTITIONS_MAX	200000
+/* Assignments in one SyncGroup, and offsets in one OffsetCommit or OffsetDelete */
+#define KBR_GROUP_ASSIGNMENTS_MAX	65536
+#define KBR_GROUP_OFFSETS_MAX		65536
 /* Ended operations remembered by one broker, for "op get" */
 #define KBR_OPS_MAX		256
 

@@ -13,6 +13,18 @@
 
 struct kbr_admin;
 
+/* Kafka's operations, as bits of authorized_operations */
+#define KBR_OPERATION_READ		BIT(3)
+#define KBR_OPERATION_WRITE		BIT(4)
+#define KBR_OPERATION_CREATE		BIT(5)
+#define KBR_OPERATION_DELETE		BIT(6)
+#define KBR_OPERATION_ALTER		BIT(7)
+#define KBR_OPERATION_DESCRIBE		BIT(8)
+#define KBR_OPERATION_DESCRIBE_CONFIGS	BIT(10)
+#define KBR_OPERATION_ALTER_CONFIGS	BIT(11)
+#define KBR_OPERATION_IDEMPOTENT_WRITE	BIT(12)
+#define KBR_OPERATIONS_NOT_ASKED	S32_MIN
+
 /**
  * struct kbr_admin_calls - what differs between APIs
  * @next: is there another item? NULL: @left counts them

@@ -17,18 +17,6 @@
 /* How long a client waits for topics that it made, before it is told to ask again, ms */
 #define KBR_AUTO_CREATE_MS	5000
 
-/* Kafka's operations, as bits of authorized_operations */
-#define KBR_OPERATION_READ		BIT(3)
-#define KBR_OPERATION_WRITE		BIT(4)
-#define KBR_OPERATION_CREATE		BIT(5)
-#define KBR_OPERATION_DELETE		BIT(6)
-#define KBR_OPERATION_ALTER		BIT(7)
-#define KBR_OPERATION_DESCRIBE		BIT(8)
-#define KBR_OPERATION_DESCRIBE_CONFIGS	BIT(10)
-#define KBR_OPERATION_ALTER_CONFIGS	BIT(11)
-#define KBR_OPERATION_IDEMPOTENT_WRITE	BIT(12)
-#define KBR_OPERATIONS_NOT_ASKED	S32_MIN
-
 /**
  * struct kbr_metadata_ask - what a client asks for
  * @all: every topic that it may see

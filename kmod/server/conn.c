@@ -24,6 +24,7 @@
 #include <linux/ratelimit.h>
 #include <linux/slab.h>
 #include <linux/tcp.h>
+#include <net/ipv6.h>
 #include <net/sock.h>
 #include <net/tcp_states.h>
 
@@ -422,7 +423,7 @@ static bool kbr_conn_may_receive(struct kbr_conn *conn)
 		return false;
 	if (!list_empty(&conn->requests)) {
 		last = list_last_entry(&conn->requests, struct kbr_request, node);
-		if (last->state == KBR_REQUEST_PARKED && !last->settled)
+		if (last->state == KBR_REQUEST_PARKED && (!last->settled || last->ordered))
 			return false;
 	}
 	return !kbr_conn_starves(conn);
@@ -867,6 +868,19 @@ void kbr_request_address(const struct kbr_request *req, struct kbr_address *addr
 		strscpy(address->host, params->advertised_host, sizeof(address->host));
 	if (params->advertised_port)
 		address->port = params->advertised_port;
+}
+
+void kbr_request_client_host(const struct kbr_request *req, char *text, size_t size)
+{
+	const struct sockaddr_storage *peer = &req->conn->peer;
+	const struct in6_addr *in6 = &((const struct sockaddr_in6 *)peer)->sin6_addr;
+
+	if (peer->ss_family == AF_INET6 && ipv6_addr_v4mapped(in6))
+		snprintf(text, size, "/%pI4", &in6->s6_addr32[3]);
+	else if (peer->ss_family == AF_INET6)
+		snprintf(text, size, "/%pI6c", in6);
+	else
+		snprintf(text, size, "/%pI4", &((const struct sockaddr_in *)peer)->sin_addr);
 }
 
 void kbr_request_set_software(struct kbr_request *req, const struct kbr_str *name,

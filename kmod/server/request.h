@@ -73,6 +73,8 @@ struct kbr_handler {
  * @settled: while parked: what the request changes has happened, in order, and
  *	only its answer waits: the next request may begin (a Produce that was
  *	appended). A request that is parked without it holds back all later ones
+ * @ordered: with @settled: later ones begin only when it is answered, since they
+ *	may ask for what it changes (an OffsetCommit)
  * @charged: what its connection's account says that it holds (conn.c)
  * @pinned: bytes of memory beside @frame and @reply that it holds (@priv, what
  *	hangs on it), for the accounts of its connection; kept by the handler
@@ -96,6 +98,7 @@ struct kbr_request {
 	struct kbr_wire_reader body;
 	struct kbr_wire_writer reply;
 	bool settled;
+	bool ordered;
 	size_t charged;
 	size_t pinned;
 	struct kbr_reply_slice *slices;
@@ -130,6 +133,8 @@ struct kbr_address {
 bool kbr_request_is_futile(const struct kbr_request *req);
 /** kbr_request_address() - advertised address of the listener, or the one this client connected to */
 void kbr_request_address(const struct kbr_request *req, struct kbr_address *address);
+/** kbr_request_client_host() - the client's address as groups tell it: "/192.0.2.1" */
+void kbr_request_client_host(const struct kbr_request *req, char *text, size_t size);
 /** kbr_request_set_software() - ApiVersions v3+: the client's name and version, for "connection list" */
 void kbr_request_set_software(struct kbr_request *req, const struct kbr_str *name,
 			      const struct kbr_str *version);
@@ -163,13 +168,22 @@ int kbr_request_add_slice(struct kbr_request *req, struct kbr_topic *topic,
 /** kbr_request_drop_slices() - give all of them back: they were sent, or never will be */
 void kbr_request_drop_slices(struct kbr_request *req);
 
-/* One handler a file: api_<name>.c */
+/* Handlers: api_<name>.c */
 extern const struct kbr_handler kbr_handle_produce;
 extern const struct kbr_handler kbr_handle_fetch;
 extern const struct kbr_handler kbr_handle_list_offsets;
 extern const struct kbr_handler kbr_handle_metadata;
 extern const struct kbr_handler kbr_handle_find_coordinator;
-extern const struct kbr_handler kbr_handle_group;	/* every other group API: refused */
+extern const struct kbr_handler kbr_handle_join_group;
+extern const struct kbr_handler kbr_handle_sync_group;
+extern const struct kbr_handler kbr_handle_heartbeat;
+extern const struct kbr_handler kbr_handle_leave_group;
+extern const struct kbr_handler kbr_handle_describe_groups;
+extern const struct kbr_handler kbr_handle_list_groups;
+extern const struct kbr_handler kbr_handle_delete_groups;
+extern const struct kbr_handler kbr_handle_offset_commit;
+extern const struct kbr_handler kbr_handle_offset_fetch;
+extern const struct kbr_handler kbr_handle_offset_delete;
 extern const struct kbr_handler kbr_handle_api_versions;
 extern const struct kbr_handler kbr_handle_create_topics;
 extern const struct kbr_handler kbr_handle_delete_topics;
