@@ -112,7 +112,7 @@ static void kbr_partition_rules(struct kbr_partition *part, bool internal, s64 n
 		.segment_bytes_max = READ_ONCE(config->segment_bytes),
 		.append_time = READ_ONCE(config->append_time),
 		.key_required = READ_ONCE(config->compact),
-		.control_allowed = internal,
+		.internal = internal,
 		.now_ms = now_ms,
 		.before_max_ms = READ_ONCE(config->timestamp_before_max_ms),
 		.after_max_ms = READ_ONCE(config->timestamp_after_max_ms),

@@ -128,7 +128,7 @@ int kbr_batch_check_crc(const void *buf, size_t size);
  * @now_ms: the clock
  * @before_max_ms: message.timestamp.before.max.ms (S64_MAX: no limit)
  * @after_max_ms: message.timestamp.after.max.ms (S64_MAX: no limit)
- * @control_allowed: the broker's own code appends (control and transactional
+ * @internal: the broker's own code appends (control and transactional
  *	batches, internal topics)
  */
 struct kbr_batch_rules {
@@ -136,7 +136,7 @@ struct kbr_batch_rules {
 	u32 segment_bytes_max;
 	bool append_time;
 	bool key_required;
-	bool control_allowed;
+	bool internal;
 	s64 now_ms;
 	s64 before_max_ms;
 	s64 after_max_ms;

@@ -80,12 +80,12 @@ static enum kbr_batch_fault kbr_batch_check_rules(const struct kbr_batch *b,
 {
 	u16 forbidden = (u16)~KBR_BATCH_ATTR_KNOWN;
 
-	if (!rules->control_allowed)
+	if (!rules->internal)
 		forbidden |= KBR_BATCH_CONTROL | KBR_BATCH_DELETE_HORIZON;
 	if (b->attributes & forbidden)
 		return KBR_FAULT_ATTRIBUTES;
 	/* without an end marker a reader of committed records would wait for ever */
-	if ((b->attributes & KBR_BATCH_TRANSACTIONAL) && !rules->control_allowed)
+	if ((b->attributes & KBR_BATCH_TRANSACTIONAL) && !rules->internal)
 		return KBR_FAULT_TRANSACTION;
 	if (kbr_batch_codec(b) > KBR_CODEC_ZSTD)
 		return KBR_FAULT_CODEC;
@@ -138,7 +138,7 @@ static void kbr_batch_time_range(const struct kbr_batch_rules *rules, s64 *lo, s
 {
 	*lo = 0;
 	*hi = S64_MAX;
-	if (rules->append_time || rules->control_allowed)
+	if (rules->append_time || rules->internal)
 		return;
 	if (check_sub_overflow(rules->now_ms, rules->before_max_ms, lo) || *lo < 0)
 		*lo = 0;

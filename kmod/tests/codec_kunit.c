@@ -179,7 +179,7 @@ static void codec_test_vector(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, kbr_record_next(&it, &rec), 0);
 	kbr_unpacked_release(&u);
 
-	rules.control_allowed = v->attributes & (KBR_BATCH_CONTROL | KBR_BATCH_TRANSACTIONAL);
+	rules.internal = v->attributes & (KBR_BATCH_CONTROL | KBR_BATCH_TRANSACTIONAL);
 	kbr_batch_stamp(buf, 0, 0);
 	KUNIT_EXPECT_EQ(test, kbr_batch_validate(buf, len, &rules, &verdict), 0);
 	KUNIT_EXPECT_EQ(test, verdict.max_timestamp, b.max_timestamp);

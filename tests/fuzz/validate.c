@@ -60,7 +60,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	rules.append_time = data[0] & 1;
 	rules.key_required = data[0] & 2;
-	rules.control_allowed = data[0] & 4;
+	rules.internal = data[0] & 4;
 	if (data[0] & 8)
 		rules.after_max_ms = 1000;
 	size--;

@@ -91,7 +91,7 @@ TUNE(small_segments, rules->segment_bytes_max = 90)
 TUNE(keys, rules->key_required = true)
 TUNE(before, rules->before_max_ms = 1000)
 TUNE(append_time, rules->append_time = true; rules->before_max_ms = 1000)
-TUNE(control, rules->control_allowed = true; rules->before_max_ms = 1000)
+TUNE(control, rules->internal = true; rules->before_max_ms = 1000)
 TUNE(extreme, rules->before_max_ms = S64_MAX; rules->after_max_ms = S64_MAX; rules->now_ms = 5)
 TUNE(extreme_before, rules->before_max_ms = S64_MIN; rules->now_ms = S64_MAX)
 

@@ -147,7 +147,7 @@ static void test_validate(void)
 			expect_eq(kbr_batch_validate(buf, len, &rules, &verdict), -EINVAL);
 			expect_eq(verdict.fault,
 				  v->control ? KBR_FAULT_ATTRIBUTES : KBR_FAULT_TRANSACTION);
-			rules.control_allowed = true;
+			rules.internal = true;
 			kbr_batch_stamp(buf, 0, 0);
 		}
 		/* what follows the batch does not matter */
