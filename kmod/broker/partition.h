@@ -42,7 +42,7 @@ enum kbr_partition_state {
  * @failed_from: log's synced end when the last sync failed (before @sync_failures)
  * @damaged: offset of damage found by recovery or the scrub, -1 none
  * @damaged_end: where what the scrub found ends (before @damaged)
- * @hw: high watermark (release/acquire)
+ * @hw: high watermark (release/acquire), see kbr_partition_hw()
  * @wait: readers at the end and writers that wait for their acks
  * @repair: work item
  * @scrub: where the scrub goes on
@@ -167,10 +167,14 @@ int kbr_partition_sync(struct kbr_partition *part, s64 end, u32 failures);
  */
 bool kbr_partition_lost(const struct kbr_partition *part, s64 offset, u32 failures);
 
-/** kbr_partition_hw() - high watermark */
+/** kbr_partition_hw() - high watermark, never above the log's end */
 static inline s64 kbr_partition_hw(const struct kbr_partition *part)
 {
-	return smp_load_acquire(&part->hw);	/* pairs with the release in kbr_partition_advance() */
+	/* pairs with the release in kbr_partition_raise_hw() */
+	s64 hw = smp_load_acquire(&part->hw);
+
+	/* a repair cuts the log of an async topic before it lowers the watermark */
+	return min(hw, kbr_log_end(&part->log));
 }
 
 /**

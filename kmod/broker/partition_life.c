@@ -196,7 +196,7 @@ void kbr_partition_fail(struct kbr_partition *part, int err, s64 damaged)
 static void kbr_partition_repaired(struct kbr_partition *part)
 {
 	struct kbr_broker *broker = part->topic->broker;
-	s64 end = kbr_log_end(&part->log), hw = kbr_partition_hw(part);
+	s64 end = kbr_log_end(&part->log), hw = READ_ONCE(part->hw);
 
 	if (hw > end) {
 		atomic64_add(hw - end, &broker->lost_records);

@@ -258,6 +258,34 @@ static void kbr_partition_test_async_loss(struct kunit *test)
 	kbr_part_test_end(&pt);
 }
 
+/* While the repair lasts nobody is told of records that its cut has removed. */
+static void kbr_partition_test_async_cut(struct kunit *test)
+{
+	struct kbr_part_test pt;
+	char value[16];
+	int i;
+
+	kbr_part_test_begin(test, &pt, "flush.policy", "async");
+	KUNIT_EXPECT_EQ(test, kbr_test_produce(pt.part, "kept", KBR_ACKS_ALL), 0);
+	KUNIT_EXPECT_EQ(test, kbr_partition_sync(pt.part, 1, 0), 0);
+	kbr_ram_fail(pt.tb->dir, KBR_RAM_SYNC, 0, 1, -EIO, "t-0/");
+	/* the log is cut by then, and the repair has to be tried again */
+	kbr_ram_fail(pt.tb->dir, KBR_RAM_SYNC_DIR, 0, 0, -EIO, "t-0");
+	KUNIT_EXPECT_EQ(test, kbr_test_produce(pt.part, "gone", KBR_ACKS_ALL), 1);
+	KUNIT_EXPECT_EQ(test, kbr_partition_hw(pt.part), 2);
+	KUNIT_EXPECT_EQ(test, kbr_partition_sync(pt.part, 2, 0), -EIO);
+	for (i = 0; i < 2000 && kbr_log_end(&pt.part->log) > 1; i++)
+		msleep(5);
+	KUNIT_EXPECT_EQ(test, kbr_log_end(&pt.part->log), 1);
+	KUNIT_EXPECT_EQ(test, READ_ONCE(pt.part->state), KBR_PARTITION_REPAIRING);
+	KUNIT_EXPECT_EQ(test, kbr_partition_hw(pt.part), 1);
+	KUNIT_EXPECT_EQ(test, kbr_test_read(pt.part, 1, value, sizeof(value)), -ENODATA);
+	kbr_ram_heal(pt.tb->dir);
+	KUNIT_ASSERT_TRUE(test, kbr_test_wait_state(pt.part, KBR_PARTITION_LEADER));
+	KUNIT_EXPECT_EQ(test, kbr_test_produce(pt.part, "new", KBR_ACKS_ALL), 1);
+	kbr_part_test_end(&pt);
+}
+
 struct kbr_part_test_waiter {
 	wait_queue_entry_t wait;
 	struct completion woken;
@@ -550,6 +578,7 @@ static struct kunit_case kbr_partition_test_cases[] = {
 	KUNIT_CASE(kbr_partition_test_eio),
 	KUNIT_CASE(kbr_partition_test_eio_long),
 	KUNIT_CASE(kbr_partition_test_async_loss),
+	KUNIT_CASE(kbr_partition_test_async_cut),
 	KUNIT_CASE(kbr_partition_test_throttle),
 	KUNIT_CASE(kbr_partition_test_delete_records),
 	KUNIT_CASE(kbr_partition_test_delete_unsynced),
