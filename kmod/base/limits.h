@@ -27,6 +27,8 @@
 #define KBR_UNPACKED_BYTES_MAX	(32u << 20)
 /* Whole batches taken by one write() in batch format, bytes */
 #define KBR_WRITE_BYTES_MAX	(4u << 20)
+/* And at most so many of them: what their validation finds is kept until the append */
+#define KBR_WRITE_BATCHES_MAX	4096
 /* Headers of one record */
 #define KBR_RECORD_HEADERS_MAX	10000
 

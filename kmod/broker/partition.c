@@ -180,6 +180,8 @@ static int kbr_partition_validate(struct kbr_partition *part, struct kbr_produce
 
 	if (!count)
 		return -EINVAL;
+	if (count > KBR_WRITE_BATCHES_MAX)
+		return -EMSGSIZE;
 	if (count > 1) {
 		verdicts = kvmalloc_array(count, sizeof(*verdicts), GFP_KERNEL);
 		if (!verdicts)

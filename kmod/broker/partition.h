@@ -73,7 +73,8 @@ struct kbr_partition {
 /**
  * struct kbr_produce - one produce: in and out
  * @buf: whole batches back to back in kernel memory; stamped in place
- * @len: bytes (<= KBR_WRITE_BYTES_MAX, or one batch)
+ * @len: bytes (<= KBR_WRITE_BYTES_MAX in at most KBR_WRITE_BATCHES_MAX batches,
+ *	or one batch)
  * @acks: KBR_ACKS_*
  * @trusted: built by our own code from checked parts: not validated again;
  *	@verdict must then describe the one batch

@@ -121,19 +121,23 @@ int kbr_batch_next(struct kbr_open *open, struct kbroker_next *next)
 }
 
 /*
- * Bytes of whole batches among the first @len bytes of a longer write; of the
- * first batch alone if that is longer. 0: the first header is not one.
+ * Bytes of whole batches, as many as one write takes, among the first @len
+ * bytes of it; of the first batch alone if that is longer. 0: the first header
+ * is not one. @most: there are as many as one write takes.
  */
-static size_t kbr_batch_whole(const u8 *buf, size_t len)
+static size_t kbr_batch_whole(const u8 *buf, size_t len, bool *most)
 {
+	unsigned int count = 0;
 	struct kbr_batch batch;
 	size_t pos = 0;
 
-	while (!kbr_batch_decode(&batch, buf + pos, len - pos)) {
+	while (count < KBR_WRITE_BATCHES_MAX && !kbr_batch_decode(&batch, buf + pos, len - pos)) {
 		if (batch.size > len - pos)
 			return pos ?: batch.size;
 		pos += batch.size;
+		count++;
 	}
+	*most = count == KBR_WRITE_BATCHES_MAX;
 	return pos;
 }
 
@@ -154,7 +158,8 @@ ssize_t kbr_batch_write(struct kbr_open *open, struct iov_iter *from, struct kbr
 	size_t len = min_t(size_t, count, KBR_WRITE_BYTES_MAX);
 	struct kbr_produce produce = { };
 	struct kbr_partition *part;
-	size_t whole;
+	bool most = false;
+	size_t whole = 0;
 	int err;
 
 	err = kbr_writer_reserve(writer, len, 0);
@@ -162,24 +167,25 @@ ssize_t kbr_batch_write(struct kbr_open *open, struct iov_iter *from, struct kbr
 		return err;
 	if (!copy_from_iter_full(writer->buf, len, from))
 		return -EFAULT;
-	if (len < count) {
-		whole = kbr_batch_whole(writer->buf, len);
-		if (!whole)
+	/* Not all of it may be taken: what follows the last batch that is goes back. */
+	if (len < count || len > KBR_WRITE_BATCHES_MAX * KBR_BATCH_HEADER_LEN)
+		whole = kbr_batch_whole(writer->buf, len, &most);
+	if (len < count && !whole)
+		return -EBADMSG;
+	if (len < count && whole > len) {
+		/* One batch longer than a piece. */
+		if (whole > kbr_writer_batch_max(open))
+			return -EMSGSIZE;
+		if (whole > count)
 			return -EBADMSG;
-		if (whole > len) {
-			/* One batch longer than a piece. */
-			if (whole > kbr_writer_batch_max(open))
-				return -EMSGSIZE;
-			if (whole > count)
-				return -EBADMSG;
-			err = kbr_writer_reserve(writer, whole, len);
-			if (err)
-				return err;
-			if (!copy_from_iter_full(writer->buf + len, whole - len, from))
-				return -EFAULT;
-		} else {
-			iov_iter_revert(from, len - whole);
-		}
+		err = kbr_writer_reserve(writer, whole, len);
+		if (err)
+			return err;
+		if (!copy_from_iter_full(writer->buf + len, whole - len, from))
+			return -EFAULT;
+		len = whole;
+	} else if (len < count || most) {
+		iov_iter_revert(from, len - whole);
 		len = whole;
 	}
 	part = kbr_writer_pick(open);

@@ -168,6 +168,12 @@ def long_writes():
     reader = open_(node, os.O_RDONLY | os.O_NONBLOCK, RECORD)
     os.lseek(reader, taken // len(one), os.SEEK_SET)
     equal("R5: and as a record", len(parse_record(os.read(reader, 6 << 20))["value"]), 5000000)
+    fd = open_(node, os.O_WRONLY, BATCH)
+    tiny = batch((b"",), timestamp=1)
+    equal("B3: of more batches, the first 4096 are taken", os.write(fd, tiny * 4100), 4096 * len(tiny))
+    equal("B3: as one append, too", last_write(fd)[1], 4096)
+    equal("B3: and 4096 are no more", os.write(fd, tiny * 4096), 4096 * len(tiny))
+    os.close(fd)
     os.close(reader)
 
 
