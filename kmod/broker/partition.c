@@ -584,38 +584,50 @@ s32 kbr_partition_epoch_at(struct kbr_partition *part, s64 offset)
 	return epoch;
 }
 
-int kbr_partition_find_latest_time(struct kbr_partition *part, s64 *offset, s64 *found)
-{
-	struct kbr_broker *broker = part->topic->broker;
-	int idx = srcu_read_lock(&broker->io);
-	int err = kbr_partition_readable(part);
-	s64 max = -1;
-
-	*offset = -1;
-	*found = -1;
-	if (!err)
-		err = kbr_log_max_timestamp(&part->log, &max);
-	if (!err && max >= 0)
-		err = kbr_log_find_time(&part->log, max, kbr_partition_hw(part), offset, found);
-	if (!err && max >= 0 && *offset < 0)
-		err = -EINPROGRESS;
-	srcu_read_unlock(&broker->io, idx);
-	return err;
-}
-KBR_EXPORT_IF_KUNIT(kbr_partition_find_latest_time);
-
 int kbr_partition_find_time(struct kbr_partition *part, s64 timestamp, s64 *offset, s64 *found)
 {
 	struct kbr_broker *broker = part->topic->broker;
-	int idx = srcu_read_lock(&broker->io);
-	int err = kbr_partition_readable(part);
+	struct kbr_log_time_search search = {
+		.timestamp = timestamp,
+		.limit = kbr_partition_hw(part),
+		.offset = -1,
+		.found = -1,
+	};
+	int idx, ret;
 
-	if (!err)
-		err = kbr_log_find_time(&part->log, timestamp, kbr_partition_hw(part), offset, found);
-	srcu_read_unlock(&broker->io, idx);
-	return err;
+	/* a section for each step: it may wait for the disk */
+	do {
+		idx = srcu_read_lock(&broker->io);
+		ret = kbr_partition_readable(part) ?: kbr_log_search_time(&part->log, &search);
+		srcu_read_unlock(&broker->io, idx);
+	} while (ret > 0);
+	*offset = search.offset;
+	*found = search.found;
+	return ret;
 }
 KBR_EXPORT_IF_KUNIT(kbr_partition_find_time);
+
+int kbr_partition_find_latest_time(struct kbr_partition *part, s64 *offset, s64 *found)
+{
+	struct kbr_broker *broker = part->topic->broker;
+	s64 at = 0, max = -1;
+	int idx, ret;
+
+	*offset = -1;
+	*found = -1;
+	do {
+		idx = srcu_read_lock(&broker->io);
+		ret = kbr_partition_readable(part) ?:
+		      kbr_log_search_max_timestamp(&part->log, &at, &max);
+		srcu_read_unlock(&broker->io, idx);
+	} while (ret > 0);
+	if (!ret && max >= 0)
+		ret = kbr_partition_find_time(part, max, offset, found);
+	if (!ret && max >= 0 && *offset < 0)
+		ret = -EINPROGRESS;
+	return ret;
+}
+KBR_EXPORT_IF_KUNIT(kbr_partition_find_latest_time);
 
 void kbr_partition_describe(struct kbr_partition *part, struct kbr_partition_info *info)
 {

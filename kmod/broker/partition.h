@@ -235,7 +235,13 @@ s32 kbr_partition_epoch_at(struct kbr_partition *part, s64 offset);
  */
 int kbr_partition_find_latest_time(struct kbr_partition *part, s64 *offset, s64 *found);
 
-/** kbr_partition_find_time() - as kbr_log_find_time(), below the high watermark; -ENODATA gone */
+/**
+ * kbr_partition_find_time() - the first committed record with a timestamp at or after @timestamp
+ * @offset: out: exact record offset, -1 if none
+ * @found: out: that record's timestamp, -1 if none
+ *
+ * Return: 0; -ENODATA gone; other errors of the log.
+ */
 int kbr_partition_find_time(struct kbr_partition *part, s64 timestamp, s64 *offset, s64 *found);
 
 /**

@@ -483,20 +483,40 @@ ssize_t kbr_log_read(struct kbr_log *log, struct kbr_log_pos *pos, s64 limit,
 		     struct iov_iter *to, size_t *room);
 
 /**
- * kbr_log_find_time() - first record with a timestamp at or after @timestamp
+ * struct kbr_log_time_search - a lookup by time under way
+ * @timestamp: the first record with this or a later one is looked for
  * @limit: look below this offset only
- * @offset: out: exact record offset, -1 if none
- * @found: out: that record's timestamp, -1 if none
+ * @at: where to go on; 0 at first
+ * @offset: out: exact record offset; the caller sets it to -1
+ * @found: out: that record's timestamp; likewise
  */
-int kbr_log_find_time(struct kbr_log *log, s64 timestamp, s64 limit, s64 *offset, s64 *found);
+struct kbr_log_time_search {
+	s64 timestamp;
+	s64 limit;
+	s64 at;
+	s64 offset;
+	s64 found;
+};
 
 /**
- * kbr_log_max_timestamp() - largest timestamp of any record, -1 none
- * @max: out
+ * kbr_log_search_time() - one step of a lookup by time
  *
- * Context: may open the time indexes of segments. Return: 0 or a negative errno.
+ * It reads a piece of one segment at most, so that who waits for the log to be
+ * left does not wait for the whole lookup.
+ * Return: 1 there is more to look at; 0 decided: @s->offset, or there is none;
+ * or a negative errno.
  */
-int kbr_log_max_timestamp(struct kbr_log *log, s64 *max);
+int kbr_log_search_time(struct kbr_log *log, struct kbr_log_time_search *s);
+
+/**
+ * kbr_log_search_max_timestamp() - one step of looking for the largest timestamp
+ * @at: where to go on; 0 at first
+ * @max: in/out: the largest so far; -1 at first
+ *
+ * Context: may open the time index of a segment.
+ * Return: 1 there is more to look at; 0 done; or a negative errno.
+ */
+int kbr_log_search_max_timestamp(struct kbr_log *log, s64 *at, s64 *max);
 
 /**
  * kbr_log_set_start() - delete-records

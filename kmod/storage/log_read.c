@@ -27,6 +27,8 @@
 #define KBR_LOG_MAP_TRIES	8
 /* Bytes read at once by a search by time and by the scrub */
 #define KBR_LOG_SCAN_CHUNK	(64U << 10)
+/* Bytes that one step of a lookup by time reads */
+#define KBR_LOG_SEARCH_BYTES	(1U << 20)
 
 struct kbr_segment *kbr_log_segment_get(struct kbr_log *log, s64 offset, s64 *next)
 {
@@ -400,15 +402,6 @@ ssize_t kbr_log_read(struct kbr_log *log, struct kbr_log_pos *pos, s64 limit,
 }
 KBR_EXPORT_IF_KUNIT(kbr_log_read);
 
-/* what is looked for by time */
-struct kbr_log_time_search {
-	s64 timestamp;
-	s64 from;		/* offsets below are not there any more */
-	s64 limit;
-	s64 offset;		/* found, or -1 */
-	s64 found;
-};
-
 /* The first record of one batch that is late enough. 1 found, 0 not, or an error. */
 static int kbr_log_search_batch(struct kbr_log_time_search *s, const struct kbr_batch *batch,
 				const void *body)
@@ -423,7 +416,7 @@ static int kbr_log_search_batch(struct kbr_log_time_search *s, const struct kbr_
 		return err;
 	kbr_record_iter_init(&it, batch, records.data, records.len);
 	while ((err = kbr_record_next(&it, &rec)) == 1) {
-		if (rec.timestamp < s->timestamp || rec.offset < s->from)
+		if (rec.timestamp < s->timestamp || rec.offset < s->at)
 			continue;
 		if (rec.offset < s->limit) {
 			s->offset = rec.offset;
@@ -435,8 +428,11 @@ static int kbr_log_search_batch(struct kbr_log_time_search *s, const struct kbr_
 	return err;
 }
 
-/* Search one segment. 1: decided (found, or the limit reached); 0 go on with the next; error. */
-static int kbr_log_search_segment(struct kbr_log *log, struct kbr_segment *seg,
+/*
+ * Search a piece of one segment that ends at @next. 1: decided (found, or the
+ * limit reached); 0: @s->at says where to go on; or an error.
+ */
+static int kbr_log_search_segment(struct kbr_log *log, struct kbr_segment *seg, s64 next,
 				  struct kbr_log_time_search *s)
 {
 	struct kbr_files *files = kbr_files_get(log, seg);
@@ -453,13 +449,13 @@ static int kbr_log_search_segment(struct kbr_log *log, struct kbr_segment *seg,
 	time = kbr_files_time(log, seg, files);
 	if (!IS_ERR(time))
 		kbr_time_index_floor(time, kbr_segment_time_count(seg, time), s->timestamp, &e);
-	err = kbr_segment_locate(log, seg, files, max(seg->base + e.offset, s->from), size, &pos,
+	err = kbr_segment_locate(log, seg, files, max(seg->base + e.offset, s->at), size, &pos,
 				 &batch);
 	if (err == 1)
 		err = kbr_scan_start(&scan, files->log, pos, size, KBR_LOG_SCAN_CHUNK);
 	else if (!err)
-		goto put;
-	if (err)
+		s->at = next;
+	if (err || s->at == next)
 		goto put;
 	while ((err = kbr_scan_header(&scan, &batch)) == 1) {
 		if (batch.base_offset >= s->limit)
@@ -472,66 +468,64 @@ static int kbr_log_search_segment(struct kbr_log *log, struct kbr_segment *seg,
 				break;
 		}
 		kbr_scan_next(&scan, &batch);
+		if (scan.bytes >= KBR_LOG_SEARCH_BYTES) {
+			next = kbr_batch_last_offset(&batch) + 1;
+			err = 0;
+			break;
+		}
 	}
 	kbr_scan_stop(&scan);
+	if (!err)
+		s->at = next;
 put:
 	kbr_files_put(files);
 	return err;
 }
 
-int kbr_log_find_time(struct kbr_log *log, s64 timestamp, s64 limit, s64 *offset, s64 *found)
+int kbr_log_search_time(struct kbr_log *log, struct kbr_log_time_search *s)
 {
-	struct kbr_log_time_search s = {
-		.timestamp = timestamp,
-		.from = kbr_log_start(log),
-		.limit = min(limit, kbr_log_end(log)),
-		.offset = -1,
-		.found = -1,
-	};
-	s64 at = s.from, next;
-	int err = 0;
+	s64 limit = min(s->limit, kbr_log_end(log)), next;
+	struct kbr_segment *seg;
+	int err;
 
-	while (!err && at < s.limit) {
-		struct kbr_segment *seg = kbr_log_segment_get(log, at, &next);
-
-		if (!seg)
-			break;
-		err = kbr_segment_load_times(log, seg);
-		if (!err && READ_ONCE(seg->max_timestamp) >= timestamp)
-			err = kbr_log_search_segment(log, seg, &s);
-		/* retention was faster: what it removed is not searched */
-		if (err == -ENOENT && READ_ONCE(seg->removed))
-			err = 0;
-		kbr_segment_put(seg);
-		at = next;
+	s->at = max(s->at, kbr_log_start(log));
+	seg = s->at < limit ? kbr_log_segment_get(log, s->at, &next) : NULL;
+	if (!seg)
+		return 0;
+	err = kbr_segment_load_times(log, seg);
+	if (!err && READ_ONCE(seg->max_timestamp) >= s->timestamp)
+		err = kbr_log_search_segment(log, seg, next, s);
+	else if (!err)
+		s->at = next;
+	/* retention was faster: what it removed is not searched */
+	if (err == -ENOENT && READ_ONCE(seg->removed)) {
+		s->at = next;
+		err = 0;
 	}
-	*offset = s.offset;
-	*found = s.found;
-	return min(err, 0);
+	kbr_segment_put(seg);
+	return err ? min(err, 0) : 1;
 }
-KBR_EXPORT_IF_KUNIT(kbr_log_find_time);
+KBR_EXPORT_IF_KUNIT(kbr_log_search_time);
 
-int kbr_log_max_timestamp(struct kbr_log *log, s64 *max)
+int kbr_log_search_max_timestamp(struct kbr_log *log, s64 *at, s64 *max)
 {
-	s64 at = kbr_log_start(log), end = kbr_log_end(log), next;
-	int err = 0;
+	struct kbr_segment *seg;
+	s64 next;
+	int err;
 
-	*max = -1;
-	while (!err && at < end) {
-		struct kbr_segment *seg = kbr_log_segment_get(log, at, &next);
-
-		if (!seg)
-			break;
-		err = kbr_segment_load_times(log, seg);
-		*max = max(*max, READ_ONCE(seg->max_timestamp));
-		if (err == -ENOENT && READ_ONCE(seg->removed))
-			err = 0;
-		kbr_segment_put(seg);
-		at = next;
-	}
-	return err;
+	*at = max(*at, kbr_log_start(log));
+	seg = *at < kbr_log_end(log) ? kbr_log_segment_get(log, *at, &next) : NULL;
+	if (!seg)
+		return 0;
+	err = kbr_segment_load_times(log, seg);
+	*max = max(*max, READ_ONCE(seg->max_timestamp));
+	if (err == -ENOENT && READ_ONCE(seg->removed))
+		err = 0;
+	kbr_segment_put(seg);
+	*at = next;
+	return err ?: 1;
 }
-KBR_EXPORT_IF_KUNIT(kbr_log_max_timestamp);
+KBR_EXPORT_IF_KUNIT(kbr_log_search_max_timestamp);
 
 /* Check one piece of a segment from pos->file_pos on; file_pos is moved, to the end at damage. */
 static int kbr_log_scrub_piece(struct kbr_files *files, struct kbr_log_pos *pos, u32 size,

@@ -374,7 +374,7 @@ static void crash_find_time(struct crash *c)
 		if (e->last >= start && first <= e->timestamp + (e->last - e->base))
 			want = e->base + (first - e->timestamp);
 	}
-	err = kbr_log_find_time(&c->fix->log, target, S64_MAX, &offset, &found);
+	err = fix_find_time(c->fix, target, S64_MAX, &offset, &found);
 	if (c->dying && err)
 		return;
 	crash_expect(c, !err && offset == want, "time: offset", offset, want);

@@ -202,6 +202,33 @@ s64 fix_walk(struct fix *fix, size_t max)
 	return len ?: records;
 }
 
+int fix_find_time(struct fix *fix, s64 timestamp, s64 limit, s64 *offset, s64 *found)
+{
+	struct kbr_log_time_search s = {
+		.timestamp = timestamp, .limit = limit, .offset = -1, .found = -1,
+	};
+	int ret;
+
+	do {
+		ret = kbr_log_search_time(&fix->log, &s);
+	} while (ret > 0);
+	*offset = s.offset;
+	*found = s.found;
+	return ret;
+}
+
+int fix_max_timestamp(struct fix *fix, s64 *max)
+{
+	s64 at = 0;
+	int ret;
+
+	*max = -1;
+	do {
+		ret = kbr_log_search_max_timestamp(&fix->log, &at, max);
+	} while (ret > 0);
+	return ret;
+}
+
 bool fix_exists(struct fix *fix, const char *name)
 {
 	struct kbr_file *file;

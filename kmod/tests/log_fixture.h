@@ -95,6 +95,10 @@ s64 fix_append_one(struct fix *fix, unsigned int records, unsigned int value_len
 ssize_t fix_read(struct fix *fix, struct kbr_log_pos *pos, s64 limit, size_t max);
 /** fix_walk() - read everything from the start to the end in pieces of @max bytes; returns records or an error */
 s64 fix_walk(struct fix *fix, size_t max);
+/** fix_find_time() - kbr_log_search_time() to its end */
+int fix_find_time(struct fix *fix, s64 timestamp, s64 limit, s64 *offset, s64 *found);
+/** fix_max_timestamp() - kbr_log_search_max_timestamp() to its end */
+int fix_max_timestamp(struct fix *fix, s64 *max);
 /** fix_exists() - is there a file of that name in the log's directory */
 bool fix_exists(struct fix *fix, const char *file);
 /** fix_check_indexes() - every index entry of every segment agrees with the log; NULL or what is wrong */

@@ -57,7 +57,7 @@ static void log_empty(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, fix_read(fix, &pos, S64_MAX, 1000), (ssize_t)-ERANGE);
 	pos.offset = -1;
 	KUNIT_EXPECT_EQ(test, fix_read(fix, &pos, S64_MAX, 1000), (ssize_t)-ERANGE);
-	KUNIT_EXPECT_EQ(test, kbr_log_find_time(&fix->log, 0, S64_MAX, &offset, &found), 0);
+	KUNIT_EXPECT_EQ(test, fix_find_time(fix, 0, S64_MAX, &offset, &found), 0);
 	KUNIT_EXPECT_EQ(test, offset, -1LL);
 	KUNIT_EXPECT_TRUE(test, fix_exists(fix, "00000000000000000000.log"));
 	KUNIT_EXPECT_TRUE(test, fix_exists(fix, "00000000000000000000.index"));
@@ -319,25 +319,25 @@ static void log_finds_time(struct kunit *test)
 	struct fix *fix = test->priv;
 	s64 offset, found, t;
 
-	KUNIT_EXPECT_EQ(test, kbr_log_max_timestamp(&fix->log, &found), 0);
+	KUNIT_EXPECT_EQ(test, fix_max_timestamp(fix, &found), 0);
 	KUNIT_EXPECT_EQ(test, found, -1LL);
 	/* record k has timestamp 1000 + k, over several segments */
 	log_fill(test, 60, 1000);
-	KUNIT_EXPECT_EQ(test, kbr_log_max_timestamp(&fix->log, &found), 0);
+	KUNIT_EXPECT_EQ(test, fix_max_timestamp(fix, &found), 0);
 	KUNIT_EXPECT_EQ(test, found, 1599LL);
 	for (t = 0; t < 1700; t += 13) {
 		s64 want = t < 1000 ? 0 : t < 1600 ? t - 1000 : -1;
 
-		KUNIT_ASSERT_EQ(test, kbr_log_find_time(&fix->log, t, S64_MAX, &offset, &found), 0);
+		KUNIT_ASSERT_EQ(test, fix_find_time(fix, t, S64_MAX, &offset, &found), 0);
 		KUNIT_ASSERT_EQ_MSG(test, offset, want, "time %lld", t);
 		KUNIT_ASSERT_EQ(test, found, want < 0 ? -1 : 1000 + want);
 	}
-	KUNIT_EXPECT_EQ(test, kbr_log_find_time(&fix->log, 1123, 123, &offset, &found), 0);
+	KUNIT_EXPECT_EQ(test, fix_find_time(fix, 1123, 123, &offset, &found), 0);
 	KUNIT_EXPECT_EQ(test, offset, -1LL);
-	KUNIT_EXPECT_EQ(test, kbr_log_find_time(&fix->log, 1123, 124, &offset, &found), 0);
+	KUNIT_EXPECT_EQ(test, fix_find_time(fix, 1123, 124, &offset, &found), 0);
 	KUNIT_EXPECT_EQ(test, offset, 123LL);
 	KUNIT_EXPECT_EQ(test, kbr_log_set_start(&fix->log, 222), 0);
-	KUNIT_EXPECT_EQ(test, kbr_log_find_time(&fix->log, 1123, S64_MAX, &offset, &found), 0);
+	KUNIT_EXPECT_EQ(test, fix_find_time(fix, 1123, S64_MAX, &offset, &found), 0);
 	KUNIT_EXPECT_EQ(test, offset, 222LL);
 }
 
@@ -485,7 +485,7 @@ static void log_rewrites_time(struct kunit *test)
 	KUNIT_ASSERT_GT(test, log_segments(test), 1U);
 	KUNIT_EXPECT_EQ(test, fix_close(fix), 0);
 	KUNIT_ASSERT_EQ(test, fix_open(fix, true, 240, 0), 0);
-	KUNIT_EXPECT_EQ(test, kbr_log_find_time(&fix->log, 4000, S64_MAX, &offset, &found), 0);
+	KUNIT_EXPECT_EQ(test, fix_find_time(fix, 4000, S64_MAX, &offset, &found), 0);
 	KUNIT_EXPECT_EQ(test, offset, 0LL);
 	KUNIT_EXPECT_EQ(test, found, 5000LL);
 }

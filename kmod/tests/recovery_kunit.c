@@ -477,7 +477,7 @@ static void rec_bit_rot(struct kunit *test)
 		kbr_ram_damage(fix->dir, path, at, mask);
 		if (!fix_open(fix, i & 1, point, 0)) {
 			fix_walk(fix, 4000);
-			kbr_log_find_time(&fix->log, 1000 + point, S64_MAX, &offset, &found);
+			fix_find_time(fix, 1000 + point, S64_MAX, &offset, &found);
 			pos.offset = point;
 			fix_read(fix, &pos, S64_MAX, 4000);
 			KUNIT_EXPECT_LE(test, kbr_log_start(&fix->log), kbr_log_end(&fix->log));
