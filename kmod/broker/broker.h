@@ -327,6 +327,12 @@ int kbr_broker_dir_take_marker(struct kbr_broker *broker, bool *clean);
 int kbr_broker_dir_put_marker(struct kbr_broker *broker);
 /** kbr_broker_dir_reserve() - make the reserve file if it is not there and there is room */
 void kbr_broker_dir_reserve(struct kbr_broker *broker);
+/**
+ * kbr_broker_dir_ease_stop() - a part of the reserve for what a clean stop writes, if the disk is full
+ *
+ * The rest stays for the next start.
+ */
+void kbr_broker_dir_ease_stop(struct kbr_broker *broker);
 /** kbr_broker_dir_spend_reserve() - the disk is full: give the reserve to whoever asks; true if there was one */
 bool kbr_broker_dir_spend_reserve(struct kbr_broker *broker);
 

@@ -24,6 +24,8 @@
 #define KBR_CLEAN_MARKER	".kafka_cleanshutdown"
 #define KBR_RESERVE_FILE	".reserve"
 #define KBR_RESERVE_BYTES	(1u << 20)
+/* What is left of it when a stop has used its part */
+#define KBR_RESERVE_BYTES_MIN	(KBR_RESERVE_BYTES / 2)
 /* The reserve is made anew only when this much more than itself is free */
 #define KBR_RESERVE_MARGIN	(4u << 20)
 
@@ -262,34 +264,49 @@ free:
 	return err;
 }
 
-/* One of an earlier run serves as well: a start on a full disk needs it most. */
-static bool kbr_dir_has_reserve(struct kbr_broker *broker)
+/* Bytes of one of an earlier run, which serves as well: a start on a full disk needs it most. */
+static loff_t kbr_dir_reserve_size(struct kbr_broker *broker)
 {
 	struct kbr_file *file;
-	bool has;
+	loff_t size;
 
 	if (kbr_file_open(broker->dir, KBR_RESERVE_FILE, KBR_FILE_RDONLY, &file))
-		return false;
-	has = kbr_file_size(file) >= KBR_RESERVE_BYTES;
+		return 0;
+	size = kbr_file_size(file);
 	kbr_file_close(file);
-	return has;
+	return size;
 }
 
 void kbr_broker_dir_reserve(struct kbr_broker *broker)
 {
 	u64 total, avail;
+	loff_t size;
 
 	if (READ_ONCE(broker->reserve))
 		return;
-	if (kbr_dir_has_reserve(broker)) {
+	size = kbr_dir_reserve_size(broker);
+	if (size < KBR_RESERVE_BYTES && !kbr_dir_stat_space(broker->dir, &total, &avail) &&
+	    avail >= KBR_RESERVE_BYTES + KBR_RESERVE_MARGIN)
+		size = kbr_dir_write_reserve(broker) ? 0 : KBR_RESERVE_BYTES;
+	if (size >= KBR_RESERVE_BYTES_MIN)
 		WRITE_ONCE(broker->reserve, true);
+}
+
+void kbr_broker_dir_ease_stop(struct kbr_broker *broker)
+{
+	struct kbr_file *file;
+	u64 total, avail;
+
+	if (!READ_ONCE(broker->reserve) || kbr_dir_stat_space(broker->dir, &total, &avail) ||
+	    avail >= KBR_RESERVE_BYTES_MIN)
 		return;
-	}
-	if (kbr_dir_stat_space(broker->dir, &total, &avail) ||
-	    avail < KBR_RESERVE_BYTES + KBR_RESERVE_MARGIN)
+	if (kbr_file_open(broker->dir, KBR_RESERVE_FILE, 0, &file))
 		return;
-	if (!kbr_dir_write_reserve(broker))
-		WRITE_ONCE(broker->reserve, true);
+	if (kbr_file_size(file) > KBR_RESERVE_BYTES_MIN &&
+	    !kbr_file_truncate(file, KBR_RESERVE_BYTES_MIN))
+		/* the space may only be had again once this is on the disk */
+		kbr_file_sync(file);
+	kbr_file_close(file);
 }
 
 bool kbr_broker_dir_spend_reserve(struct kbr_broker *broker)

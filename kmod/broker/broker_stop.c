@@ -91,6 +91,8 @@ void kbr_broker_take_down(struct kbr_broker *broker, bool clean, struct kbr_op *
 	kbr_broker_wake(broker);
 	synchronize_srcu(&broker->io);
 	cancel_delayed_work_sync(&broker->upkeep);
+	if (clean)
+		kbr_broker_dir_ease_stop(broker);
 
 	for (topic = kbr_topic_next(broker, NULL); topic;
 	     topic = kbr_topic_walk_next(broker, topic))

@@ -221,6 +221,48 @@ static void kbr_topic_test_no_space(struct kunit *test)
 	kbr_test_exit(tb);
 }
 
+/* Nothing else has room on the disk either: the stop is clean all the same, and the next one. */
+static void kbr_topic_test_stop_full(struct kunit *test)
+{
+	struct kbr_test_broker *tb = kbr_test_init(test);
+	struct kbr_topic *topic;
+	struct kbr_broker *broker;
+	struct kbr_file *junk;
+	u64 total, avail;
+	void *zeroes;
+	loff_t pos;
+	int i;
+
+	zeroes = kunit_kzalloc(test, 4096, GFP_KERNEL);
+	kbr_ram_set_space(tb->dir, 8 << 20);
+	KUNIT_ASSERT_EQ(test, kbr_test_start(tb), 0);
+	KUNIT_ASSERT_EQ(test, kbr_test_create(tb, "t", 1, NULL, NULL), 0);
+	topic = kbr_test_topic(tb, "t");
+	for (i = 0; i < 10; i++)
+		KUNIT_EXPECT_EQ(test, kbr_test_produce(kbr_topic_partition(topic, 0), "x", KBR_ACKS_ALL), i);
+	kbr_topic_put(topic);
+	KUNIT_ASSERT_EQ(test, kbr_file_open(tb->dir, "junk", KBR_FILE_CREATE, &junk), 0);
+	for (pos = 0; !kbr_file_write(junk, zeroes, 4096, pos); pos += 4096)
+		;
+	kbr_file_close(junk);
+	KUNIT_ASSERT_EQ(test, kbr_dir_stat_space(tb->dir, &total, &avail), 0);
+	KUNIT_EXPECT_EQ(test, avail, 0);
+	kbr_test_stop(tb);
+	KUNIT_ASSERT_EQ(test, kbr_test_start(tb), 0);
+	broker = kbr_test_get(tb);
+	KUNIT_EXPECT_TRUE(test, broker->clean);
+	/* some of the reserve is left for what this run removes */
+	KUNIT_EXPECT_TRUE(test, broker->reserve);
+	kbr_broker_put(broker);
+	KUNIT_EXPECT_EQ(test, kbr_test_delete(tb, "t"), 0);
+	kbr_test_stop(tb);
+	KUNIT_ASSERT_EQ(test, kbr_test_start(tb), 0);
+	broker = kbr_test_get(tb);
+	KUNIT_EXPECT_TRUE(test, broker->clean);
+	kbr_broker_put(broker);
+	kbr_test_exit(tb);
+}
+
 static void kbr_topic_test_access(struct kunit *test)
 {
 	struct kbr_topic topic = {
@@ -259,6 +301,7 @@ static struct kunit_case kbr_topic_test_cases[] = {
 	KUNIT_CASE(kbr_topic_test_delete_open),
 	KUNIT_CASE(kbr_topic_test_create_fails),
 	KUNIT_CASE(kbr_topic_test_no_space),
+	KUNIT_CASE(kbr_topic_test_stop_full),
 	KUNIT_CASE(kbr_topic_test_access),
 	{}
 };
