@@ -417,7 +417,7 @@ static int kbr_recovery_cut(struct kbr_recovery *rec, unsigned int at, u32 pos)
 	return err;
 }
 
-/* What was read may have come from the page cache of this very boot: make it durable. */
+/* What was cut, the indexes made anew, and names: durable before anybody builds on them. */
 static int kbr_recovery_sync(struct kbr_recovery *rec, unsigned int from)
 {
 	struct kbr_segment_list *list = kbr_log_list_locked(rec->log);
@@ -439,6 +439,16 @@ static int kbr_recovery_sync(struct kbr_recovery *rec, unsigned int from)
 		kbr_files_put(files);
 	}
 	return err ?: kbr_dir_sync(rec->log->env->dir, rec->log->name);
+}
+
+/*
+ * A sync that failed earlier in this boot has left in the page cache what is
+ * not on the disk, and marked it clean: no later sync would tell. Only the disk
+ * does, once it has been given what is dirty still.
+ */
+static int kbr_recovery_disbelieve_cache(struct kbr_file *file, u32 pos)
+{
+	return kbr_file_sync(file) ?: kbr_file_invalidate(file, pos);
 }
 
 /* One segment after a crash. 1: it is good to its end; 0: the log ends in it; or an error. */
@@ -467,6 +477,8 @@ static int kbr_recovery_check_segment(struct kbr_recovery *rec, unsigned int at)
 		if (seg->size)
 			rec->report->rebuilt_indexes++;
 	}
+	if (!err && !damaged && pos < seg->size)
+		err = kbr_recovery_disbelieve_cache(files->log, pos);
 	if (!err && !damaged)
 		err = kbr_recovery_check(rec, seg, files->log, offset_end, &pos);
 	kbr_files_put(files);
