@@ -405,14 +405,23 @@ static int kbr_log_sync_meta(struct kbr_log *log, struct kbr_segment *seg, bool 
 	int errs[2], err = 0;
 
 	if (meta) {
+		mutex_lock(&log->lock);
+		err = kbr_segment_mend_index(log, seg);
+		mutex_unlock(&log->lock);
+		if (err)
+			return err;
 		files = kbr_files_get(log, seg);
 		if (IS_ERR(files))
 			return PTR_ERR(files);
 		file[0] = kbr_files_index(log, seg, files);
 		file[1] = kbr_files_time(log, seg, files);
 		err = PTR_ERR_OR_ZERO(file[0]) ?: PTR_ERR_OR_ZERO(file[1]);
-		if (!err)
+		if (!err) {
 			err = kbr_file_sync_many(log->env->dir, file, errs, 2);
+			/* what it failed to write is marked clean, and no later sync writes it */
+			if (err)
+				WRITE_ONCE(seg->index_lost, true);
+		}
 		kbr_files_put(files);
 	}
 	if (!err && snapshot) {
@@ -489,8 +498,21 @@ static void kbr_log_drop_stale_snapshots(struct kbr_log *log)
 	mutex_unlock(&log->lock);
 }
 
+/* How far the recovery point may go: a start after a crash makes the indexes behind it anew. */
+static s64 kbr_log_vouch_locked(struct kbr_log *log, s64 target)
+{
+	const struct kbr_segment_list *list = kbr_log_list_locked(log);
+	unsigned int i;
+
+	for (i = 0; i < list->count; i++)
+		if (READ_ONCE(list->seg[i]->index_lost))
+			return clamp(list->seg[i]->base, log->checkpoint, target);
+	return target;
+}
+
 s64 kbr_log_checkpoint(struct kbr_log *log)
 {
+	u32 generation = READ_ONCE(log->generation);
 	s64 target = kbr_log_synced(log);
 	struct kbr_segment *seg;
 	bool meta, snapshot;
@@ -531,13 +553,14 @@ s64 kbr_log_checkpoint(struct kbr_log *log)
 	if (!err && READ_ONCE(log->epochs_dirty) && kbr_log_end(log))
 		err = kbr_log_write_epochs(log);
 	mutex_lock(&log->lock);
+done:
+	/* the log was cut: what is below the target now has other indexes than those synced */
+	if (generation != log->generation)
+		err = -EAGAIN;
 	if (err)
 		log->meta_dirty = true;
-done:
-	/* a truncation meanwhile has lowered the synced end, too */
-	target = min(target, kbr_log_synced(log));
-	if (!err)
-		WRITE_ONCE(log->checkpoint, target);
+	else
+		WRITE_ONCE(log->checkpoint, kbr_log_vouch_locked(log, target));
 	target = log->checkpoint;
 	mutex_unlock(&log->lock);
 	return target;
@@ -589,17 +612,12 @@ put:
 static int kbr_log_finish_cut_locked(struct kbr_log *log)
 {
 	struct kbr_segment *seg = kbr_log_active_locked(log);
-	struct kbr_files *files = kbr_files_get(log, seg);
 	struct kbr_found_all all = { .file = NULL };
-	bool longer;
 	int err;
 	size_t i;
 
-	if (IS_ERR(files))
-		return PTR_ERR(files);
-	longer = kbr_file_size(files->log) > seg->size;
-	kbr_files_put(files);
-	err = longer ? kbr_segment_cut(log, seg, log->end, seg->size) : 0;
+	/* its indexes, too, may have been left behind */
+	err = kbr_segment_cut(log, seg, log->end, seg->size);
 	if (!err)
 		err = kbr_found_list(log, &all);
 	/* newest first, so that no crash leaves a hole */

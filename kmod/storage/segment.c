@@ -13,7 +13,7 @@
 #include "base/clock.h"
 #include "base/kunit.h"
 #include "base/limits.h"
-#include "storage/segment.h"
+#include "storage/log_internal.h"
 
 struct kbr_segment *kbr_segment_alloc(s64 base)
 {
@@ -101,6 +101,24 @@ void kbr_segment_note_batch(struct kbr_log *log, struct kbr_segment *seg,
 	kbr_segment_note_time(seg, tail);
 }
 
+static int kbr_segment_write_times(struct kbr_log *log, struct kbr_segment *seg,
+				   struct kbr_files *files, const struct kbr_time_disk *times,
+				   unsigned int count)
+{
+	struct kbr_file *file = kbr_files_time(log, seg, files);
+	int err = PTR_ERR_OR_ZERO(file);
+
+	if (!err)
+		err = kbr_file_write(file, times, count * sizeof(*times),
+				     (loff_t)seg->time_count * sizeof(*times));
+	if (err)
+		return err;
+	seg->time_last = be64_to_cpu(times[count - 1].timestamp);
+	/* pairs with the acquire in kbr_segment_time_count() */
+	smp_store_release(&seg->time_count, seg->time_count + count);
+	return 0;
+}
+
 static int kbr_segment_write_index(struct kbr_log *log, struct kbr_segment *seg,
 				   struct kbr_index_tail *tail)
 {
@@ -121,50 +139,54 @@ static int kbr_segment_write_index(struct kbr_log *log, struct kbr_segment *seg,
 			/* pairs with the acquire in kbr_segment_index_count() */
 			smp_store_release(&seg->index_count, seg->index_count + tail->offsets);
 	}
-	if (tail->times && !err) {
-		file = kbr_files_time(log, seg, files);
-		err = PTR_ERR_OR_ZERO(file);
-		if (!err)
-			err = kbr_file_write(file, tail->time, tail->times * sizeof(*tail->time),
-					     (loff_t)seg->time_count * sizeof(*tail->time));
-		if (!err)
-			/* pairs with the acquire in kbr_segment_time_count() */
-			smp_store_release(&seg->time_count, seg->time_count + tail->times);
+	if (tail->times && !err)
+		err = kbr_segment_write_times(log, seg, files, tail->time, tail->times);
+	kbr_files_put(files);
+	return err;
+}
+
+/* A write failed: the files end with the last good entry again, now or at the next try. */
+static int kbr_segment_trim_index(struct kbr_log *log, struct kbr_segment *seg)
+{
+	struct kbr_files *files = kbr_files_get(log, seg);
+	struct kbr_time_entry last = { .timestamp = -1 };
+	struct kbr_file *index, *time;
+	int err;
+
+	seg->index_due = true;
+	if (IS_ERR(files))
+		return PTR_ERR(files);
+	index = kbr_files_index(log, seg, files);
+	time = kbr_files_time(log, seg, files);
+	err = PTR_ERR_OR_ZERO(index) ?: PTR_ERR_OR_ZERO(time);
+	if (!err)
+		err = kbr_file_truncate(index, (loff_t)seg->index_count *
+						sizeof(struct kbr_index_disk));
+	if (!err)
+		err = kbr_file_truncate(time, (loff_t)seg->time_count *
+					      sizeof(struct kbr_time_disk));
+	if (!err && seg->time_count)
+		err = kbr_time_index_read(time, seg->time_count - 1, &last);
+	if (!err) {
+		/* the largest timestamp may be among what is dropped: it is due again */
+		seg->time_last = last.timestamp;
+		seg->index_due = false;
 	}
 	kbr_files_put(files);
 	return err;
 }
 
-/* A write failed: the files end with the last good entry again, or as near to it as can be. */
-static void kbr_segment_trim_index(struct kbr_log *log, struct kbr_segment *seg)
-{
-	struct kbr_files *files = kbr_files_get(log, seg);
-	struct kbr_time_entry last = { .timestamp = -1 };
-
-	if (IS_ERR(files))
-		return;
-	if (files->index)
-		kbr_file_truncate(files->index,
-				  (loff_t)seg->index_count * sizeof(struct kbr_index_disk));
-	if (files->time) {
-		kbr_file_truncate(files->time,
-				  (loff_t)seg->time_count * sizeof(struct kbr_time_disk));
-		/* the largest timestamp may be among what is dropped: it is due again */
-		if (!seg->time_count ||
-		    !kbr_time_index_read(files->time, seg->time_count - 1, &last))
-			seg->time_last = last.timestamp;
-	}
-	kbr_files_put(files);
-}
-
 void kbr_segment_flush_index(struct kbr_log *log, struct kbr_segment *seg)
 {
 	struct kbr_index_tail *tail = log->index_tail;
+	int err = 0;
 
 	lockdep_assert_held(&log->lock);
 	if (!tail || (!tail->offsets && !tail->times))
 		return;
-	if (kbr_segment_write_index(log, seg, tail))
+	if (seg->index_due)
+		err = kbr_segment_trim_index(log, seg);
+	if (!err && kbr_segment_write_index(log, seg, tail))
 		kbr_segment_trim_index(log, seg);
 	seg->meta_dirty = true;
 	log->meta_dirty = true;
@@ -172,17 +194,55 @@ void kbr_segment_flush_index(struct kbr_log *log, struct kbr_segment *seg)
 	tail->times = 0;
 }
 
+static bool kbr_segment_time_due(const struct kbr_segment *seg)
+{
+	return seg->max_timestamp != KBR_TIME_UNKNOWN && seg->max_timestamp > seg->time_last;
+}
+
 void kbr_segment_seal_index(struct kbr_log *log, struct kbr_segment *seg)
 {
 	struct kbr_index_tail *tail;
 
 	lockdep_assert_held(&log->lock);
-	if (seg->max_timestamp != KBR_TIME_UNKNOWN && seg->max_timestamp > seg->time_last) {
+	if (kbr_segment_time_due(seg)) {
 		tail = kbr_segment_index_tail(log, seg);
 		if (tail)
 			kbr_segment_note_time(seg, tail);
 	}
 	kbr_segment_flush_index(log, seg);
+	if (kbr_segment_time_due(seg)) {
+		seg->index_due = true;
+		seg->meta_dirty = true;
+		log->meta_dirty = true;
+	}
+}
+
+int kbr_segment_mend_index(struct kbr_log *log, struct kbr_segment *seg)
+{
+	struct kbr_time_disk closing;
+	struct kbr_files *files;
+	int err;
+
+	lockdep_assert_held(&log->lock);
+	if (!seg->index_due)
+		return 0;
+	/* what is gathered for it comes before the closing entry */
+	if (seg == kbr_log_active_locked(log))
+		kbr_segment_flush_index(log, seg);
+	err = kbr_segment_trim_index(log, seg);
+	if (err || !kbr_segment_time_due(seg))
+		return err;
+	files = kbr_files_get(log, seg);
+	if (IS_ERR(files)) {
+		err = PTR_ERR(files);
+	} else {
+		closing.timestamp = cpu_to_be64(seg->max_timestamp);
+		closing.offset = cpu_to_be32(seg->max_timestamp_offset - seg->base);
+		err = kbr_segment_write_times(log, seg, files, &closing, 1);
+		kbr_files_put(files);
+	}
+	seg->index_due = err;
+	return err;
 }
 
 bool kbr_segment_index_full(const struct kbr_log *log, const struct kbr_segment *seg)
@@ -369,6 +429,7 @@ int kbr_segment_cut_index(struct kbr_log *log, struct kbr_segment *seg, struct k
 	smp_store_release(&seg->index_count, (u32)count);
 	/* likewise */
 	smp_store_release(&seg->time_count, (u32)tcount);
+	seg->index_due = false;
 	seg->indexed_pos = last.pos;
 	seg->time_last = tlast.timestamp;
 	WRITE_ONCE(seg->max_timestamp_offset, seg->base + tlast.offset);

@@ -58,6 +58,10 @@
  * @removed: no longer part of the log (cache lock, READ_ONCE)
  * @renamed: its files are ".deleted" (log->lock)
  * @meta_dirty: its indexes are newer than on disk (log->lock)
+ * @index_due: its index files end with what a failed write left, or lack the
+ *	closing entry (log->lock)
+ * @index_lost: a sync of them failed: nothing may vouch for what is on disk
+ *	(READ_ONCE; for good)
  * @snapshot_dirty: the snapshot named for @base is, too (log->lock)
  */
 struct kbr_segment {
@@ -86,6 +90,8 @@ struct kbr_segment {
 	bool removed;
 	bool renamed;
 	bool meta_dirty;
+	bool index_due;
+	bool index_lost;
 	bool snapshot_dirty;
 };
 
@@ -127,7 +133,8 @@ void kbr_segment_note_batch(struct kbr_log *log, struct kbr_segment *seg,
 /**
  * kbr_segment_flush_index() - write the gathered entries
  *
- * A failure drops them: the index is then sparser there, nothing else.
+ * A failure drops them: the index is then sparser there, nothing else. What it
+ * leaves in the files goes now or with kbr_segment_mend_index().
  * Context: log->lock.
  */
 void kbr_segment_flush_index(struct kbr_log *log, struct kbr_segment *seg);
@@ -138,6 +145,15 @@ void kbr_segment_flush_index(struct kbr_log *log, struct kbr_segment *seg);
  * Context: log->lock.
  */
 void kbr_segment_seal_index(struct kbr_log *log, struct kbr_segment *seg);
+
+/**
+ * kbr_segment_mend_index() - make good what an earlier write of the indexes failed to do
+ *
+ * Until then the files are not what the log's recovery point may vouch for.
+ * Context: log->lock.
+ * Return: 0, also if there was nothing to do, or a negative errno.
+ */
+int kbr_segment_mend_index(struct kbr_log *log, struct kbr_segment *seg);
 
 /** kbr_segment_index_full() - Kafka's condition to roll. Context: log->lock. */
 bool kbr_segment_index_full(const struct kbr_log *log, const struct kbr_segment *seg);

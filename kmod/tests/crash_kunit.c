@@ -4,6 +4,8 @@
  * a random point with some of its unsynced writes torn, dropped and reordered,
  * is opened again, and must then hold what a model says: everything that was
  * synced, byte for byte at its offset; of the rest a prefix; nothing else.
+ * Now and then some calls fail for want of memory, in appends as in closing
+ * and opening: nothing synced may be lost by that either.
  *
  * A failure prints its seed. crash_seed=N runs that one alone, crash_seeds=N
  * more of them.
@@ -53,6 +55,7 @@ struct crash_entry {
  * @start: log start that was asked for last
  * @next_sequence: per producer
  * @clock: fake time of the records
+ * @short_of: there was no memory since it was opened
  * @dying: every call fails from some point on: what the disk is told then
  *	is what it has when the power goes
  * @what: what went wrong, NULL nothing
@@ -69,6 +72,7 @@ struct crash {
 	s64 start;
 	s32 next_sequence[CRASH_PRODUCERS];
 	s64 clock;
+	bool short_of;
 	bool dying;
 	const char *what;
 	s64 detail[2];
@@ -227,25 +231,20 @@ static void crash_sync(struct crash *c)
 {
 	s64 end = kbr_log_end(&c->fix->log);
 
-	if (kbr_log_sync_now(&c->fix->log))
+	/* as the syncer: what one sync lost the next would not find */
+	if (c->fix->log.stopped || kbr_log_sync_now(&c->fix->log))
 		return;
 	crash_expect(c, kbr_log_synced(&c->fix->log) == end, "sync: synced end",
 		     kbr_log_synced(&c->fix->log), end);
 	c->acked = end;
 }
 
-/* a sync fails: the log is read back and goes on with what the disk has */
-static void crash_repair(struct crash *c)
+/* a stopped log is read back and goes on with what the disk has */
+static void crash_mend(struct crash *c)
 {
-	s64 lost, end = kbr_log_end(&c->fix->log);
+	s64 lost;
 	int err;
 
-	if (c->dying || c->fix->log.stopped || kbr_log_synced(&c->fix->log) == end)
-		return;
-	kbr_ram_fail(c->fix->dir, KBR_RAM_SYNC, 0, 0, -EIO, NULL);
-	err = kbr_log_sync_now(&c->fix->log);
-	crash_expect(c, err == -EIO && c->fix->log.stopped == -EIO, "failed sync", err, 0);
-	kbr_ram_heal(c->fix->dir);
 	err = kbr_log_repair(&c->fix->log, &lost);
 	crash_expect(c, !err, "repair", err, 0);
 	if (err)
@@ -258,6 +257,20 @@ static void crash_repair(struct crash *c)
 	crash_resume_producers(c);
 	c->acked = kbr_log_synced(&c->fix->log);
 	crash_expect(c, c->acked == kbr_log_end(&c->fix->log), "repair: synced", c->acked, 0);
+}
+
+static void crash_repair(struct crash *c)
+{
+	s64 end = kbr_log_end(&c->fix->log);
+	int err;
+
+	if (c->dying || c->fix->log.stopped || kbr_log_synced(&c->fix->log) == end)
+		return;
+	kbr_ram_fail(c->fix->dir, KBR_RAM_SYNC, 0, 0, -EIO, NULL);
+	err = kbr_log_sync_now(&c->fix->log);
+	crash_expect(c, err == -EIO && c->fix->log.stopped == -EIO, "failed sync", err, 0);
+	kbr_ram_heal(c->fix->dir);
+	crash_mend(c);
 }
 
 /* one write fails as on a full disk: nothing of it may be seen */
@@ -380,6 +393,8 @@ static void crash_find_time(struct crash *c)
 	crash_expect(c, !err && offset == want, "time: offset", offset, want);
 }
 
+static void crash_open(struct crash *c, bool clean);
+
 static void crash_reopen_clean(struct crash *c)
 {
 	s64 start = kbr_log_start(&c->fix->log), end = kbr_log_end(&c->fix->log);
@@ -388,6 +403,12 @@ static void crash_reopen_clean(struct crash *c)
 	if (c->dying || c->fix->log.stopped)
 		return;
 	err = fix_close(c->fix);
+	/* nobody vouches for an index whose sync failed: this stop is no clean one */
+	if (err && c->short_of) {
+		c->point = kbr_log_recovery_point(&c->fix->log);
+		crash_open(c, false);
+		return;
+	}
 	if (!crash_expect(c, !err, "close", err, 0))
 		return;
 	err = fix_open(c->fix, true, end, start);
@@ -415,6 +436,105 @@ static void crash_retain(struct crash *c)
 		crash_expect(c, ret >= 0, "retain", ret, 0);
 	crash_expect(c, kbr_log_start(&c->fix->log) <= c->acked, "retain: start",
 		     kbr_log_start(&c->fix->log), c->acked);
+}
+
+/* Some calls of the disk fail; what is under way then may fail, too. */
+static void crash_fail_some(struct crash *c, u32 within)
+{
+	kbr_ram_fail(c->fix->dir, KBR_RAM_ANY, crash_below(c, within), 1 + crash_below(c, 4),
+		     -ENOMEM, NULL);
+}
+
+static void crash_step(struct crash *c);
+
+/* There is no memory for a while: the log may stop, and goes on afterwards. */
+static void crash_shortage(struct crash *c)
+{
+	unsigned int steps = 1 + crash_below(c, 8);
+
+	if (c->dying || c->fix->log.stopped)
+		return;
+	crash_fail_some(c, 10);
+	c->short_of = true;
+	c->dying = true;
+	while (steps--)
+		crash_step(c);
+	c->dying = false;
+	kbr_ram_heal(c->fix->dir);
+	if (c->fix->log.stopped)
+		crash_mend(c);
+	/* until then a batch that was cut back may return with a crash */
+	crash_sync(c);
+}
+
+static void crash_opened(struct crash *c)
+{
+	const struct kbr_log_report *report = &c->fix->report;
+	s64 end = kbr_log_end(&c->fix->log);
+
+	c->short_of = false;
+	if (crash_seed)
+		pr_info("open: log %lld..%lld, synced before to %lld, checkpoint %lld, read %llu bytes, cut %llu at %lld, %u segments removed\n",
+			kbr_log_start(&c->fix->log), end, c->acked, c->point, report->scanned_bytes,
+			report->cut_bytes, report->cut_offset, report->removed_segments);
+	crash_expect(c, c->fix->report.damaged_offset < 0, "open: called damaged",
+		     c->fix->report.damaged_offset, c->point);
+	crash_expect(c, end >= c->acked, "open: lost what was synced", end, c->acked);
+	crash_expect(c, kbr_log_start(&c->fix->log) >= c->start, "open: start",
+		     kbr_log_start(&c->fix->log), c->start);
+	crash_expect(c, kbr_log_synced(&c->fix->log) == end, "open: synced",
+		     kbr_log_synced(&c->fix->log), end);
+	/* what was half written by an append that failed may be whole */
+	c->count += c->maybe;
+	crash_cut_model(c, end);
+	crash_expect(c, end == crash_model_end(c) || (!c->count && end == kbr_log_start(&c->fix->log)),
+		     "open: end is no border", end, crash_model_end(c));
+	crash_resume_producers(c);
+	c->acked = end;
+	crash_read(c, true);
+	crash_find_time(c);
+	crash_repeat(c);
+	if (!c->what)
+		c->what = fix_check_indexes(c->fix);
+}
+
+/* The first attempts may have no memory; the power may fail between them. */
+static void crash_open(struct crash *c, bool clean)
+{
+	unsigned int tries = crash_below(c, 2) ? crash_below(c, 4) : 0;
+	int err = -ENOMEM;
+
+	for (; err && tries; tries--) {
+		crash_fail_some(c, 60);
+		err = fix_open(c->fix, clean, c->point, c->start);
+		kbr_ram_heal(c->fix->dir);
+		clean = false;
+		if (err && !crash_below(c, 3) &&
+		    fix_crash(c->fix, prandom_u32_state(&c->rnd) | 1ULL << 40))
+			return;
+	}
+	if (err)
+		err = fix_open(c->fix, clean, c->point, c->start);
+	if (crash_expect(c, !err, "open", err, 0))
+		crash_opened(c);
+}
+
+/* The broker stops for want of memory, or with it. */
+static void crash_reopen_short(struct crash *c)
+{
+	s64 end = kbr_log_end(&c->fix->log);
+	int err;
+
+	if (c->dying || c->fix->log.stopped)
+		return;
+	crash_fail_some(c, 60);
+	err = fix_close(c->fix);
+	kbr_ram_heal(c->fix->dir);
+	c->point = kbr_log_recovery_point(&c->fix->log);
+	crash_expect(c, err || c->point == end, "close: checkpoint", c->point, end);
+	if (!err)
+		c->acked = end;
+	crash_open(c, !err);
 }
 
 static void crash_step(struct crash *c)
@@ -455,6 +575,10 @@ static void crash_step(struct crash *c)
 			crash_repeat(c);
 	} else if (dice < 96) {
 		crash_find_time(c);
+	} else if (dice < 98) {
+		crash_shortage(c);
+	} else if (dice < 99) {
+		crash_reopen_short(c);
 	} else if (!c->dying) {
 		crash_read(c, false);
 	}
@@ -463,35 +587,8 @@ static void crash_step(struct crash *c)
 /* the disk comes back with less: find out what, and take the model along */
 static void crash_recover(struct crash *c, u64 seed)
 {
-	s64 end;
-	int err;
-
-	err = fix_crash(c->fix, seed);
-	if (err)
-		return;
-	err = fix_open(c->fix, false, c->point, c->start);
-	if (!crash_expect(c, !err, "open", err, 0))
-		return;
-	end = kbr_log_end(&c->fix->log);
-	crash_expect(c, c->fix->report.damaged_offset < 0, "open: called damaged",
-		     c->fix->report.damaged_offset, c->point);
-	crash_expect(c, end >= c->acked, "open: lost what was synced", end, c->acked);
-	crash_expect(c, kbr_log_start(&c->fix->log) >= c->start, "open: start",
-		     kbr_log_start(&c->fix->log), c->start);
-	crash_expect(c, kbr_log_synced(&c->fix->log) == end, "open: synced",
-		     kbr_log_synced(&c->fix->log), end);
-	/* what was half written by an append that failed may be whole */
-	c->count += c->maybe;
-	crash_cut_model(c, end);
-	crash_expect(c, end == crash_model_end(c) || (!c->count && end == kbr_log_start(&c->fix->log)),
-		     "open: end is no border", end, crash_model_end(c));
-	crash_resume_producers(c);
-	c->acked = end;
-	crash_read(c, true);
-	crash_find_time(c);
-	crash_repeat(c);
-	if (!c->what)
-		c->what = fix_check_indexes(c->fix);
+	if (!fix_crash(c->fix, seed))
+		crash_open(c, false);
 }
 
 static void crash_life(struct crash *c)
