@@ -28,9 +28,10 @@ void kbr_handle_add(struct kbr_handle *handle, struct kbr_topic *topic, s32 part
 	handle->pid = task_tgid_nr(current);
 	get_task_comm(handle->comm, current);
 	atomic_inc(&topic->broker->handles);
-	atomic_inc(&topic->broker->handles_changes);
 	spin_lock(&topic->handles_lock);
 	list_add_tail(&handle->node, &topic->handles);
+	/* a dump that has seen the change sees that there was one */
+	atomic_inc(&topic->broker->handles_changes);
 	spin_unlock(&topic->handles_lock);
 }
 KBR_EXPORT_IF_KUNIT(kbr_handle_add);
@@ -42,9 +43,9 @@ void kbr_handle_del(struct kbr_handle *handle)
 
 	spin_lock(&topic->handles_lock);
 	list_del(&handle->node);
+	atomic_inc(&topic->broker->handles_changes);
 	spin_unlock(&topic->handles_lock);
 	atomic_dec(&topic->broker->handles);
-	atomic_inc(&topic->broker->handles_changes);
 	handle->topic = NULL;
 	kbr_topic_put(topic);
 }

@@ -346,7 +346,7 @@ KBR_EXPORT_IF_KUNIT(kbr_nl_get_configs);
  * @fill: puts its attributes
  * @obj: for @fill
  *
- * Return: 0 or -errno.
+ * Return: 0 or -errno; -EMSGSIZE with a sentence.
  */
 int kbr_nl_reply(struct genl_info *info, u8 cmd, kbr_nl_fill fill, void *obj)
 {
@@ -365,6 +365,7 @@ int kbr_nl_reply(struct genl_info *info, u8 cmd, kbr_nl_fill fill, void *obj)
 		}
 		nlmsg_free(skb);
 	}
+	NL_SET_ERR_MSG(info->extack, "the answer does not fit into a message");
 	return -EMSGSIZE;
 }
 
