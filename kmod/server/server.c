@@ -181,8 +181,13 @@ static struct kbr_server *kbr_server_create(struct kbr_broker *broker)
 
 	if (!server)
 		return NULL;
-	/* Acknowledging what writers wait for must go on while memory is short. */
-	server->wq = alloc_workqueue("kbr-server/%s", WQ_UNBOUND | WQ_MEM_RECLAIM, 0, broker->name);
+	/*
+	 * Acknowledging what writers wait for must go on while memory is short.
+	 * A work that reads what is not cached sleeps in its worker: as many as
+	 * there may be, or clients of a slow disk would keep others waiting.
+	 */
+	server->wq = alloc_workqueue("kbr-server/%s", WQ_UNBOUND | WQ_MEM_RECLAIM, WQ_MAX_ACTIVE,
+				     broker->name);
 	if (!server->wq) {
 		kfree(server);
 		return NULL;
