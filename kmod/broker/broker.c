@@ -115,7 +115,8 @@ static struct kbr_broker *kbr_broker_alloc(struct kbr_net *knet,
 	broker->started_ms = kbr_clock_now_ms();
 	broker->dir_path = kstrdup(params->dir, GFP_KERNEL);
 	/* Recovery, retention and metadata must get on while memory is short. */
-	broker->ops_wq = alloc_ordered_workqueue("kbr-ops/%s", WQ_MEM_RECLAIM, params->name);
+	/* It waits for the server's, which has no rescuer either. */
+	broker->ops_wq = alloc_ordered_workqueue("kbr-ops/%s", 0, params->name);
 	broker->work_wq = alloc_workqueue("kbr-work/%s", WQ_UNBOUND | WQ_MEM_RECLAIM, 0,
 					  params->name);
 	if (!broker->dir_path || !broker->ops_wq || !broker->work_wq) {

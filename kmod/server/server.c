@@ -182,12 +182,11 @@ static struct kbr_server *kbr_server_create(struct kbr_broker *broker)
 	if (!server)
 		return NULL;
 	/*
-	 * Acknowledging what writers wait for must go on while memory is short.
 	 * A work that reads what is not cached sleeps in its worker: as many as
-	 * there may be, or clients of a slow disk would keep others waiting.
+	 * there may be, or clients of a slow disk keep others waiting. A rescuer
+	 * would have one of them sleep before many others.
 	 */
-	server->wq = alloc_workqueue("kbr-server/%s", WQ_UNBOUND | WQ_MEM_RECLAIM, WQ_MAX_ACTIVE,
-				     broker->name);
+	server->wq = alloc_workqueue("kbr-server/%s", WQ_UNBOUND, WQ_MAX_ACTIVE, broker->name);
 	if (!server->wq) {
 		kfree(server);
 		return NULL;
