@@ -9,6 +9,9 @@
 #include "broker/partition.h"
 #include "server/admin.h"
 
+/* DeleteRecords waits at least so long for its end, ms */
+#define KBR_DELETE_RECORDS_MS_MIN	10000
+
 /* The fields that follow the first, an array: a timeout, and perhaps whether only to validate */
 static s32 kbr_topics_timeout(struct kbr_request *req, bool *validate_only)
 {
@@ -391,7 +394,9 @@ static enum kbr_request_state kbr_delete_records_start_request(struct kbr_reques
 
 	if (!admin)
 		return KBR_REQUEST_CLOSE;
-	return kbr_topics_run(req, admin, kbr_topics_timeout(req, NULL));
+	/* Kafka deletes its own records before it looks at the time: none of it is no time-out. */
+	return kbr_topics_run(req, admin,
+			      max(kbr_topics_timeout(req, NULL), KBR_DELETE_RECORDS_MS_MIN));
 }
 
 const struct kbr_handler kbr_handle_delete_records = {
