@@ -34,10 +34,9 @@ static void versions_text(const struct kb_nl_msg *msg, char *buf, size_t size)
 	}
 }
 
-static int connection_row(const struct kb_nl_msg *msg, void *arg)
+static void connection_row(struct kb_table *tab, const struct kb_nl_msg *msg)
 {
 	const char *client = kb_attr_text(msg->attrs[KBROKER_A_CONNECTION_CLIENT_ID]);
-	struct kb_table *tab = arg;
 	char buf[512], size[24];
 
 	kb_table_cell(tab, "%" PRIu64, kb_attr_u64(msg->attrs[KBROKER_A_CONNECTION_ID]));
@@ -55,26 +54,15 @@ static int connection_row(const struct kb_nl_msg *msg, void *arg)
 	kb_table_cell(tab, "%s", kb_human_span((int64_t)kb_attr_u64(msg->attrs[KBROKER_A_CONNECTION_IDLE_MS]), size));
 	versions_text(msg, buf, sizeof(buf));
 	kb_table_cell(tab, "%s", buf);
-	return 0;
-}
-
-static int connection_json(const struct kb_nl_msg *msg, void *arg)
-{
-	struct kb_json *js = arg;
-
-	kb_json_object(js, NULL);
-	kb_attrs_json(js, kb_connection_attrs, msg);
-	kb_json_object_end(js);
-	return 0;
 }
 
 static int cmd_list(int argc, char **argv)
 {
 	static const char *const heads[] = { ">ID", ">LISTENER", "PEER", "CLIENT", "SOFTWARE", ">REQUESTS",
 		">IN-FLIGHT", ">RECEIVED", ">SENT", ">BUFFERED", ">AGE", ">IDLE", "VERSIONS" };
-	struct kb_table *tab = NULL;
+	static const struct kb_list connections = { heads, ARRAY_SIZE(heads), connection_row, NULL,
+		kb_connection_attrs, .of_broker = true };
 	struct nl_msg *msg;
-	struct kb_json js;
 	struct kb_nl nl;
 	int ret;
 
@@ -82,23 +70,10 @@ static int cmd_list(int argc, char **argv)
 	(void)argv;
 	if (kb_nl_open(&nl))
 		return KB_REFUSED;
-	if (kb.json) {
-		kb_json_init(&js, stdout, true);
-		kb_json_array(&js, NULL);
-	} else {
-		tab = kb_table_new(heads, ARRAY_SIZE(heads));
-	}
 	msg = kb_nl_request(&nl, KBROKER_CMD_CONNECTION_GET, NLM_F_DUMP);
 	if (kb.broker)
 		kb_put_text(msg, KBROKER_A_CONNECTION_BROKER, kb.broker);
-	ret = kb_nl_call(&nl, msg, kb.json ? connection_json : connection_row,
-			 kb.json ? (void *)&js : (void *)tab);
-	if (kb.json) {
-		kb_json_array_end(&js);
-		kb_json_finish(&js);
-	} else {
-		kb_table_print(tab);
-	}
+	ret = kb_list_print(&nl, msg, &connections);
 	ret = ret ? kb_nl_refused(&nl, ret, NULL, "no connections") : kb_out_check();
 	kb_nl_close(&nl);
 	return ret;

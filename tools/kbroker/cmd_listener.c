@@ -33,9 +33,8 @@ static void advertised_text(const struct kb_nl_msg *msg, char *buf, size_t size)
 		snprintf(buf, size, "-");
 }
 
-static int listener_row(const struct kb_nl_msg *msg, void *arg)
+static void listener_row(struct kb_table *tab, const struct kb_nl_msg *msg)
 {
-	struct kb_table *tab = arg;
 	char buf[KBROKER_HOST_MAX + 16];
 
 	kb_table_cell(tab, "%" PRIu32, kb_attr_u32(msg->attrs[KBROKER_A_LISTENER_ID]));
@@ -48,26 +47,15 @@ static int listener_row(const struct kb_nl_msg *msg, void *arg)
 	kb_table_cell(tab, "%" PRIu64, kb_attr_u64(msg->attrs[KBROKER_A_LISTENER_ACCEPTED]));
 	kb_table_cell(tab, "%" PRIu64, kb_attr_u64(msg->attrs[KBROKER_A_LISTENER_REFUSED]));
 	kb_table_cell(tab, "%" PRIu64, kb_attr_u64(msg->attrs[KBROKER_A_LISTENER_MALFORMED]));
-	return 0;
-}
-
-static int listener_json(const struct kb_nl_msg *msg, void *arg)
-{
-	struct kb_json *js = arg;
-
-	kb_json_object(js, NULL);
-	kb_attrs_json(js, kb_listener_attrs, msg);
-	kb_json_object_end(js);
-	return 0;
 }
 
 static int cmd_list(int argc, char **argv)
 {
 	static const char *const heads[] = { ">ID", "ADDRESS", "ADVERTISED", "USER", ">CONNECTIONS",
 		">ACCEPTED", ">REFUSED", ">MALFORMED" };
-	struct kb_table *tab = NULL;
+	static const struct kb_list listeners = { heads, ARRAY_SIZE(heads), listener_row, NULL,
+		kb_listener_attrs, .of_broker = true };
 	struct nl_msg *msg;
-	struct kb_json js;
 	struct kb_nl nl;
 	int ret;
 
@@ -75,23 +63,10 @@ static int cmd_list(int argc, char **argv)
 	(void)argv;
 	if (kb_nl_open(&nl))
 		return KB_REFUSED;
-	if (kb.json) {
-		kb_json_init(&js, stdout, true);
-		kb_json_array(&js, NULL);
-	} else {
-		tab = kb_table_new(heads, ARRAY_SIZE(heads));
-	}
 	msg = kb_nl_request(&nl, KBROKER_CMD_LISTENER_GET, NLM_F_DUMP);
 	if (kb.broker)
 		kb_put_text(msg, KBROKER_A_LISTENER_BROKER, kb.broker);
-	ret = kb_nl_call(&nl, msg, kb.json ? listener_json : listener_row,
-			 kb.json ? (void *)&js : (void *)tab);
-	if (kb.json) {
-		kb_json_array_end(&js);
-		kb_json_finish(&js);
-	} else {
-		kb_table_print(tab);
-	}
+	ret = kb_list_print(&nl, msg, &listeners);
 	ret = ret ? kb_nl_refused(&nl, ret, NULL, "no listeners") : kb_out_check();
 	kb_nl_close(&nl);
 	return ret;
