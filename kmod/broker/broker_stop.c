@@ -16,6 +16,7 @@
 #include "broker/metadata.h"
 #include "broker/op.h"
 #include "broker/partition.h"
+#include "broker/share.h"
 #include "broker/topic.h"
 
 /* Partitions between two reports of progress */
@@ -126,7 +127,8 @@ void kbr_broker_stop_work(struct work_struct *work)
 	/* A start that failed has cleaned up behind itself. */
 	if (READ_ONCE(broker->state) == KBR_BROKER_STOPPING && broker->dir) {
 		kbr_broker_raise(broker);
-		/* While logs still work: what was accepted is answered. */
+		/* While logs still work: what was counted is written, what was accepted is answered. */
+		kbr_shares_stop(broker);
 		kbr_groups_stop(broker);
 		kbr_server()->stop(broker, !broker->net_gone);
 		kbr_broker_take_down(broker, true, op);

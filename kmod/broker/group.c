@@ -188,6 +188,7 @@ static struct kbr_group *kbr_group_alloc(struct kbr_groups *groups, const struct
 	INIT_LIST_HEAD(&group->members);
 	INIT_LIST_HEAD(&group->promised);
 	INIT_LIST_HEAD(&group->pending);
+	INIT_LIST_HEAD(&group->shares);
 	INIT_DELAYED_WORK(&group->timer, kbr_group_timer_work);
 	group->timer_at = KBR_GROUP_NEVER;
 	group->offsets = RB_ROOT;
@@ -401,7 +402,7 @@ void kbr_group_info_locked(struct kbr_group *group, struct kbr_group_info *info)
 		.kind = group->kind,
 		.state = group->state,
 		.generation = group->generation,
-		.members = group->members_count,
+		.members = group->kind == KBR_GROUP_DEVICE ? group->devices : group->members_count,
 		.offsets = group->offsets_count,
 		.protocol_type = kbr_group_text_or_empty(&group->protocol_type),
 		.protocol = kbr_group_text_or_empty(&group->protocol),
@@ -444,6 +445,9 @@ int kbr_group_set_kind_locked(struct kbr_group *group, enum kbr_group_kind kind)
 {
 	if (kind == group->kind)
 		return 0;
+	/* The broker stops, or stopped: it has no members any more. */
+	if (group->state == KBR_GROUP_DEAD)
+		return kind == KBR_GROUP_NONE ? 0 : -ENODEV;
 	if (kind == KBR_GROUP_DEVICE && (group->members_count || group->promised_count))
 		return -EBUSY;
 	group->kind = kind;

@@ -152,6 +152,7 @@ bool kbr_group_member_locked(struct kbr_group *group, unsigned int n,
  * @part: its partition that was appended to, NULL none
  * @last: offset of its last record there
  * @failures: kbr_produce.failures of that append
+ * @err: why nothing was appended, 0 if it was
  */
 struct kbr_group_wait {
 	struct kbr_group *group;
@@ -161,6 +162,7 @@ struct kbr_group_wait {
 	struct kbr_partition *part;
 	s64 last;
 	u32 failures;
+	int err;
 };
 
 /** kbr_group_wait_add() - put up to KBR_GROUP_WAIT_ENTRIES entries on @waiter; ask again after it */
@@ -308,7 +310,11 @@ bool kbr_group_offset_next_locked(struct kbr_group *group, const struct kbr_str 
 				  s32 partition, struct kbr_group_offset *found);
 
 /* For share.c */
-/** kbr_group_set_kind_locked() - claim it for devices, or give it back (NONE); -EBUSY it has members of the other kind */
+/**
+ * kbr_group_set_kind_locked() - claim it for devices, or give it back (NONE)
+ *
+ * Return: 0; -EBUSY it has members of the other kind; -ENODEV it is dead.
+ */
 int kbr_group_set_kind_locked(struct kbr_group *group, enum kbr_group_kind kind);
 
 #endif /* _KBR_BROKER_GROUP_H */

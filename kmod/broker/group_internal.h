@@ -104,6 +104,8 @@ struct kbr_groups {
  * @record: offset of the newest group record, -1 none
  * @record_bytes: its size
  * @bytes: memory accounted to it in kbr_groups.bytes
+ * @shares: struct kbr_share: topics that devices of the group read (share_group.c)
+ * @devices: such devices
  */
 struct kbr_group {
 	struct kref ref;
@@ -137,6 +139,8 @@ struct kbr_group {
 	s64 record;
 	u32 record_bytes;
 	size_t bytes;
+	struct list_head shares;
+	unsigned int devices;
 };
 
 /**

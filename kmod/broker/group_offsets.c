@@ -369,14 +369,21 @@ static bool kbr_group_commit_locked(struct kbr_group *group, struct kbr_group_of
 	LIST_HEAD(entries);
 	s16 code;
 
-	if (group->state == KBR_GROUP_DEAD)
+	if (group->state == KBR_GROUP_DEAD) {
+		wait->err = -ENODEV;
 		code = KBR_KAFKA_COORDINATOR_NOT_AVAILABLE;
-	else
+	} else {
 		code = kbr_group_make_entries(group, offsets, count, &entries);
+		if (code == KBR_KAFKA_COORDINATOR_NOT_AVAILABLE)
+			wait->err = -ENOMEM;
+	}
 	if (!code && list_empty(&entries))
 		return true;
-	if (!code && kbr_group_append_locked(group, &entries, KBR_GROUP_PUT_NONE, wait))
-		code = KBR_KAFKA_COORDINATOR_NOT_AVAILABLE;
+	if (!code) {
+		wait->err = kbr_group_append_locked(group, &entries, KBR_GROUP_PUT_NONE, wait);
+		if (wait->err)
+			code = KBR_KAFKA_COORDINATOR_NOT_AVAILABLE;
+	}
 	kbr_group_free_entries_locked(group, &entries);
 	if (!code)
 		return false;

@@ -22,6 +22,7 @@ DECENT = {errno.ENOMEM, errno.EAGAIN, errno.ENOBUFS, errno.EINTR, errno.ENFILE, 
 IOC_SET_FORMAT = (1 << 30) | (4 << 16) | (0xB6 << 8) | 1
 IOC_SEEK_TIME = (3 << 30) | (32 << 16) | (0xB6 << 8) | 5
 IOC_NEXT = (2 << 30) | (24 << 16) | (0xB6 << 8) | 6
+IOC_COMMIT = (0xB6 << 8) | 10
 results = []
 
 
@@ -146,6 +147,27 @@ def main():
             break
         data += part
     os.close(reader)
+    group = "/dev/kbroker/t/@g"
+    os.close(os.open(group, os.O_RDONLY))       # from now on there is a place for what groups commit
+    every_allocation_fails("open of a group", lambda: os.open(group, os.O_RDONLY), lambda fd: fd is None or os.close(fd))
+    member = os.open(group, os.O_RDONLY | os.O_NONBLOCK)
+
+    def come_and_go():
+        other = os.open(group, os.O_RDONLY | os.O_NONBLOCK)
+        try:
+            os.read(other, 100)
+            os.read(member, 100)
+        finally:
+            os.close(other)
+
+    def read_and_commit():
+        os.read(member, 100)
+        fcntl.ioctl(member, IOC_COMMIT)
+
+    every_allocation_fails("another member comes and goes", come_and_go)
+    every_allocation_fails("read and commit", read_and_commit)
+    os.close(member)
+
     lines = data.splitlines(keepends=True)
     wanted = set(acknowledged)
     say([l for l in lines if l in wanted] == acknowledged, f"{len(acknowledged)} acknowledged lines are there, once and in order")
