@@ -21,6 +21,9 @@
 #define KBR_BROKER_PARTITIONS_MAX	200000
 #define KBR_BROKER_TOPICS_MAX		100000
 
+/* Nodes of consumer groups that are open or looked at, in this kernel */
+#define KBR_GROUP_NODES_MAX	65536
+
 /* Batches: hard limit whatever max.message.bytes says, bytes */
 #define KBR_BATCH_BYTES_MAX	(100u << 20)
 /* A compressed batch may expand to at most this many bytes */

@@ -10,6 +10,8 @@
 
 #include "base/kunit.h"
 #include "broker/handle.h"
+#include "broker/partition.h"
+#include "broker/share.h"
 
 /**
  * kbr_handle_add() - register an open device
@@ -51,15 +53,65 @@ void kbr_handle_del(struct kbr_handle *handle)
 }
 KBR_EXPORT_IF_KUNIT(kbr_handle_del);
 
+void kbr_handle_set_member(struct kbr_handle *handle, struct kbr_share_member *member)
+{
+	spin_lock(&handle->topic->handles_lock);
+	handle->member = member;
+	spin_unlock(&handle->topic->handles_lock);
+}
+
+void kbr_handles_wake(struct kbr_topic *topic)
+{
+	struct kbr_handle *handle;
+
+	spin_lock(&topic->handles_lock);
+	list_for_each_entry(handle, &topic->handles, node)
+		if (handle->member)
+			wake_up_all(&handle->member->wait);
+	spin_unlock(&topic->handles_lock);
+}
+
+/* Where a member of a group has @partition, -1 it has not. */
+static int kbr_handle_find(const struct kbr_handle *handle, s32 partition)
+{
+	unsigned int low = 0, high = handle->positions_count;
+
+	while (low < high) {
+		unsigned int mid = (low + high) / 2;
+
+		if ((s32)handle->parts[mid]->part->index < partition)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	if (low < handle->positions_count &&
+	    (s32)handle->parts[low]->part->index == partition &&
+	    kbr_share_owns(handle->member, handle->parts[low]))
+		return low;
+	return -1;
+}
+
+/* Does it read or write @partition? */
+static bool kbr_handle_concerns(const struct kbr_handle *handle, s32 partition)
+{
+	if (partition < 0)
+		return true;
+	if (handle->parts)
+		return kbr_handle_find(handle, partition) >= 0;
+	return handle->partition < 0 || handle->partition == partition;
+}
+
 static s64 kbr_handle_position(const struct kbr_handle *handle, s32 partition)
 {
-	unsigned int index = 0;
+	int index = 0;
 
 	if (!(handle->mode & FMODE_READ) || !handle->positions)
 		return -1;
-	if (handle->partition < 0)
+	if (handle->parts)
+		index = kbr_handle_find(handle, partition);
+	else if (handle->partition < 0)
 		index = max(partition, 0);
-	if (index >= handle->positions_count)
+	if (index < 0 || (unsigned int)index >= handle->positions_count)
 		return -1;
 	return READ_ONCE(handle->positions[index]);
 }
@@ -72,7 +124,7 @@ bool kbr_handle_nth(struct kbr_topic *topic, s32 partition, unsigned int n,
 
 	spin_lock(&topic->handles_lock);
 	list_for_each_entry(handle, &topic->handles, node) {
-		if (partition >= 0 && handle->partition >= 0 && handle->partition != partition)
+		if (!kbr_handle_concerns(handle, partition))
 			continue;
 		if (n--)
 			continue;

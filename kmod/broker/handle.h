@@ -11,6 +11,9 @@
 #include <linux/types.h>
 #include "broker/topic.h"
 
+struct kbr_share_member;
+struct kbr_share_part;
+
 /**
  * struct kbr_handle - embedded in a front end's per-open struct
  * @node: in kbr_topic.handles (handles_lock)
@@ -26,6 +29,10 @@
  *	node); written by the open under its own lock, read with READ_ONCE
  *	under handles_lock; replaced under handles_lock when the topic grows
  * @positions_count: entries
+ * @member: member of a group: it, which sleeps in a wait queue of its own; else
+ *	NULL; set under handles_lock
+ * @parts: member of a group: the partitions of @positions, in order, some of which
+ *	it may have lost; else NULL; replaced with them
  */
 struct kbr_handle {
 	struct list_head node;
@@ -39,11 +46,18 @@ struct kbr_handle {
 	u64 lost;
 	s64 *positions;
 	unsigned int positions_count;
+	struct kbr_share_member *member;
+	struct kbr_share_part **parts;
 };
 
 /** kbr_handle_add() - register; takes a reference on @topic and counts on its broker */
 void kbr_handle_add(struct kbr_handle *handle, struct kbr_topic *topic, s32 partition, fmode_t mode);
 void kbr_handle_del(struct kbr_handle *handle);
+
+/** kbr_handle_set_member() - it is a member of a group from now on, which lives until kbr_handle_del() */
+void kbr_handle_set_member(struct kbr_handle *handle, struct kbr_share_member *member);
+/** kbr_handles_wake() - wake members of groups, who do not sleep in a wait queue of @topic */
+void kbr_handles_wake(struct kbr_topic *topic);
 
 /** struct kbr_handle_info - a copy for netlink */
 struct kbr_handle_info {

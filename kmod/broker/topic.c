@@ -7,6 +7,7 @@
 #include <linux/string.h>
 
 #include "base/kunit.h"
+#include "broker/handle.h"
 #include "broker/metadata.h"
 #include "broker/node.h"
 #include "broker/partition.h"
@@ -298,4 +299,5 @@ void kbr_topic_wake(struct kbr_topic *topic)
 	for (i = 0; (part = kbr_topic_partition(topic, i)); i++)
 		kbr_partition_wake(part);
 	wake_up_all(&topic->wait);
+	kbr_handles_wake(topic);
 }

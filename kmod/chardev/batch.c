@@ -18,7 +18,7 @@ static int kbr_batch_look(struct kbr_open *open, unsigned int index)
 	if (err)
 		return err;
 	return kbr_reader_cursors(open)->pos[index].offset <
-	       kbr_partition_hw(kbr_open_partition(open, index));
+	       kbr_partition_hw(kbr_reader_partition(open, index));
 }
 
 /*
@@ -28,7 +28,7 @@ static int kbr_batch_look(struct kbr_open *open, unsigned int index)
 static ssize_t kbr_batch_read_from(struct kbr_open *open, unsigned int index,
 				   struct iov_iter *to, size_t *room)
 {
-	struct kbr_partition *part = kbr_open_partition(open, index);
+	struct kbr_partition *part = kbr_reader_partition(open, index);
 	struct kbr_cursors *cursors = kbr_reader_cursors(open);
 	struct kbr_log_pos *pos = &cursors->pos[index];
 	ssize_t ret;
@@ -46,10 +46,12 @@ static ssize_t kbr_batch_read_from(struct kbr_open *open, unsigned int index,
 			return 0;
 		}
 	}
-	if (ret > 0)
+	if (ret > 0) {
 		open->handle.read_any = true;
+		kbr_reader_given(open, index, pos->offset);
+	}
 	/* It also moves, backwards, where a failed sync cut the log. */
-	if (ret >= 0)
+	if (!ret)
 		WRITE_ONCE(cursors->positions[index], pos->offset);
 	return ret;
 }
@@ -114,7 +116,7 @@ int kbr_batch_next(struct kbr_open *open, struct kbroker_next *next)
 	ret = kbr_batch_serve(open, &none, &room, &index);
 	if (ret != -EMSGSIZE)
 		return ret;
-	next->partition = kbr_open_partition(open, index)->index;
+	next->partition = kbr_reader_partition(open, index)->index;
 	next->offset = kbr_reader_position(open, index);
 	next->size = room;
 	return 0;

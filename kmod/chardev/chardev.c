@@ -44,20 +44,32 @@ static int kbr_open_check_access(const struct kbr_topic *topic, const struct fil
 	return kbr_access_check(topic, file->f_cred, what);
 }
 
+static int kbr_open_join(struct kbr_open *open, struct kbr_node *node)
+{
+	const struct kbr_str name = { .at = node->group->name, .len = node->group->len };
+	int err = kbr_member_join(open, node->group, &name);
+
+	if (!err)
+		node->group = NULL;	/* taken over */
+	return err;
+}
+
 static int kbr_chardev_open(struct inode *inode, struct file *file)
 {
-	struct kbr_topic *topic;
 	struct kbr_open *open;
-	s32 partition;
+	struct kbr_node node;
 	int err;
 
-	err = kbr_node_lookup(iminor(inode), &topic, &partition);
+	err = kbr_node_lookup(iminor(inode), &node);
 	if (err)
 		return err;
 	err = -ENXIO;
-	if (kbr_topic_gone(topic))
+	if (kbr_topic_gone(node.topic))
 		goto out_put;
-	err = kbr_open_check_access(topic, file);
+	err = -EROFS;
+	if (node.group && (file->f_mode & FMODE_WRITE))
+		goto out_put;	/* G1 */
+	err = kbr_open_check_access(node.topic, file);
 	if (err)
 		goto out_put;
 
@@ -65,21 +77,32 @@ static int kbr_chardev_open(struct inode *inode, struct file *file)
 	open = kzalloc(sizeof(*open), GFP_KERNEL_ACCOUNT);
 	if (!open)
 		goto out_put;
-	if (partition >= 0)
-		open->part = kbr_topic_partition(topic, partition);
+	if (node.partition >= 0)
+		open->part = kbr_topic_partition(node.topic, node.partition);
 	kbr_open_init_writer(open);
 	if (kbr_open_init_reader(open)) {
 		kbr_open_free(open);
 		goto out_put;
 	}
-	kbr_handle_add(&open->handle, topic, partition, file->f_mode & (FMODE_READ | FMODE_WRITE));
+	kbr_handle_add(&open->handle, node.topic, node.partition,
+		       file->f_mode & (FMODE_READ | FMODE_WRITE));
+	if (node.group) {
+		err = kbr_open_join(open, &node);
+		if (err) {
+			kbr_handle_del(&open->handle);
+			kbr_open_free(open);
+			goto out_put;
+		}
+	}
 	file->private_data = open;
 	/* P5: the position is ours; lseek() moves it, the VFS's is not used. */
 	file->f_mode &= ~(FMODE_PREAD | FMODE_PWRITE);
 	file->f_mode |= FMODE_STREAM | FMODE_NOWAIT;
 	err = 0;
 out_put:
-	kbr_topic_put(topic);	/* the handle has its own */
+	if (node.group)
+		kbr_node_put_group(node.group);
+	kbr_topic_put(node.topic);	/* the handle has its own */
 	return err;
 }
 
@@ -109,6 +132,8 @@ static int kbr_chardev_release(struct inode *inode, struct file *file)
 		mutex_unlock(&open->writer.lock);
 	}
 	kbr_handle_del(&open->handle);
+	if (kbr_open_group(open))
+		kbr_member_leave(open);
 	kbr_open_free(open);
 	return 0;
 }
@@ -144,11 +169,12 @@ static ssize_t kbr_open_read(struct kbr_open *open, struct iov_iter *to)
  * @open: the open
  * @to: where to
  * @nowait: nor for other readers of the open
+ * @again: the same read() has tried before
  *
  * Return: bytes; 0 end of file; -EAGAIN nothing to read now; -ERESTARTSYS;
- * the formats' errors.
+ * -ESTALE a member of a group lost what it had; the formats' errors.
  */
-ssize_t kbr_open_try_read(struct kbr_open *open, struct iov_iter *to, bool nowait)
+ssize_t kbr_open_try_read(struct kbr_open *open, struct iov_iter *to, bool nowait, bool again)
 {
 	struct kbr_topic *topic = kbr_open_topic(open);
 	ssize_t ret;
@@ -158,7 +184,15 @@ ssize_t kbr_open_try_read(struct kbr_open *open, struct iov_iter *to, bool nowai
 	ret = kbr_open_lock(&open->reader.lock, nowait);
 	if (ret)
 		return ret;
-	ret = kbr_open_read(open, to);
+	if (kbr_open_group(open)) {
+		ret = kbr_member_enter(open, again ? KBR_SHARE_AGAIN : KBR_SHARE_READ);
+		if (!ret) {
+			ret = kbr_open_read(open, to);
+			kbr_member_exit(open);
+		}
+	} else {
+		ret = kbr_open_read(open, to);
+	}
 	mutex_unlock(&open->reader.lock);
 	if (likely(ret > 0))
 		return ret;
@@ -175,12 +209,13 @@ static ssize_t kbr_chardev_read_iter(struct kiocb *iocb, struct iov_iter *to)
 	struct kbr_open *open = iocb->ki_filp->private_data;
 	bool nowait = iocb->ki_flags & IOCB_NOWAIT;
 	bool nonblock = nowait || (iocb->ki_filp->f_flags & O_NONBLOCK);
+	bool again = false;
 	ssize_t ret;
 
 	if (!iov_iter_count(to))
 		return 0;
-	for (;;) {
-		ret = kbr_open_try_read(open, to, nowait);
+	for (;; again = true) {
+		ret = kbr_open_try_read(open, to, nowait, again);
 		if (ret != -EAGAIN || nonblock)
 			return ret;
 		/* What was ready may be no record (F4): then it comes round again. */
@@ -285,6 +320,8 @@ static int kbr_chardev_fsync(struct file *file, loff_t start, loff_t end, int da
 	struct kbr_write write = { };
 	int err, lost;
 
+	if (kbr_open_group(open))
+		return kbr_member_commit(open);
 	if (!(file->f_mode & FMODE_WRITE))
 		return 0;
 	if (kbr_topic_gone(kbr_open_topic(open)))
@@ -308,6 +345,7 @@ static __poll_t kbr_chardev_poll(struct file *file, poll_table *wait)
 
 	if (file->f_mode & FMODE_READ) {
 		poll_wait(file, kbr_open_wait_queue(open), wait);
+		kbr_member_look(open);
 		if (kbr_reader_ready(open))
 			mask |= EPOLLIN | EPOLLRDNORM;
 	}
@@ -360,7 +398,7 @@ static loff_t kbr_chardev_llseek(struct file *file, loff_t offset, int whence)
 	loff_t ret;
 
 	/* P5; Python's mode "a" seeks, and takes this for "no need to". */
-	if (whence == SEEK_CUR || !(file->f_mode & FMODE_READ))
+	if (whence == SEEK_CUR || !(file->f_mode & FMODE_READ) || kbr_open_group(open))
 		return -ESPIPE;
 	if (whence != SEEK_SET && whence != SEEK_END)
 		return -EINVAL;

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The devices' ioctls: format, acks, positions, times, what is next. All
+ * The devices' ioctls: format, acks, positions, times, what is next, groups. All
  * structs have the same layout for 32-bit programs, which needs 64-bit members
  * at multiples of eight bytes.
  */
 #include <linux/fs.h>
+#include <linux/mm.h>
+#include <linux/string.h>
 #include <linux/uaccess.h>
 
 #include "chardev/open.h"
@@ -15,7 +17,7 @@
 static const u64 kbr_ioctl_features =
 	KBROKER_FEATURE_LINES | KBROKER_FEATURE_RECORD | KBROKER_FEATURE_BATCH |
 	KBROKER_FEATURE_GZIP | KBROKER_FEATURE_SNAPPY | KBROKER_FEATURE_LZ4 |
-	KBROKER_FEATURE_ZSTD;
+	KBROKER_FEATURE_ZSTD | KBROKER_FEATURE_GROUP;
 
 /* Index of partition @partition in what this open has, or -EINVAL. */
 static int kbr_ioctl_index(struct kbr_open *open, s32 partition)
@@ -50,6 +52,9 @@ static long kbr_ioctl_set_format(struct kbr_open *open, u32 format)
 	}
 	if (kbr_reader_cursors(open))
 		kbr_reader_drop(open);
+	/* A line that was begun does not keep its partition any more. */
+	if (kbr_open_group(open) && !kbr_member_enter(open, KBR_SHARE_LOOK))
+		kbr_member_exit(open);
 	WRITE_ONCE(open->handle.format, format);
 out_writer:
 	mutex_unlock(&writer->lock);
@@ -112,6 +117,7 @@ static long kbr_ioctl_get_info(struct kbr_open *open, void __user *arg)
 
 static long kbr_ioctl_get_position(struct kbr_open *open, void __user *arg)
 {
+	struct kbr_open_group *group = kbr_open_group(open);
 	struct kbroker_position pos;
 	struct kbr_partition *part;
 	int index, err;
@@ -128,8 +134,10 @@ static long kbr_ioctl_get_position(struct kbr_open *open, void __user *arg)
 	pos = (struct kbroker_position) {
 		.partition = part->index,
 		.leader_epoch = READ_ONCE(part->log.epoch),
-		.position = err ? 0 : kbr_reader_position(open, index),
 	};
+	if (!err)
+		pos.position = group ? kbr_share_counted(group->member.share, index) :
+				       kbr_reader_position(open, index);
 	mutex_unlock(&open->reader.lock);
 	if (err)
 		return err;
@@ -184,6 +192,8 @@ static long kbr_ioctl_seek_time(struct kbr_open *open, void __user *arg)
 	int index = 0, err;
 	bool all;
 
+	if (kbr_open_group(open))
+		return -ESPIPE;
 	if (copy_from_user(&seek, arg, sizeof(seek)))
 		return -EFAULT;
 	if (seek.flags)
@@ -229,32 +239,45 @@ static int kbr_ioctl_next_record(struct kbr_open *open, struct kbroker_next *nex
 	} else {
 		size = (size_t)reader->rec.value_len + 1 - reader->done;
 	}
-	next->partition = kbr_open_partition(open, reader->current_index)->index;
+	next->partition = reader->part->index;
 	next->offset = reader->rec.offset;
 	next->size = size;
 	return 0;
 }
 
-static long kbr_ioctl_next(struct kbr_open *open, void __user *arg)
+static int kbr_ioctl_find_next(struct kbr_open *open, struct kbroker_next *next)
 {
-	struct kbroker_next next = { .partition = -1 };
-	bool overtaken;
+	bool overtaken = open->reader.overtaken;
 	int err = 0;
 
-	if (mutex_lock_interruptible(&open->reader.lock))
-		return -ERESTARTSYS;
-	overtaken = open->reader.overtaken;
 	while (!kbr_topic_gone(kbr_open_topic(open))) {
 		if (open->handle.format == KBROKER_FORMAT_BATCH)
-			err = kbr_batch_next(open, &next);
+			err = kbr_batch_next(open, next);
 		else
-			err = kbr_ioctl_next_record(open, &next);
+			err = kbr_ioctl_next_record(open, next);
 		if (err != -EPIPE)
 			break;
 		overtaken = true;	/* P9: it is read() that says so */
 		err = 0;
 	}
 	open->reader.overtaken = overtaken;
+	return err;
+}
+
+static long kbr_ioctl_next(struct kbr_open *open, void __user *arg)
+{
+	struct kbroker_next next = { .partition = -1 };
+	int err = 0;
+
+	if (mutex_lock_interruptible(&open->reader.lock))
+		return -ERESTARTSYS;
+	if (kbr_open_group(open))
+		err = kbr_member_enter(open, KBR_SHARE_LOOK);
+	if (!err) {
+		err = kbr_ioctl_find_next(open, &next);
+		if (kbr_open_group(open))
+			kbr_member_exit(open);
+	}
 	mutex_unlock(&open->reader.lock);
 	if (err == -ENODATA)
 		err = 0;
@@ -274,6 +297,91 @@ static long kbr_ioctl_last_write(struct kbr_open *open, void __user *arg)
 	return copy_to_user(arg, &result, sizeof(result)) ? -EFAULT : 0;
 }
 
+/* G2: by a name that no path can hold, too */
+static long kbr_ioctl_join_group(struct file *file, void __user *arg)
+{
+	struct kbr_open *open = file->private_data;
+	struct kbroker_group group;
+	struct kbr_str name;
+	long ret;
+
+	if (open->part)
+		return -ENOTTY;
+	if (copy_from_user(&group, arg, sizeof(group)))
+		return -EFAULT;
+	if (group.flags || !group.len || group.len > KBR_GROUP_NAME_MAX)
+		return -EINVAL;
+	if (file->f_mode & FMODE_WRITE)
+		return -EROFS;
+	if (rcu_access_pointer(open->reader.cursors))
+		return -EBUSY;
+	name.at = memdup_user(u64_to_user_ptr(group.name), group.len);
+	if (IS_ERR(name.at))
+		return PTR_ERR(name.at);
+	name.len = group.len;
+	ret = kbr_member_join(open, NULL, &name);
+	kfree(name.at);
+	return ret;
+}
+
+static long kbr_ioctl_set_max_poll(struct kbr_open_group *group, void __user *arg)
+{
+	u64 ms;
+
+	if (get_user(ms, (u64 __user *)arg))
+		return -EFAULT;
+	if (ms > INT_MAX)
+		return -EINVAL;
+	kbr_share_set_poll(&group->member, ms);
+	return 0;
+}
+
+static long kbr_ioctl_get_share(struct kbr_open_group *group, void __user *arg)
+{
+	struct kbr_share_info info;
+	struct kbroker_share share;
+	u32 *list = NULL;
+	long ret = 0;
+
+	if (copy_from_user(&share, arg, sizeof(share)))
+		return -EFAULT;
+	if (share.flags)
+		return -EINVAL;
+	share.room = min_t(u32, share.room, KBR_TOPIC_PARTITIONS_MAX);
+	if (share.room) {
+		list = kvmalloc_array(share.room, sizeof(*list), GFP_KERNEL_ACCOUNT);
+		if (!list)
+			return -ENOMEM;
+	}
+	kbr_share_describe(&group->member, list, share.room, &info);
+	share.count = info.count;
+	share.members = info.members;
+	share.generation = info.generation;
+	if (copy_to_user(u64_to_user_ptr(share.partitions), list,
+			 min(share.room, share.count) * sizeof(*list)) ||
+	    copy_to_user(arg, &share, sizeof(share)))
+		ret = -EFAULT;
+	kvfree(list);
+	return ret;
+}
+
+/* I4: what only a member of a group understands */
+static long kbr_ioctl_group(struct kbr_open *open, unsigned int cmd, void __user *arg)
+{
+	struct kbr_open_group *group = kbr_open_group(open);
+
+	if (!group)
+		return -ENOTTY;
+	switch (cmd) {
+	case KBROKER_IOC_COMMIT:
+		return kbr_member_commit(open);
+	case KBROKER_IOC_SET_MAX_POLL:
+		return kbr_ioctl_set_max_poll(group, arg);
+	default:
+		return kbr_ioctl_get_share(group, arg);
+	}
+}
+
 /* I3: what an ioctl needs the open to be for. */
 static fmode_t kbr_ioctl_mode(unsigned int cmd)
 {
@@ -284,6 +392,7 @@ static fmode_t kbr_ioctl_mode(unsigned int cmd)
 		return FMODE_WRITE;
 	case KBROKER_IOC_SEEK_TIME:
 	case KBROKER_IOC_NEXT:
+	case KBROKER_IOC_JOIN_GROUP:
 		return FMODE_READ;
 	default:
 		return 0;
@@ -328,6 +437,12 @@ long kbr_open_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 		return kbr_ioctl_next(open, user);
 	case KBROKER_IOC_LAST_WRITE:
 		return kbr_ioctl_last_write(open, user);
+	case KBROKER_IOC_JOIN_GROUP:
+		return kbr_ioctl_join_group(file, user);
+	case KBROKER_IOC_COMMIT:
+	case KBROKER_IOC_SET_MAX_POLL:
+	case KBROKER_IOC_GET_SHARE:
+		return kbr_ioctl_group(open, cmd, user);
 	default:
 		return -ENOTTY;
 	}

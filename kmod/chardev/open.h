@@ -19,7 +19,9 @@
 #include <linux/kbroker.h>
 
 #include "broker/handle.h"
+#include "broker/node.h"
 #include "broker/partition.h"
+#include "broker/share.h"
 #include "codec/compress.h"
 #include "codec/record.h"
 
@@ -30,17 +32,25 @@ struct kbr_async;
 
 /**
  * struct kbr_cursors - where a reader stands, one entry a partition
+ * @rcu: to free it
  * @count: entries
  * @positions: offset of the next record for the user, -1: not begun (the log
  *	start); the handle shows them
+ * @parts: member of a group: the partitions that it has, in order; else NULL:
+ *	those of the topic
+ * @moves: member of a group: their kbr_share_part.moves
  * @pos: storage's place: offset and hints of the next batch to load
  *
  * Entries change under reader.lock and are read with READ_ONCE() elsewhere;
- * the whole is replaced under RCU when a topic grows.
+ * the whole is replaced under RCU when a topic grows or a member's partitions
+ * change.
  */
 struct kbr_cursors {
+	struct rcu_head rcu;
 	unsigned int count;
 	s64 *positions;
+	struct kbr_share_part **parts;
+	u32 *moves;
 	struct kbr_log_pos pos[];
 };
 
@@ -50,6 +60,8 @@ struct kbr_cursors {
  * @cursors: RCU; NULL for "all" before its first use
  * @turn: index of the partition to look at next
  * @current_index: index of the partition that @buf came from
+ * @part: that partition
+ * @orphan: member of a group: it has lost @part, and finishes a line of it
  * @buf: whole batches
  * @size: bytes of @buf
  * @len: bytes loaded
@@ -69,6 +81,8 @@ struct kbr_reader {
 	struct kbr_cursors __rcu *cursors;
 	unsigned int turn;
 	unsigned int current_index;
+	struct kbr_partition *part;
+	bool orphan;
 	u8 *buf;
 	size_t size;
 	size_t len;
@@ -136,9 +150,20 @@ struct kbr_writer {
 };
 
 /**
+ * struct kbr_open_group - what an open that is a member of a group has
+ * @member: it, as the share knows it
+ * @node: the node that it was opened through, a reference; NULL: it was "all"
+ */
+struct kbr_open_group {
+	struct kbr_share_member member;
+	struct kbr_node_group *node;
+};
+
+/**
  * struct kbr_open - one open device
  * @handle: what the broker layer shows of it; holds the topic
- * @part: its partition, NULL for "all"
+ * @part: its partition, NULL for "all" and for a group
+ * @joined: NULL unless it is a member of a group; see kbr_open_group()
  * @reader: reading side
  * @writer: writing side
  *
@@ -147,6 +172,7 @@ struct kbr_writer {
 struct kbr_open {
 	struct kbr_handle handle;
 	struct kbr_partition *part;
+	struct kbr_open_group *joined;
 	struct kbr_reader reader;
 	struct kbr_writer writer;
 };
@@ -184,21 +210,39 @@ static inline struct kbr_cursors *kbr_reader_cursors(struct kbr_open *open)
 					 lockdep_is_held(&open->reader.lock));
 }
 
-/* Index of an entry to its partition. Partitions live as long as their topic. */
+/* NULL: no member of a group. An open becomes one at most once, and stays it. */
+static inline struct kbr_open_group *kbr_open_group(const struct kbr_open *open)
+{
+	return smp_load_acquire(&open->joined);	/* pairs with the release in kbr_member_join() */
+}
+
+/* Index of a written entry to its partition. Partitions live as long as their topic. */
 static inline struct kbr_partition *kbr_open_partition(const struct kbr_open *open,
 						       unsigned int index)
 {
 	return open->part ?: kbr_topic_partition(kbr_open_topic(open), index);
 }
 
+/* Index of a cursor to its partition. */
+static inline struct kbr_partition *kbr_reader_partition(struct kbr_open *open, unsigned int index)
+{
+	struct kbr_cursors *cursors = kbr_reader_cursors(open);
+
+	return cursors->parts ? cursors->parts[index]->part : kbr_open_partition(open, index);
+}
+
 /* Where to wait for records. */
 static inline wait_queue_head_t *kbr_open_wait_queue(struct kbr_open *open)
 {
+	struct kbr_open_group *group = kbr_open_group(open);
+
+	if (group)
+		return &group->member.wait;
 	return open->part ? &open->part->wait : &kbr_open_topic(open)->wait;
 }
 
 /* chardev.c */
-ssize_t kbr_open_try_read(struct kbr_open *open, struct iov_iter *to, bool nowait);
+ssize_t kbr_open_try_read(struct kbr_open *open, struct iov_iter *to, bool nowait, bool again);
 
 /* splice.c */
 ssize_t kbr_open_splice_read(struct file *file, loff_t *ppos, struct pipe_inode_info *pipe,
@@ -208,6 +252,8 @@ ssize_t kbr_open_splice_read(struct file *file, loff_t *ppos, struct pipe_inode_
 int kbr_open_init_reader(struct kbr_open *open);
 void kbr_open_destroy_reader(struct kbr_open *open);
 int kbr_reader_grow(struct kbr_open *open);
+int kbr_reader_adopt(struct kbr_open *open);
+void kbr_reader_given(struct kbr_open *open, unsigned int index, s64 offset);
 int kbr_reader_check_start(struct kbr_open *open, unsigned int index);
 int kbr_reader_next(struct kbr_open *open);
 void kbr_reader_consume(struct kbr_open *open);
@@ -246,6 +292,14 @@ int kbr_record_user_size(const struct kbr_record *rec, size_t *size, u32 *header
 ssize_t kbr_batch_read(struct kbr_open *open, struct iov_iter *to);
 ssize_t kbr_batch_write(struct kbr_open *open, struct iov_iter *from, struct kbr_write *write);
 int kbr_batch_next(struct kbr_open *open, struct kbroker_next *next);
+
+/* member.c: member of a group */
+int kbr_member_join(struct kbr_open *open, struct kbr_node_group *node, const struct kbr_str *name);
+void kbr_member_leave(struct kbr_open *open);
+int kbr_member_enter(struct kbr_open *open, enum kbr_share_entry how);
+void kbr_member_exit(struct kbr_open *open);
+void kbr_member_look(struct kbr_open *open);
+int kbr_member_commit(struct kbr_open *open);
 
 /* async.c */
 int kbr_async_init(void);

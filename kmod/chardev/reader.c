@@ -18,21 +18,43 @@
 #define KBR_READER_BUF_MIN	4096u
 #define KBR_READER_BUF_BULK	(64u << 10)
 
-static struct kbr_cursors *kbr_cursors_alloc(unsigned int count)
+static struct kbr_cursors *kbr_cursors_alloc(unsigned int count, bool shared)
 {
 	struct kbr_cursors *cursors;
+	size_t beside = sizeof(s64);
 	unsigned int i;
 
-	/* Entries and positions in one piece; count is at most KBR_TOPIC_PARTITIONS_MAX. */
-	cursors = kvzalloc(struct_size(cursors, pos, count) + count * sizeof(s64),
-			   GFP_KERNEL_ACCOUNT);
+	if (shared)
+		beside += sizeof(cursors->parts[0]) + sizeof(cursors->moves[0]);
+	/* All arrays in one piece; count is at most KBR_TOPIC_PARTITIONS_MAX. */
+	cursors = kvzalloc(struct_size(cursors, pos, count) + count * beside, GFP_KERNEL_ACCOUNT);
 	if (!cursors)
 		return NULL;
 	cursors->count = count;
 	cursors->positions = (s64 *)&cursors->pos[count];
 	for (i = 0; i < count; i++)
 		cursors->positions[i] = -1;
+	if (shared) {
+		cursors->parts = (void *)&cursors->positions[count];
+		cursors->moves = (void *)&cursors->parts[count];
+	}
 	return cursors;
+}
+
+/* Go on with other cursors. Reader lock held. */
+static void kbr_reader_publish(struct kbr_open *open, struct kbr_cursors *cursors)
+{
+	struct kbr_cursors *old = kbr_reader_cursors(open);
+	struct kbr_topic *topic = kbr_open_topic(open);
+
+	spin_lock(&topic->handles_lock);
+	open->handle.positions = cursors->positions;
+	open->handle.parts = cursors->parts;
+	open->handle.positions_count = cursors->count;
+	spin_unlock(&topic->handles_lock);
+	rcu_assign_pointer(open->reader.cursors, cursors);
+	if (old)
+		kvfree_rcu(old, rcu);	/* kbr_reader_ready() may look at them */
 }
 
 /**
@@ -49,7 +71,7 @@ int kbr_open_init_reader(struct kbr_open *open)
 	mutex_init(&open->reader.lock);
 	if (!open->part)
 		return 0;
-	cursors = kbr_cursors_alloc(1);
+	cursors = kbr_cursors_alloc(1, false);
 	if (!cursors)
 		return -ENOMEM;
 	RCU_INIT_POINTER(open->reader.cursors, cursors);
@@ -76,8 +98,7 @@ KBR_EXPORT_IF_KUNIT(kbr_open_destroy_reader);
  * kbr_reader_grow() - have a cursor for each partition there is now
  * @open: the open
  *
- * Context: reader lock held; waits for RCU when the topic has grown.
- * Return: 0 or -ENOMEM (the old cursors stay).
+ * Context: reader lock held. Return: 0 or -ENOMEM (the old cursors stay).
  */
 int kbr_reader_grow(struct kbr_open *open)
 {
@@ -86,12 +107,13 @@ int kbr_reader_grow(struct kbr_open *open)
 	struct kbr_cursors *cursors;
 	unsigned int count;
 
-	if (open->part)
+	/* A member of a group reads what kbr_reader_adopt() found. */
+	if (open->part || (old && old->parts))
 		return 0;
 	count = kbr_topic_partitions(topic);
 	if (old && old->count >= count)
 		return 0;
-	cursors = kbr_cursors_alloc(count);
+	cursors = kbr_cursors_alloc(count, false);
 	if (!cursors)
 		return -ENOMEM;
 	if (old) {
@@ -99,15 +121,91 @@ int kbr_reader_grow(struct kbr_open *open)
 		memcpy(cursors->positions, old->positions,
 		       old->count * sizeof(old->positions[0]));
 	}
-	spin_lock(&topic->handles_lock);
-	open->handle.positions = cursors->positions;
-	open->handle.positions_count = count;
-	spin_unlock(&topic->handles_lock);
-	rcu_assign_pointer(open->reader.cursors, cursors);
-	if (old) {
-		synchronize_rcu();	/* kbr_reader_ready() may look at the old ones */
-		kvfree(old);
+	kbr_reader_publish(open, cursors);
+	return 0;
+}
+
+/* The entry of @cursors that has been @old's entry @index all the time, or -1. */
+static int kbr_cursors_find(const struct kbr_cursors *cursors, const struct kbr_cursors *old,
+			    unsigned int index)
+{
+	unsigned int low = 0, high = cursors->count, wanted = old->parts[index]->part->index;
+
+	while (low < high) {
+		unsigned int mid = (low + high) / 2;
+
+		if (cursors->parts[mid]->part->index < wanted)
+			low = mid + 1;
+		else
+			high = mid;
 	}
+	if (low < cursors->count && cursors->parts[low] == old->parts[index] &&
+	    cursors->moves[low] == old->moves[index])
+		return low;
+	return -1;
+}
+
+/* Take along where it stands in what it keeps, and what is loaded of that. */
+static void kbr_reader_keep(struct kbr_open *open, struct kbr_cursors *cursors)
+{
+	struct kbr_cursors *old = kbr_reader_cursors(open);
+	struct kbr_reader *reader = &open->reader;
+	bool loaded = reader->walking || reader->pos < reader->len;
+	int current_index = -1, to;
+	unsigned int i;
+
+	for (i = 0; i < old->count; i++) {
+		to = kbr_cursors_find(cursors, old, i);
+		if (to < 0)
+			continue;
+		cursors->pos[to] = old->pos[i];
+		cursors->positions[to] = old->positions[i];
+		if (i == reader->current_index)
+			current_index = to;
+	}
+	if (loaded && !reader->orphan && current_index < 0) {
+		/* A line that was begun is finished all the same: else two would be one. */
+		if (reader->done)
+			reader->orphan = true;
+		else
+			kbr_reader_drop(open);
+	}
+	reader->current_index = max(current_index, 0);
+}
+
+/**
+ * kbr_reader_adopt() - have a cursor for each partition that this member of a group has
+ * @open: the open
+ *
+ * Those that are new begin where the group stands. Context: reader lock held,
+ * inside a read of the member. Return: 0 or -ENOMEM (the old cursors stay).
+ */
+int kbr_reader_adopt(struct kbr_open *open)
+{
+	struct kbr_share_member *member = &kbr_open_group(open)->member;
+	unsigned int count = kbr_share_list(member, NULL, 0), found, i;
+	struct kbr_cursors *cursors;
+
+	for (;;) {
+		cursors = kbr_cursors_alloc(count, true);
+		if (!cursors)
+			return -ENOMEM;
+		found = kbr_share_list(member, cursors->parts, count);
+		if (found == count)
+			break;
+		kvfree(cursors);
+		count = found;	/* more came, none goes */
+	}
+	for (i = 0; i < count; i++) {
+		struct kbr_share_part *sp = cursors->parts[i];
+
+		cursors->moves[i] = sp->moves;
+		cursors->positions[i] = sp->next;
+		cursors->pos[i].offset = max(sp->next, 0LL);
+	}
+	if (kbr_reader_cursors(open))
+		kbr_reader_keep(open, cursors);
+	kbr_reader_publish(open, cursors);
 	return 0;
 }
 
@@ -122,8 +220,18 @@ s64 kbr_reader_position(struct kbr_open *open, unsigned int index)
 	s64 position = kbr_reader_cursors(open)->positions[index];
 
 	if (position < 0)
-		position = kbr_log_start(&kbr_open_partition(open, index)->log);
+		position = kbr_log_start(&kbr_reader_partition(open, index)->log);
 	return position;
+}
+
+/** kbr_reader_given() - everything of partition @index up to @offset was handed out; reader lock held */
+void kbr_reader_given(struct kbr_open *open, unsigned int index, s64 offset)
+{
+	struct kbr_cursors *cursors = kbr_reader_cursors(open);
+
+	kbr_reader_set_position(open, index, offset);
+	if (cursors->parts)
+		kbr_share_give(&kbr_open_group(open)->member, cursors->parts[index], offset);
 }
 
 static void kbr_reader_end_batch(struct kbr_reader *reader)
@@ -150,10 +258,11 @@ void kbr_reader_drop(struct kbr_open *open)
 	kbr_reader_end_batch(reader);
 	reader->len = 0;
 	reader->pos = 0;
-	if (loaded && cursors)
+	if (loaded && cursors && !reader->orphan)
 		cursors->pos[reader->current_index] = (struct kbr_log_pos) {
 			.offset = kbr_reader_position(open, reader->current_index),
 		};
+	reader->orphan = false;
 	if (reader->size > KBR_OPEN_KEEP_BYTES) {
 		kvfree(reader->buf);
 		reader->buf = NULL;
@@ -174,7 +283,7 @@ void kbr_reader_seek(struct kbr_open *open, unsigned int index, s64 offset)
 	struct kbr_reader *reader = &open->reader;
 
 	reader->overtaken = false;
-	if (reader->current_index == index)
+	if (reader->current_index == index && !reader->orphan)
 		kbr_reader_drop(open);
 	kbr_reader_set_position(open, index, offset);
 	kbr_reader_cursors(open)->pos[index] = (struct kbr_log_pos) { .offset = offset };
@@ -193,7 +302,7 @@ KBR_EXPORT_IF_KUNIT(kbr_reader_seek);
 int kbr_reader_check_start(struct kbr_open *open, unsigned int index)
 {
 	s64 position = kbr_reader_cursors(open)->positions[index];
-	s64 start = kbr_log_start(&kbr_open_partition(open, index)->log);
+	s64 start = kbr_log_start(&kbr_reader_partition(open, index)->log);
 
 	if (likely(position >= start))
 		return 0;
@@ -229,7 +338,7 @@ static int kbr_reader_reserve(struct kbr_reader *reader, size_t size)
 /* Batches of one partition from its position on. 1, 0 nothing there, or -errno. */
 static int kbr_reader_load_from(struct kbr_open *open, unsigned int index)
 {
-	struct kbr_partition *part = kbr_open_partition(open, index);
+	struct kbr_partition *part = kbr_reader_partition(open, index);
 	struct kbr_log_pos *pos = &kbr_reader_cursors(open)->pos[index];
 	struct kbr_reader *reader = &open->reader;
 	size_t want = reader->size ?: KBR_READER_BUF_MIN;
@@ -271,6 +380,7 @@ static int kbr_reader_load_from(struct kbr_open *open, unsigned int index)
 	reader->len = ret;
 	reader->pos = 0;
 	reader->current_index = index;
+	reader->part = part;
 	return 1;
 }
 
@@ -396,10 +506,37 @@ void kbr_reader_consume(struct kbr_open *open)
 {
 	struct kbr_reader *reader = &open->reader;
 
-	kbr_reader_set_position(open, reader->current_index, reader->rec.offset + 1);
+	open->handle.read_any = true;
+	if (reader->orphan) {
+		kbr_reader_drop(open);
+		return;
+	}
+	kbr_reader_given(open, reader->current_index, reader->rec.offset + 1);
 	reader->have = false;
 	reader->done = 0;
-	open->handle.read_any = true;
+}
+
+/* The same for a member of a group. */
+static bool kbr_reader_member_ready(struct kbr_open *open, const struct kbr_share_member *member)
+{
+	struct kbr_cursors *cursors;
+	struct kbr_share_part *sp;
+	unsigned int index;
+	bool ready;
+	s64 position;
+
+	rcu_read_lock();
+	cursors = rcu_dereference(open->reader.cursors);
+	ready = !cursors || kbr_share_ready(member);
+	for (index = 0; !ready && index < cursors->count; index++) {
+		sp = cursors->parts[index];
+		position = READ_ONCE(cursors->positions[index]);
+		if (position < 0)
+			position = kbr_log_start(&sp->part->log);
+		ready = kbr_partition_hw(sp->part) > position && kbr_share_owns(member, sp);
+	}
+	rcu_read_unlock();
+	return ready;
 }
 
 /**
@@ -411,6 +548,7 @@ void kbr_reader_consume(struct kbr_open *open)
  */
 bool kbr_reader_ready(struct kbr_open *open)
 {
+	struct kbr_open_group *group = kbr_open_group(open);
 	unsigned int index, count, known = 0;
 	struct kbr_cursors *cursors;
 	struct kbr_partition *part;
@@ -419,6 +557,8 @@ bool kbr_reader_ready(struct kbr_open *open)
 
 	if (kbr_topic_gone(kbr_open_topic(open)))
 		return true;
+	if (group)
+		return kbr_reader_member_ready(open, &group->member);
 	rcu_read_lock();
 	cursors = rcu_dereference(open->reader.cursors);
 	if (cursors)

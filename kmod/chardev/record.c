@@ -98,7 +98,7 @@ ssize_t kbr_record_read(struct kbr_open *open, struct iov_iter *to)
 		.size = size,
 		.flags = (rec->key ? 0 : KBROKER_RECORD_NULL_KEY) |
 			 (rec->value ? 0 : KBROKER_RECORD_NULL_VALUE),
-		.partition = kbr_open_partition(open, reader->current_index)->index,
+		.partition = reader->part->index,
 		.headers_count = rec->headers_count,
 		.offset = rec->offset,
 		.timestamp = rec->timestamp,

@@ -84,7 +84,7 @@ static void kbr_splice_hand_over(struct pipe_inode_info *pipe, struct bio_vec *p
 
 /* One try, as kbr_open_try_read(). The pipe is locked. */
 static ssize_t kbr_splice_try(struct kbr_open *open, struct pipe_inode_info *pipe, size_t len,
-			      bool nowait)
+			      bool nowait, bool again)
 {
 	unsigned int used = pipe_occupancy(pipe->head, pipe->tail), count;
 	struct bio_vec *pages;
@@ -103,7 +103,7 @@ static ssize_t kbr_splice_try(struct kbr_open *open, struct pipe_inode_info *pip
 		goto out;
 	len = min_t(size_t, len, (size_t)count * PAGE_SIZE);
 	iov_iter_bvec(&to, ITER_DEST, pages, count, len);
-	ret = kbr_open_try_read(open, &to, nowait);
+	ret = kbr_open_try_read(open, &to, nowait, again);
 	kbr_splice_hand_over(pipe, pages, count, ret > 0 ? ret : 0);
 out:
 	kvfree(pages);
@@ -126,6 +126,7 @@ ssize_t kbr_open_splice_read(struct file *file, loff_t *ppos, struct pipe_inode_
 {
 	bool nonblock = (flags & SPLICE_F_NONBLOCK) || (file->f_flags & O_NONBLOCK);
 	struct kbr_open *open = file->private_data;
+	bool again = false;
 	ssize_t ret;
 	int err;
 
@@ -134,9 +135,10 @@ ssize_t kbr_open_splice_read(struct file *file, loff_t *ppos, struct pipe_inode_
 		return -EINVAL;
 	if (!len)
 		return 0;
-	for (;;) {
-		if (kbr_reader_ready(open)) {
-			ret = kbr_splice_try(open, pipe, len, nonblock);
+	for (;; again = true) {
+		/* A member of a group counts when it reads, be there something or not. */
+		if (kbr_reader_ready(open) || (!again && kbr_open_group(open))) {
+			ret = kbr_splice_try(open, pipe, len, nonblock, again);
 			if (ret != -EAGAIN)
 				return ret;
 		}

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The file system that shows a broker's device nodes: <topic>/<partition> and
- * <topic>/all. Nodes are made on lookup and forgotten with their last user;
- * the nodes themselves are ordinary device files, opened through the
+ * The file system that shows a broker's device nodes: <topic>/<partition>,
+ * <topic>/all and <topic>/@<group>. Nodes are made on lookup and forgotten with
+ * their last user; the nodes themselves are ordinary device files, opened through the
  * character device layer. The contract is Documentation/ABI/testing/dev-kbroker.
  *
  * A mount knows the broker's name only, so both come and go independently. An
@@ -18,6 +18,7 @@
 #include <linux/slab.h>
 #include <linux/statfs.h>
 
+#include "broker/access.h"
 #include "broker/broker.h"
 #include "broker/node.h"
 #include "broker/partition.h"
@@ -44,6 +45,14 @@ static struct kbr_topic *kbr_fs_topic(const struct inode *inode)
 	return inode->i_private;
 }
 
+static const struct inode_operations kbr_fs_group_iops;
+
+/* G1: a group's node holds what its number leads to. */
+static bool kbr_fs_is_group(const struct inode *inode)
+{
+	return inode->i_op == &kbr_fs_group_iops;
+}
+
 static unsigned long kbr_fs_topic_ino(const struct kbr_topic *topic)
 {
 	u32 id;
@@ -66,6 +75,8 @@ static void kbr_fs_refresh(struct inode *inode)
 	if (!topic)
 		return;
 	mode = topic->internal ? 0400 : READ_ONCE(topic->mode) & 0666;
+	if (kbr_fs_is_group(inode))
+		mode &= 0444;
 	WRITE_ONCE(inode->i_uid, topic->internal ? GLOBAL_ROOT_UID : READ_ONCE(topic->uid));
 	WRITE_ONCE(inode->i_gid, topic->internal ? GLOBAL_ROOT_GID : READ_ONCE(topic->gid));
 	if (!S_ISDIR(inode->i_mode))
@@ -93,6 +104,8 @@ static int kbr_fs_permission(struct mnt_idmap *idmap, struct inode *inode, int m
 	/* N10: its numbers may be another topic's by now. */
 	if (!S_ISDIR(inode->i_mode) && kbr_topic_gone(topic))
 		return -ENXIO;
+	if (kbr_fs_is_group(inode) && (mask & MAY_WRITE))
+		return -EROFS;
 	kbr_fs_refresh(inode);
 	return generic_permission(idmap, inode, mask);
 }
@@ -152,6 +165,43 @@ static const struct inode_operations kbr_fs_node_iops = {
 	.setattr	= kbr_fs_setattr,
 };
 
+static const struct inode_operations kbr_fs_group_iops = {
+	.permission	= kbr_fs_permission,
+	.getattr	= kbr_fs_getattr,
+	.setattr	= kbr_fs_setattr,
+};
+
+/* "@group" is there for whoever may consume; a minor comes and goes with the inode. */
+static struct dentry *kbr_fs_group_lookup(struct inode *dir, struct dentry *dentry)
+{
+	struct kbr_topic *topic = kbr_fs_topic(dir);
+	size_t len = dentry->d_name.len - 1;
+	struct kbr_node_group *group;
+	struct inode *inode;
+	int err;
+
+	if (!len)
+		return ERR_PTR(-ENOENT);
+	if (len > KBR_GROUP_NAME_MAX)
+		return ERR_PTR(-ENAMETOOLONG);
+	err = kbr_access_check(topic, current_cred(), KBR_MAY_CONSUME);
+	if (err)
+		return ERR_PTR(err);
+	group = kbr_node_create_group(topic, dentry->d_name.name + 1, len);
+	if (IS_ERR(group))
+		return ERR_CAST(group);
+	kbr_topic_get(topic);
+	inode = kbr_fs_topic_inode(dir->i_sb, topic, S_IFCHR, kbr_fs_node_ino(group->minor));
+	if (IS_ERR(inode)) {
+		kbr_node_put_group(group);
+		return ERR_CAST(inode);
+	}
+	init_special_inode(inode, inode->i_mode, MKDEV(MAJOR(kbr_node_devt), group->minor));
+	inode->i_op = &kbr_fs_group_iops;
+	kbr_fs_refresh(inode);
+	return d_splice_alias(inode, dentry);
+}
+
 /* The partition that @name means in canonical decimal, -1 for "all", or -ENOENT. */
 static s64 kbr_fs_parse_node(const char *name)
 {
@@ -174,7 +224,11 @@ static struct dentry *kbr_fs_topic_dir_lookup(struct inode *dir, struct dentry *
 	struct inode *inode;
 	u32 minor;
 
-	if (index < -1 || kbr_topic_gone(topic))
+	if (kbr_topic_gone(topic))
+		return ERR_PTR(-ENOENT);
+	if (dentry->d_name.name[0] == '@')
+		return kbr_fs_group_lookup(dir, dentry);
+	if (index < -1)
 		return ERR_PTR(-ENOENT);
 	minor = topic->all_minor;
 	if (index >= 0) {
@@ -363,6 +417,8 @@ static void kbr_fs_evict_inode(struct inode *inode)
 	struct kbr_topic *topic = kbr_fs_topic(inode);
 
 	clear_inode(inode);
+	if (kbr_fs_is_group(inode))
+		kbr_node_put_minor(iminor(inode));
 	if (topic)
 		kbr_topic_put(topic);
 }

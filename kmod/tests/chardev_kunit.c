@@ -113,7 +113,7 @@ static ssize_t kbr_chardev_test_read(struct kbr_chardev_test *ct, struct kbr_ope
 	ssize_t ret;
 
 	iov_iter_kvec(&to, ITER_DEST, &vec, 1, size);
-	ret = kbr_open_try_read(open, &to, false);
+	ret = kbr_open_try_read(open, &to, false, false);
 	ct->buf[max_t(ssize_t, ret, 0)] = '\0';
 	return ret;
 }

@@ -259,6 +259,43 @@ static void test_ring(void)
 	say(true, "W14: a ring closed with requests under way");
 }
 
+/* A member of a group that waits is told of its own partitions, and of what it inherits. */
+static void test_ring_group(const char *all)
+{
+	int a = open(all, O_RDONLY), b = open(all, O_RDONLY), writer = open(all, O_WRONLY);
+	struct kbroker_group group = { .name = (uintptr_t)"ring", .len = 4 };
+	struct kbroker_target target = { };
+	uint32_t list[3] = { };
+	struct kbroker_share share = { .partitions = (uintptr_t)list, .room = 3 };
+	struct ring ring;
+	uint64_t data;
+	char buf[64];
+
+	if (!ring_open(&ring)) {
+		printf("ok %d - W14: io_uring # SKIP not in this kernel\n", ++tests);
+		goto out;
+	}
+	say(!ioctl(a, KBROKER_IOC_JOIN_GROUP, &group) && !ioctl(b, KBROKER_IOC_JOIN_GROUP, &group) &&
+	    !ioctl(a, KBROKER_IOC_GET_SHARE, &share), "G2: two members");
+	target.partition = list[0];
+	ioctl(writer, KBROKER_IOC_SET_TARGET, &target);
+	ring_submit(&ring, IORING_OP_READ, a, buf, sizeof(buf), -1, 0, 1);
+	ring_submit(&ring, IORING_OP_READ, b, buf, sizeof(buf), -1, 0, 2);
+	say_equal(ring_wait(&ring, 50, NULL), -ETIME, "W14: members wait");
+	say_equal(write(writer, "group\n", 6), 6, "W14: until there is a record");
+	say(ring_wait(&ring, PATIENCE_MS, &data) == 6 && data == 1, "W14: which is its owner's");
+	say_equal(ring_wait(&ring, 50, NULL), -ETIME, "W14: and nobody else's");
+	close(a);
+	a = -1;
+	say(ring_wait(&ring, PATIENCE_MS, &data) == 6 && data == 2, "G5: until that one has left");
+	close(ring.fd);
+out:
+	if (a >= 0)
+		close(a);
+	close(b);
+	close(writer);
+}
+
 /* What wakes those who wait for the disk is no news for those who wait for records. */
 static void test_ring_sync(void)
 {
@@ -555,6 +592,7 @@ int main(int argc, char **argv)
 	test_eintr();
 	test_ring();
 	test_ring_sync();
+	test_ring_group(argv[2]);
 	test_hammer(node);
 	test_hammer(argv[2]);
 	say(log_is_sound(0), "the log is sound");

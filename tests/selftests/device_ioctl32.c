@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <linux/kbroker.h>
 
+#define O_RDONLY 0
 #define O_RDWR 2
 
 _Static_assert(sizeof(void *) == 4, "this is a 32-bit program");
@@ -165,6 +166,31 @@ static void test_all(const char *path)
 	call(__NR_close, fd, 0, 0);
 }
 
+/* A member of a group: @path is "all". */
+static void test_group(const char *path)
+{
+	struct kbroker_group group = { .name = (unsigned long)"32/bits", .len = 7 };
+	struct kbroker_position pos = { .partition = 2 };
+	__u32 list[4] = { 9, 9, 9, 9 };
+	struct kbroker_share share = { .partitions = (unsigned long)list, .room = 3 };
+	long fd = call(__NR_open, (long)path, O_RDONLY, 0);
+	__u64 ms = 60000;
+	char buf[64];
+
+	say_equal(ioctl(fd, KBROKER_IOC_JOIN_GROUP, &group), 0, "JOIN_GROUP");
+	say_equal(ioctl(fd, KBROKER_IOC_GET_SHARE, &share), 0, "GET_SHARE");
+	say_equal(share.count, 3, "GET_SHARE: count");
+	say_equal(share.members, 1, "GET_SHARE: members");
+	say_equal(list[2], 2, "GET_SHARE: the partitions");
+	say_equal(list[3], 9, "GET_SHARE: no more than there is room for");
+	say_equal(ioctl(fd, KBROKER_IOC_SET_MAX_POLL, &ms), 0, "SET_MAX_POLL");
+	say_equal(call(__NR_read, fd, (long)buf, sizeof(buf)), 6, "a line comes");
+	say_equal(ioctl(fd, KBROKER_IOC_COMMIT, 0), 0, "COMMIT");
+	say_equal(ioctl(fd, KBROKER_IOC_GET_POSITION, &pos), 0, "GET_POSITION");
+	say_equal(pos.position, 1, "GET_POSITION: counted");
+	call(__NR_close, fd, 0, 0);
+}
+
 __attribute__((used)) static void run(long *stack)
 {
 	char **argv = (char **)(stack + 1);
@@ -173,6 +199,7 @@ __attribute__((used)) static void run(long *stack)
 		call(__NR_exit, 2, 0, 0);
 	test_node(argv[1]);
 	test_all(argv[2]);
+	test_group(argv[2]);
 	print("1..");
 	print_number(tests);
 	print("\n");

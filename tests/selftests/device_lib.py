@@ -5,6 +5,7 @@ and batches packed by hand, so that nothing here shares code with the module.
 Each check names the sentence of Documentation/ABI/testing/dev-kbroker that it
 tests, like "L2".
 """
+import ctypes
 import errno
 import fcntl
 import os
@@ -148,6 +149,10 @@ SEEK_TIME = _ioc(3, 5, 32)
 NEXT = _ioc(2, 6, 24)
 LAST_WRITE = _ioc(2, 7, 24)
 SET_TARGET = _ioc(1, 8, 8)
+JOIN_GROUP = _ioc(1, 9, 16)
+COMMIT = _ioc(0, 10, 0)
+SET_MAX_POLL = _ioc(1, 11, 8)
+GET_SHARE = _ioc(3, 12, 32)
 NULL_KEY, NULL_VALUE = 1, 2
 
 
@@ -194,6 +199,27 @@ def next_(fd):
 
 def last_write(fd):
     return struct.unpack("=iIqq", fcntl.ioctl(fd, LAST_WRITE, bytes(24)))
+
+
+def join_group(fd, name, flags=0, length=None):
+    memory = ctypes.create_string_buffer(name, max(len(name), 1))
+    fcntl.ioctl(fd, JOIN_GROUP, struct.pack("=QII", ctypes.addressof(memory), len(name) if length is None else length, flags))
+
+
+def commit(fd):
+    fcntl.ioctl(fd, COMMIT)
+
+
+def set_max_poll(fd, ms):
+    fcntl.ioctl(fd, SET_MAX_POLL, struct.pack("=Q", ms))
+
+
+def share(fd, room=64, flags=0):
+    """What a member of a group has: partitions, members, generation."""
+    memory = (ctypes.c_uint32 * max(room, 1))()
+    raw = fcntl.ioctl(fd, GET_SHARE, struct.pack("=QIIIIQ", ctypes.addressof(memory), room, 0, 0, flags, 0))
+    _, _, count, members, _, generation = struct.unpack("=QIIIIQ", raw)
+    return {"partitions": list(memory[:min(room, count)]), "count": count, "members": members, "generation": generation}
 
 
 # --- records ----------------------------------------------------------------

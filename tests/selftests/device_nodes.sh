@@ -33,7 +33,7 @@ check_fails "N1: a name that no broker can have" . mount -t kbroker a/b /run/kb2
 if user unshare -Urm true 2>/dev/null; then
 	check_fails "N2: not in a user namespace" . user unshare -Urm mount -t kbroker kbroker /mnt
 fi
-for i in 3 00 01 -1 +1 4294967296 99999999999999999999 @group al ALL ..0; do
+for i in 3 00 01 -1 +1 4294967296 99999999999999999999 @ al ALL ..0; do
 	test -e "$D/t/$i" && not_ok "N3: no node $i"
 done
 ok "N3: other names are no nodes"
