@@ -8,27 +8,37 @@
  *	client append PATH RECORDS ROUNDS	one write() a record (device or file)
  *	client wake PATH|- TIMES		write() to a blocked reader's return;
  *						- is a pipe
+ *	client takeover PATH|- TIMES		SIGKILL of a member of a group to its
+ *						successor's first record; -: of a
+ *						pipe's writer to its reader's end of file
+ *	client joins TOPIC MEMBERS TIMES	read() of records that are there, by members
+ *						of a group with two partitions each, while
+ *						nobody and while another one joins and leaves
  *	client sync PATH TIMES			write(), and fdatasync() unless PATH
  *						is a device
  *	client batches TOPIC PARTITIONS THREADS BATCHES
  *						acknowledged batches and the disk's
  *						flushes meanwhile
  *
- * Markers: 1 and 2 around each round, 3 before the write() that wakes, 4 after
- * the read() it woke. Prints JSON. tests/bench/run makes sense of it.
+ * Markers: 1 and 2 around each round, 3 before the write() or kill() that wakes, 4
+ * after the read() it woke. Prints JSON. tests/bench/run makes sense of it.
  */
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <pthread.h>
 #include <semaphore.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
 #include <kbroker/kbroker.h>
+#include <linux/kbroker.h>
 
 #include "icount.h"
 
@@ -211,6 +221,189 @@ static int wake(const char *path, long times)
 	return 0;
 }
 
+/* Who is to die: has what the reader waits for. @fd: it is ready */
+static void takeover_victim(const char *path, int fd, int writer)
+{
+	char line[RECORD_BYTES + 1];
+	int device = -1;
+
+	if (writer < 0) {
+		device = open(path, O_RDONLY);
+		if (device < 0 || read(device, line, sizeof(line)) != sizeof(line))
+			die(path, errno);
+	}
+	if (write(fd, "", 1) != 1)
+		die("write", errno);
+	for (;;)
+		pause();
+}
+
+static void *takeover_reader(void *arg)
+{
+	struct wake *wake = arg;
+	char line[RECORD_BYTES + 1];
+
+	if (read(wake->fd, line, sizeof(line)) < 0)
+		die("read", errno);
+	icount_mark(4);
+	wake->ns[0] = now_ns() - __atomic_load_n(&wake->sent, __ATOMIC_ACQUIRE);
+	return NULL;
+}
+
+static int64_t takeover_once(const char *path)
+{
+	struct wake wake = { .fd = -1 };
+	int fds[2] = { -1, -1 }, ready[2];
+	pthread_t thread;
+	int64_t ns = 0;
+	pid_t pid;
+	char c;
+
+	wake.ns = &ns;
+	if (pipe(ready) || (!strcmp(path, "-") && pipe(fds)))
+		die("pipe", errno);
+	pid = fork();
+	if (!pid) {
+		if (fds[0] >= 0)
+			close(fds[0]);
+		takeover_victim(path, ready[1], fds[1]);
+	}
+	if (fds[1] >= 0)
+		close(fds[1]);
+	if (pid < 0 || read(ready[0], &c, 1) != 1)
+		die("fork", errno);
+	/* a member without a partition until the other one dies */
+	wake.fd = fds[0] >= 0 ? fds[0] : open(path, O_RDONLY);
+	if (wake.fd < 0)
+		die(path, errno);
+	if (pthread_create(&thread, NULL, takeover_reader, &wake))
+		die("thread", errno);
+	usleep(2000);	/* until it sleeps: it has nothing else to do */
+	__atomic_store_n(&wake.sent, now_ns(), __ATOMIC_RELEASE);
+	icount_mark(3);
+	kill(pid, SIGKILL);
+	pthread_join(thread, NULL);
+	waitpid(pid, NULL, 0);
+	close(wake.fd);
+	close(ready[0]);
+	close(ready[1]);
+	return ns;
+}
+
+static int takeover(const char *path, long times)
+{
+	int64_t *ns = calloc(times, sizeof(*ns));
+	char line[RECORD_BYTES + 1], node[128];
+	int fd;
+	long i;
+
+	if (!ns)
+		die("memory", ENOMEM);
+	if (strcmp(path, "-")) {
+		memset(line, 'x', RECORD_BYTES);
+		line[RECORD_BYTES] = '\n';
+		snprintf(node, sizeof(node), "%.*s/0", (int)(strrchr(path, '/') - path), path);
+		fd = open(node, O_WRONLY);
+		if (fd < 0 || write(fd, line, sizeof(line)) != sizeof(line))
+			die(node, errno);
+		close(fd);
+	}
+	for (i = 0; i < times; i++)
+		ns[i] = takeover_once(path);
+	print_times(ns, times);
+	return 0;
+}
+
+static volatile int joins_end;
+
+static void *joins_another(void *arg)
+{
+	int64_t count = 0;
+	int fd;
+
+	while (!joins_end) {
+		fd = open(arg, O_RDONLY);
+		if (fd < 0)
+			die(arg, errno);
+		close(fd);
+		count++;
+		usleep(1000);
+	}
+	return (void *)count;
+}
+
+/* One record to a partition of member @i, which reads it: the time of its read(). */
+static int64_t joins_read(int *writers, int *members, int i, long *missed)
+{
+	struct kbroker_share share = { .room = 4 };
+	char line[RECORD_BYTES + 1];
+	uint64_t generation;
+	uint32_t list[4];
+	int64_t start;
+	ssize_t len;
+
+	share.partitions = (uintptr_t)list;
+	memset(line, 'x', RECORD_BYTES);
+	line[RECORD_BYTES] = '\n';
+	if (ioctl(members[i], KBROKER_IOC_GET_SHARE, &share) || !share.count)
+		die("GET_SHARE", errno);
+	generation = share.generation;
+	if (write(writers[list[0]], line, sizeof(line)) != sizeof(line))
+		die("write", errno);
+	start = now_ns();
+	len = read(members[i], line, sizeof(line));
+	start = now_ns() - start;
+	if (len < 0 && errno != EAGAIN)
+		die("read", errno);
+	if (len < 0) {
+		/* did it keep what it had? */
+		if (ioctl(members[i], KBROKER_IOC_GET_SHARE, &share))
+			die("GET_SHARE", errno);
+		*missed += share.generation == generation;
+	}
+	return start;
+}
+
+static int joins(const char *topic, int count, long times)
+{
+	int *members = calloc(count, sizeof(int)), *writers = calloc(2 * count, sizeof(int));
+	int64_t *ns = calloc(times, sizeof(*ns)), p50[2], p99[2];
+	long missed = 0, i, round;
+	void *joined = NULL;
+	pthread_t thread;
+	char path[128];
+
+	if (!members || !writers || !ns)
+		die("memory", ENOMEM);
+	for (i = 0; i < 2 * count; i++) {
+		snprintf(path, sizeof(path), "/dev/kbroker/%s/%ld", topic, i);
+		writers[i] = open(path, O_WRONLY);
+		if (writers[i] < 0)
+			die(path, errno);
+	}
+	snprintf(path, sizeof(path), "/dev/kbroker/%s/@joins", topic);
+	for (i = 0; i < count; i++) {
+		members[i] = open(path, O_RDONLY | O_NONBLOCK);
+		if (members[i] < 0)
+			die(path, errno);
+	}
+	for (round = 0; round < 2; round++) {
+		if (round && pthread_create(&thread, NULL, joins_another, path))
+			die("thread", errno);
+		for (i = 0; i < times; i++)
+			ns[i] = joins_read(writers, members, i % count, &missed);
+		qsort(ns, times, sizeof(*ns), by_value);
+		p50[round] = ns[times / 2];
+		p99[round] = ns[times * 99 / 100];
+	}
+	joins_end = 1;
+	pthread_join(thread, &joined);
+	printf("{\"members\": %d, \"reads\": %ld, \"joins\": %ld, \"missed\": %ld, \"p50_ns\": %" PRId64
+	       ", \"p99_ns\": %" PRId64 ", \"p50_joins_ns\": %" PRId64 ", \"p99_joins_ns\": %" PRId64 "}\n",
+	       count, times, (long)joined, missed, p50[0], p99[0], p50[1], p99[1]);
+	return 0;
+}
+
 static int synced(const char *path, long times)
 {
 	int device = !strncmp(path, "/dev/", 5);
@@ -315,10 +508,14 @@ int main(int argc, char **argv)
 		return append(argv[2], atol(argv[3]), atoi(argv[4]));
 	if (argc == 4 && !strcmp(argv[1], "wake"))
 		return wake(argv[2], atol(argv[3]));
+	if (argc == 4 && !strcmp(argv[1], "takeover"))
+		return takeover(argv[2], atol(argv[3]));
+	if (argc == 5 && !strcmp(argv[1], "joins"))
+		return joins(argv[2], atoi(argv[3]), atol(argv[4]));
 	if (argc == 4 && !strcmp(argv[1], "sync"))
 		return synced(argv[2], atol(argv[3]));
 	if (argc == 6 && !strcmp(argv[1], "batches"))
 		return batches(argv[2], atoi(argv[3]), atoi(argv[4]), atol(argv[5]));
-	fprintf(stderr, "usage: client produce|consume|append|wake|sync|batches ...\n");
+	fprintf(stderr, "usage: client produce|consume|append|wake|takeover|joins|sync|batches ...\n");
 	return 2;
 }
