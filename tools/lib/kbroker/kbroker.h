@@ -11,6 +11,7 @@
 
 #include <kbroker/batch.h>
 #include <kbroker/consumer.h>
+#include <kbroker/member.h>
 #include <kbroker/message.h>
 #include <kbroker/partitioner.h>
 #include <kbroker/producer.h>
