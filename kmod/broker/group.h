@@ -60,6 +60,8 @@ int kbr_groups_start(struct kbr_broker *broker);
 void kbr_groups_stop(struct kbr_broker *broker);
 /** kbr_groups_free() - nobody uses the broker any more */
 void kbr_groups_free(struct kbr_broker *broker);
+/** kbr_groups_topic_deleted() - a topic is gone: so are the offsets of its partitions */
+void kbr_groups_topic_deleted(struct kbr_broker *broker);
 /** kbr_groups_upkeep() - expire offsets, write a partition of __consumer_offsets anew where dead bytes exceed live ones */
 void kbr_groups_upkeep(struct kbr_broker *broker, s64 now_ms);
 

@@ -351,16 +351,19 @@ static s64 kbr_group_rebalance_timeout(const struct kbr_group *group)
 }
 
 /* Who waits for an assignment of a generation that is over must rejoin. */
-static void kbr_group_stop_syncing(struct kbr_group *group)
+static void kbr_group_stop_syncing(struct kbr_group *group, s64 now)
 {
 	struct kbr_group_member *member;
 
 	group->storing = 0;
 	group->sync_end = KBR_GROUP_NEVER;
 	list_for_each_entry(member, &group->members, node) {
-		if (member->syncing)
-			member->code = KBR_KAFKA_REBALANCE_IN_PROGRESS;
+		if (!member->syncing)
+			continue;
+		member->code = KBR_KAFKA_REBALANCE_IN_PROGRESS;
 		member->syncing = false;
+		/* While it waited it could not say that it was alive. */
+		kbr_group_alive(member, now);
 	}
 }
 
@@ -371,7 +374,7 @@ static void kbr_group_prepare(struct kbr_group *group, s64 now)
 	s64 delay = READ_ONCE(group->groups->broker->config.group_delay_ms);
 
 	if (group->state == KBR_GROUP_COMPLETING_REBALANCE)
-		kbr_group_stop_syncing(group);
+		kbr_group_stop_syncing(group, now);
 	kbr_group_set_state_locked(group, KBR_GROUP_PREPARING_REBALANCE);
 	group->delay_end = 0;
 	group->rebalance_end = now + timeout;

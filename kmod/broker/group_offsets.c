@@ -594,18 +594,54 @@ bool kbr_group_any_old_locked(struct kbr_group *group, s64 to)
 	return false;
 }
 
+/* ---- the end of topics ---- */
+
+static bool kbr_group_entry_orphan(struct kbr_group *group, const struct kbr_group_entry *entry,
+				   s64 now_ms)
+{
+	struct kbr_topic *topic = kbr_topic_lookup(group->groups->broker, entry->topic->text);
+
+	kbr_topic_put(topic);
+	return !topic;
+}
+
+static void kbr_group_drop_orphans(struct kbr_group *group)
+{
+	LIST_HEAD(entries);
+
+	mutex_lock(&group->lock);
+	kbr_group_settle_locked(group);
+	/* What fails, or is being committed, expiry finds later. */
+	kbr_group_bury(group, &entries, kbr_clock_now_ms(), kbr_group_entry_orphan);
+	if (!list_empty(&entries))
+		kbr_group_append_locked(group, &entries, KBR_GROUP_PUT_NONE, NULL);
+	kbr_group_free_entries_locked(group, &entries);
+	mutex_unlock(&group->lock);
+}
+
+void kbr_groups_topic_deleted(struct kbr_broker *broker)
+{
+	struct kbr_str none = { .len = -1 };
+	struct kbr_group *group, *next;
+
+	for (group = kbr_group_next(broker, &none); group; group = next) {
+		kbr_group_drop_orphans(group);
+		next = kbr_group_next(broker, &group->name);
+		kbr_group_put(group);
+		cond_resched();
+	}
+}
+
 /* ---- expiry ---- */
 
 static bool kbr_group_entry_over(struct kbr_group *group, const struct kbr_group_entry *entry,
 				 s64 now_ms)
 {
 	struct kbr_broker *broker = group->groups->broker;
-	struct kbr_topic *topic = kbr_topic_lookup(broker, entry->topic->text);
 	s64 since;
 
-	if (!topic)
+	if (kbr_group_entry_orphan(group, entry, now_ms))
 		return true;
-	kbr_topic_put(topic);
 	if (group->state != KBR_GROUP_EMPTY || group->kind != KBR_GROUP_NONE)
 		return false;
 	if (entry->expire_ms >= 0)

@@ -14,6 +14,7 @@
 
 #include "base/kunit.h"
 #include "broker/event.h"
+#include "broker/group.h"
 #include "broker/metadata.h"
 #include "broker/node.h"
 #include "broker/op.h"
@@ -356,6 +357,7 @@ static int kbr_topic_delete_run(struct kbr_task *task)
 	WRITE_ONCE(broker->checkpoints_stale, true);
 	atomic_set(&broker->checkpoints_due, 1);
 	kbr_topic_raise(topic, KBR_EVENT_TOPIC_DEL);
+	kbr_groups_topic_deleted(broker);
 	kbr_topic_put(topic);		/* the table's */
 	kbr_metadata_compact(broker);
 out:
