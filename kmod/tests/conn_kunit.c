@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Connections over the loopback device: replies in the order of their requests,
- * whatever each waits for; limits that stop reading instead of failing; and
+ * whatever each waits for; a limit that stops reading instead of failing; and
  * every way to end, from either side, with requests in any state. What holds of
- * each request alone is in the suites of the handlers.
+ * each request alone is in the suites of the handlers, clients that do not read
+ * are in tests/selftests/listener_pressure.py.
  */
 #include <kunit/test.h>
 #include <linux/delay.h>
@@ -56,8 +57,6 @@ static void kbr_conn_test_connect(struct kbr_conn_test *ct, unsigned int n)
 	ct->client[n] = sock;
 	sock->sk->sk_rcvtimeo = msecs_to_jiffies(KBR_TEST_PATIENCE_MS);
 	sock->sk->sk_sndtimeo = msecs_to_jiffies(KBR_TEST_PATIENCE_MS);
-	/* what is not read soon fills it */
-	sock_set_rcvbuf(sock->sk, 65536);
 	err = kernel_connect(sock, (struct sockaddr *)&ct->address, sizeof(ct->address), 0);
 	KUNIT_ASSERT_EQ(ct->test, err, 0);
 }
@@ -336,32 +335,6 @@ static void kbr_conn_test_parked(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, kbr_conn_test_wait(ct, 0, 6, 0).buffered_bytes, 0ULL);
 }
 
-/* Who does not read its answers gets no more of them, and loses none. */
-static void kbr_conn_test_unread(struct kunit *test)
-{
-	struct kbr_conn_test *ct = kbr_conn_test_begin(test, NULL, NULL);
-	const s32 count = 3 * KBR_CONN_REQUESTS_MAX;
-	struct kbr_connection_info info;
-	char *value;
-	s32 i;
-
-	value = kunit_kzalloc(test, 3001, GFP_KERNEL);
-	KUNIT_ASSERT_NOT_NULL(test, value);
-	memset(value, 'v', 3000);
-	for (i = 0; i < 30; i++)
-		KUNIT_ASSERT_EQ(test, kbr_test_produce(ct->part, value, KBR_ACKS_ALL), (s64)i);
-	for (i = 0; i < count; i++)
-		kbr_conn_test_send_fetch(ct, 0, i, 0, 0);
-	info = kbr_conn_test_wait(ct, 0, KBR_CONN_TEST_ANY, KBR_CONN_REQUESTS_MAX);
-	KUNIT_EXPECT_LE(test, info.buffered_bytes, (u64)KBR_CONN_BYTES_MAX + (1 << 20));
-	KUNIT_EXPECT_LT(test, info.requests, (u64)count);
-	for (i = 0; i < count; i++)
-		kbr_conn_test_expect(ct, 0, i, NULL, 0);
-	kbr_conn_test_expect_silence(ct, 0);
-	info = kbr_conn_test_wait(ct, 0, count, 0);
-	KUNIT_EXPECT_EQ(test, info.buffered_bytes, 0ULL);
-}
-
 /* While one client's frame takes all the memory that there is, others wait for it, no longer. */
 static void kbr_conn_test_starved(struct kunit *test)
 {
@@ -514,7 +487,6 @@ static void kbr_conn_test_abort(struct kunit *test)
 static struct kunit_case kbr_conn_test_cases[] = {
 	KUNIT_CASE(kbr_conn_test_order),
 	KUNIT_CASE(kbr_conn_test_parked),
-	KUNIT_CASE(kbr_conn_test_unread),
 	KUNIT_CASE(kbr_conn_test_starved),
 	KUNIT_CASE(kbr_conn_test_half_closed),
 	KUNIT_CASE(kbr_conn_test_gone),
