@@ -151,7 +151,7 @@ def cut(rng):
     stop.wait(0.2 + rng.random())
     listed = json.loads(kbroker("--json", "connection", "list"))
     if listed:
-        done = subprocess.run(("kbroker", "connection", "close", str(rng.choice(listed)["id"])), check=False,
+        done = subprocess.run(("kbroker", "connection", "close", str(rng.choice(listed)["connection"])), check=False,
                               stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         count("cut", done.returncode == 0)
 
@@ -190,6 +190,8 @@ def main():
     before = slab_kib() if HERE else 0
     work(SECONDS)
     print("# " + ", ".join(f"{n} {what}" for what, n in sorted(counts.items())))
+    idle = [what for what in ("produced", "consumed", "retained", "topics") + (("devices", "cut") if HERE else ()) if not counts.get(what)]
+    equal("everybody did something", idle, [])
     # a connection that is cut in the middle of a question is no trouble
     bad = [t for t in troubles if "_TRANSPORT" not in t and "disconnect" not in t.lower()]
     equal("no client was in trouble", bad[:5], [])
