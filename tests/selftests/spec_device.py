@@ -1295,7 +1295,7 @@ def ioctls():
     fails("I2 23, too", errno.EINVAL, fcntl.ioctl, reader, GET_INFO, block)
     got = info(reader)
     equal("GET_INFO says what this open is", [got[k] for k in ("size", "format", "partition", "partitions", "acks", "flags", "batch_bytes_max", "lost", "features")],
-          [64, LINES, 0, 1, -1, 0, 1048588, 0, 0x7f])
+          [64, LINES, 0, 1, -1, 0, 1048588, 0, 0xff])
     shown = json.loads(kbroker("topic", "describe", "x", "--json"))
     import base64
     say(base64.urlsafe_b64encode(got["topic_id"]).decode().rstrip("=") in find(shown, "id"), "GET_INFO has the topic's UUID")
