@@ -10,6 +10,9 @@
 #include "base/kunit.h"
 #include "broker/group_internal.h"
 
+/* segment.bytes of __consumer_offsets, as in Kafka: small, since only whole segments are removed */
+#define KBR_OFFSETS_SEGMENT	"104857600"
+
 /* ---- texts ---- */
 
 bool kbr_group_str_dup(struct kbr_str *to, const struct kbr_str *from)
@@ -542,7 +545,15 @@ static int kbr_groups_make(struct kbr_groups *groups)
 	u32 op_id;
 	int err;
 
-	err = kbr_topic_create(broker, &params, &op_id, &why);
+	/* Nothing of it is too old: what is dead goes when it is written anew. */
+	err = kbr_config_set_put(&params.configs, "retention.ms", "-1");
+	if (!err)
+		err = kbr_config_set_put(&params.configs, "retention.bytes", "-1");
+	if (!err)
+		err = kbr_config_set_put(&params.configs, "segment.bytes", KBR_OFFSETS_SEGMENT);
+	if (!err)
+		err = kbr_topic_create(broker, &params, &op_id, &why);
+	kbr_config_set_free(&params.configs);
 	if (err && err != -EEXIST) {
 		kbr_groups_set_state(groups, KBR_GROUPS_ABSENT, 0);
 		return err;

@@ -365,6 +365,14 @@ out:
 	return err;
 }
 
+/* Who takes the broker's own topics away, or their records, takes what they keep. */
+static int kbr_topic_check_own(const char *name, struct kbr_refusal *why)
+{
+	if (kbr_topic_name_internal(name))
+		return kbr_refuse(why, -EPERM, 0, "topic %.80s is the broker's own", name);
+	return 0;
+}
+
 int kbr_topic_delete(struct kbr_broker *broker, const char *name, u32 *op_id,
 		     struct kbr_refusal *why)
 {
@@ -376,6 +384,9 @@ int kbr_topic_delete(struct kbr_broker *broker, const char *name, u32 *op_id,
 	if (!topic)
 		return kbr_refuse(why, -ENOENT, 0, "there is no topic %.80s", name);
 	kbr_topic_put(topic);
+	err = kbr_topic_check_own(name, why);
+	if (err)
+		return err;
 	todo = kbr_topic_task_alloc(name, kbr_topic_delete_run);
 	if (!todo)
 		return -ENOMEM;
@@ -592,7 +603,7 @@ int kbr_topic_check_alter(struct kbr_broker *broker, const char *name,
 
 	if (!topic)
 		return kbr_refuse(why, -ENOENT, 0, "there is no topic %.80s", name);
-	err = kbr_topic_alter_check(topic, change, why);
+	err = kbr_topic_check_own(name, why) ?: kbr_topic_alter_check(topic, change, why);
 	kbr_topic_put(topic);
 	return err;
 }
@@ -673,6 +684,9 @@ int kbr_topic_delete_records(struct kbr_broker *broker, const char *name, u32 pa
 	if (!topic)
 		return kbr_refuse(why, -ENOENT, 0, "there is no topic %.80s", name);
 	count = kbr_topic_partitions(topic);
+	err = kbr_topic_check_own(name, why);
+	if (err)
+		goto out;
 	if (partition >= count)
 		err = kbr_refuse(why, -ENOENT, 0, "topic %.80s has partitions 0 to %u, not %u",
 				 name, count - 1, partition);
@@ -681,6 +695,7 @@ int kbr_topic_delete_records(struct kbr_broker *broker, const char *name, u32 pa
 				 "an offset is not negative (-1: the high watermark)");
 	else
 		err = kbr_topic_check_start(kbr_topic_partition(topic, partition), offset, why);
+out:
 	kbr_topic_put(topic);
 	if (err)
 		return err;
