@@ -483,7 +483,8 @@ bool kbr_group_delete_offsets(struct kbr_group *group, struct kbr_group_offset *
 		else if (kbr_group_subscribed_locked(group, &offset->topic))
 			offset->code = KBR_KAFKA_GROUP_SUBSCRIBED_TO_TOPIC;
 		else if (!kbr_group_offset_locked(group, &offset->topic, offset->partition, &found))
-			offset->code = KBR_KAFKA_UNKNOWN_TOPIC;
+			/* that nothing was committed is no error */
+			offset->code = kbr_group_check_offset(group->groups->broker, offset);
 		offset->offset = -1;
 		offset->metadata.len = 0;
 		offset->commit_ms = now_ms;
