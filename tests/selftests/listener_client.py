@@ -1,13 +1,16 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """A small Kafka client, written out from the protocol guide: only what the
 tests of the listener ask for, and nothing that is shared with the module."""
+import os
 import socket
 import struct
 
 from device_lib import kbroker
 
 PRODUCE, FETCH, LIST_OFFSETS, INIT_PRODUCER_ID = 0, 1, 2, 22
-ADDRESS = ("127.0.0.1", 9092)
+# another broker shows what clients may expect of any (tests/interop/lib.py)
+HOST, _, PORT = os.environ.get("KBROKER_INTEROP_BOOTSTRAP", "127.0.0.1:9092").rpartition(":")
+ADDRESS = (HOST, int(PORT))
 
 
 def string(text):
@@ -59,8 +62,8 @@ class Reader:
 class Connection:
     """send() without waiting, receive() in order."""
 
-    def __init__(self):
-        self.socket = socket.create_connection(ADDRESS, timeout=120)
+    def __init__(self, address=ADDRESS):
+        self.socket = socket.create_connection(address, timeout=120)
         self.correlation = 0
         self.expected = []
 
