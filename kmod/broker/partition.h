@@ -245,6 +245,27 @@ int kbr_partition_find_latest_time(struct kbr_partition *part, s64 *offset, s64 
 int kbr_partition_find_time(struct kbr_partition *part, s64 timestamp, s64 *offset, s64 *found);
 
 /**
+ * struct kbr_partition_lag - how far a position is behind the end
+ * @position: it, or the log start if that is above it
+ * @start: log start
+ * @hw: high watermark
+ * @records: between @position and @hw
+ * @bytes: between @position and the log end, estimated
+ * @ms: age of the record at @position, estimated; 0 at the end, -1 not known
+ */
+struct kbr_partition_lag {
+	s64 position;
+	s64 start;
+	s64 hw;
+	s64 records;
+	u64 bytes;
+	s64 ms;
+};
+
+/** kbr_partition_get_lag() - 0; -ENODATA the log is not open, or gone */
+int kbr_partition_get_lag(struct kbr_partition *part, s64 position, struct kbr_partition_lag *lag);
+
+/**
  * struct kbr_partition_info - a copy of a partition's state, for netlink
  * @state: enum kbr_partition_state
  * @error: errno that stopped it, 0 if none

@@ -3,9 +3,6 @@
  * Netlink: open devices: who reads and writes a partition, and how far behind
  * each reader is. Names processes, so it is the administrator's.
  */
-#include <linux/srcu.h>
-
-#include "base/clock.h"
 #include "broker/handle.h"
 #include "netlink/nl.h"
 
@@ -22,33 +19,15 @@ struct kbr_nl_handle {
 /* How far behind a reader is; nothing while the log is not open. */
 static int kbr_nl_handle_fill_lag(struct sk_buff *skb, struct kbr_nl_handle *handle)
 {
-	struct kbr_partition *part = handle->part;
-	struct kbr_log *log = &part->log;
-	struct kbr_log_lag lag;
-	s64 hw, position;
-	int idx, err = 0;
+	struct kbr_partition_lag lag;
 
-	/* A log is closed after the last I/O section that may have seen it open. */
-	idx = srcu_read_lock(&part->topic->broker->io);
-	if (kbr_topic_gone(part->topic) || !READ_ONCE(part->opened))
-		goto out;
-	hw = kbr_partition_hw(part);
-	/* What has not read yet begins at the log start, and so does what was overtaken. */
-	position = max(handle->info.position, kbr_log_start(log));
-	kbr_log_get_lag(log, position, &lag);
-	err = kbr_nl_put_u64(skb, KBROKER_A_HANDLE_POSITION, position) ||
-	      kbr_nl_put_u64(skb, KBROKER_A_HANDLE_LAG_RECORDS, max(hw - position, 0LL)) ||
-	      kbr_nl_put_u64(skb, KBROKER_A_HANDLE_LAG_BYTES, lag.bytes);
-	if (err)
-		goto out;
-	if (position >= hw)
-		err = kbr_nl_put_u64(skb, KBROKER_A_HANDLE_LAG_MS, 0);
-	else if (lag.timestamp >= 0)
-		err = kbr_nl_put_u64(skb, KBROKER_A_HANDLE_LAG_MS,
-				     max(kbr_clock_now_ms() - lag.timestamp, 0LL));
-out:
-	srcu_read_unlock(&part->topic->broker->io, idx);
-	return err;
+	if (kbr_partition_get_lag(handle->part, handle->info.position, &lag))
+		return 0;
+	if (kbr_nl_put_u64(skb, KBROKER_A_HANDLE_POSITION, lag.position) ||
+	    kbr_nl_put_u64(skb, KBROKER_A_HANDLE_LAG_RECORDS, lag.records) ||
+	    kbr_nl_put_u64(skb, KBROKER_A_HANDLE_LAG_BYTES, lag.bytes))
+		return -EMSGSIZE;
+	return lag.ms < 0 ? 0 : kbr_nl_put_u64(skb, KBROKER_A_HANDLE_LAG_MS, lag.ms);
 }
 
 static int kbr_nl_handle_fill(struct sk_buff *skb, void *obj)
