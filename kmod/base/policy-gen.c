@@ -10,6 +10,12 @@ const struct nla_policy kbroker_config_nl_policy[KBROKER_A_CONFIG_VALUE + 1] = {
 	[KBROKER_A_CONFIG_VALUE] = { .type = NLA_NUL_STRING, .len = KBROKER_CONFIG_VALUE_MAX, },
 };
 
+const struct nla_policy kbroker_group_offset_params_nl_policy[KBROKER_A_GROUP_OFFSET_OFFSET + 1] = {
+	[KBROKER_A_GROUP_OFFSET_TOPIC] = { .type = NLA_NUL_STRING, .len = KBROKER_TOPIC_NAME_MAX, },
+	[KBROKER_A_GROUP_OFFSET_PARTITION] = NLA_POLICY_MAX(NLA_BE32, KBROKER_PARTITION_MAX),
+	[KBROKER_A_GROUP_OFFSET_OFFSET] = { .type = NLA_S64, },
+};
+
 const struct nla_policy kbroker_listener_params_nl_policy[KBROKER_A_LISTENER_GID + 1] = {
 	[KBROKER_A_LISTENER_ADDRESS] = { .type = NLA_NUL_STRING, .len = KBROKER_ADDRESS_MAX, },
 	[KBROKER_A_LISTENER_PORT] = { .type = NLA_BE16, },

@@ -330,7 +330,7 @@ static int kbr_broker_queue_locked(struct kbr_broker *broker, struct kbr_task *t
 	task->broker = broker;
 	*op_id = task->op->id;
 	INIT_WORK(&task->work, kbr_task_work);
-	queue_work(broker->ops_wq, &task->work);
+	queue_work(task->wq ?: broker->ops_wq, &task->work);
 	return 0;
 }
 

@@ -276,14 +276,16 @@ void kbr_broker_exit(void);
 /* The rest is between the files of this layer. */
 
 /**
- * struct kbr_task - a piece of work on the broker's ordered queue
+ * struct kbr_task - a piece of work on a queue of the broker
  * @work: its work item
+ * @wq: where it is queued; NULL: the ordered queue
  * @broker: a reference
  * @op: its operation; @run must not end it
  * @run: does it; its return is the operation's end; frees what it holds
  */
 struct kbr_task {
 	struct work_struct work;
+	struct workqueue_struct *wq;
 	struct kbr_broker *broker;
 	struct kbr_op *op;
 	int (*run)(struct kbr_task *task);

@@ -9,6 +9,7 @@
 #include "broker/net.h"
 
 struct kbr_broker;
+struct kbr_group;
 struct kbr_listener_info;
 struct kbr_topic;
 struct kbr_partition;
@@ -24,11 +25,14 @@ enum kbr_event_kind {
 	KBR_EVENT_OP,
 	KBR_EVENT_LISTENER_NEW,
 	KBR_EVENT_LISTENER_DEL,
+	KBR_EVENT_GROUP_NEW,
+	KBR_EVENT_GROUP,	/* its state or its members changed */
+	KBR_EVENT_GROUP_DEL,
 };
 
 /**
  * struct kbr_event - one change; pointers are valid during the call only
- * @kind: what changed; the matching pointer is set (a listener: its @broker, too)
+ * @kind: what changed; the matching pointer is set (a listener, a group: its @broker, too)
  * @seq: sequence number in the namespace, without gaps
  */
 struct kbr_event {
@@ -40,6 +44,7 @@ struct kbr_event {
 	struct kbr_partition *part;
 	struct kbr_op *op;
 	const struct kbr_listener_info *listener;
+	struct kbr_group *group;
 };
 
 /** Listener: called in process context, may sleep, holds no lock of ours that is inner to the admin mutex */

@@ -122,6 +122,7 @@ void kbr_group_set_state_locked(struct kbr_group *group, enum kbr_group_state st
 	group->state = state;
 	group->state_ms = kbr_clock_now_ms();
 	kbr_group_wake_locked(group);
+	kbr_group_changed_locked(group);
 }
 
 bool kbr_group_charge(struct kbr_group *group, ssize_t bytes)
@@ -192,6 +193,9 @@ static struct kbr_group *kbr_group_alloc(struct kbr_groups *groups, const struct
 	INIT_LIST_HEAD(&group->promised);
 	INIT_LIST_HEAD(&group->pending);
 	INIT_LIST_HEAD(&group->shares);
+	INIT_LIST_HEAD(&group->news);
+	/* What was loaded is no news. */
+	group->told = READ_ONCE(groups->state) != KBR_GROUPS_READY;
 	INIT_DELAYED_WORK(&group->timer, kbr_group_timer_work);
 	group->timer_at = KBR_GROUP_NEVER;
 	group->offsets = RB_ROOT;
@@ -289,6 +293,11 @@ struct kbr_group *kbr_group_get_in(struct kbr_groups *groups, const struct kbr_s
 		kbr_group_get(group);
 	}
 	up_write(&groups->lock);
+	if (group == new && !new->told) {
+		mutex_lock(&new->lock);
+		kbr_group_changed_locked(new);
+		mutex_unlock(&new->lock);
+	}
 	/* the table's reference, or the one that is not needed */
 	if (group != new)
 		kbr_group_put(new);
@@ -379,6 +388,7 @@ static void kbr_groups_reap(struct kbr_groups *groups)
 		groups->count--;
 		mutex_lock(&group->lock);
 		group->state = KBR_GROUP_DEAD;
+		kbr_group_changed_locked(group);
 		mutex_unlock(&group->lock);
 		/* nothing else is on this list of a group without any */
 		list_add(&group->pending, &gone);
@@ -605,6 +615,9 @@ int kbr_groups_start(struct kbr_broker *broker)
 	groups->tree = RB_ROOT;
 	init_waitqueue_head(&groups->wait);
 	INIT_WORK(&groups->load, kbr_groups_load_work);
+	spin_lock_init(&groups->news_lock);
+	INIT_LIST_HEAD(&groups->news);
+	INIT_WORK(&groups->tell, kbr_groups_tell_work);
 	groups->checked_ms = kbr_clock_now_ms();
 	broker->groups = groups;
 	topic = kbr_topic_lookup(broker, KBR_OFFSETS_TOPIC);
@@ -626,6 +639,7 @@ void kbr_groups_stop(struct kbr_broker *broker)
 		return;
 	kbr_groups_set_state(groups, KBR_GROUPS_STOPPED, 0);
 	cancel_work_sync(&groups->load);
+	kbr_groups_stop_telling(groups);
 	for (;;) {
 		down_write(&groups->lock);
 		node = rb_first(&groups->tree);

@@ -6,6 +6,7 @@
  * group_classic.c	Kafka's classic protocol: members, generations
  * group_offsets.c	committed offsets
  * group_log.c		__consumer_offsets: made, loaded, appended to, written anew
+ * group_event.c	telling who listens what became of groups
  */
 #ifndef _KBR_BROKER_GROUP_INTERNAL_H
 #define _KBR_BROKER_GROUP_INTERNAL_H
@@ -53,6 +54,10 @@ enum kbr_groups_state {
  * @bytes: memory that groups hold
  * @live: bytes of live records in each partition of @topic
  * @checked_ms: when offsets were last looked at for their expiry (upkeep)
+ * @news_lock: guards @news and @silent
+ * @news: groups that changed and were not told of, a reference each
+ * @tell: tells of them
+ * @silent: it is STOPPED: nobody is told any more
  */
 struct kbr_groups {
 	struct kref ref;
@@ -69,6 +74,10 @@ struct kbr_groups {
 	atomic64_t bytes;
 	atomic64_t *live;
 	s64 checked_ms;
+	spinlock_t news_lock;
+	struct list_head news;
+	struct work_struct tell;
+	bool silent;
 };
 
 /**
@@ -106,6 +115,9 @@ struct kbr_groups {
  * @bytes: memory accounted to it in kbr_groups.bytes
  * @shares: struct kbr_share: topics that devices of the group read (share_group.c)
  * @devices: such devices
+ * @news: in kbr_groups.news (its news_lock)
+ * @told: somebody was told that there is such a group (kbr_groups.tell alone; or
+ *	before it is found)
  */
 struct kbr_group {
 	struct kref ref;
@@ -141,6 +153,8 @@ struct kbr_group {
 	size_t bytes;
 	struct list_head shares;
 	unsigned int devices;
+	struct list_head news;
+	bool told;
 };
 
 /**
@@ -343,5 +357,12 @@ struct kbr_partition *kbr_group_log_part(const struct kbr_group *group);
 void kbr_groups_load_work(struct work_struct *work);
 /** kbr_groups_rewrite() - write partitions anew where dead bytes exceed live ones */
 void kbr_groups_rewrite(struct kbr_groups *groups);
+
+/* group_event.c */
+/** kbr_group_changed_locked() - its state or its members did: whoever listens is told, later */
+void kbr_group_changed_locked(struct kbr_group *group);
+void kbr_groups_tell_work(struct work_struct *work);
+/** kbr_groups_stop_telling() - the groups are STOPPED: nobody is told any more */
+void kbr_groups_stop_telling(struct kbr_groups *groups);
 
 #endif /* _KBR_BROKER_GROUP_INTERNAL_H */

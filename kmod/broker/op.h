@@ -27,6 +27,9 @@ enum kbr_op_kind {
 	KBR_OP_TOPIC_DELETE,
 	KBR_OP_TOPIC_ALTER,
 	KBR_OP_DELETE_RECORDS,
+	KBR_OP_GROUP_RESET,
+	KBR_OP_GROUP_DELETE,
+	KBR_OP_GROUP_FORGET,
 };
 
 /**
@@ -40,7 +43,7 @@ enum kbr_op_kind {
  * @done: progress, in units of @total (0: unknown)
  * @total: see @done
  * @wait: woken at its end
- * @object: name of the broker or topic
+ * @object: name of the broker, topic or group
  * @why: what was refused, once it has failed; or what is going on
  */
 struct kbr_op {

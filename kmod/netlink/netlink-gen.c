@@ -125,7 +125,39 @@ static const struct nla_policy kbroker_connection_del_nl_policy[KBROKER_A_CONNEC
 	[KBROKER_A_CONNECTION_ID] = { .type = NLA_U64, },
 };
 
-const struct genl_ops kbroker_nl_ops[19] = {
+static const struct nla_policy kbroker_group_get_nl_policy[KBROKER_A_GROUP_NAME + 1] = {
+	[KBROKER_A_GROUP_BROKER] = { .type = NLA_NUL_STRING, .len = KBROKER_BROKER_NAME_MAX, },
+	[KBROKER_A_GROUP_NAME] = { .type = NLA_NUL_STRING, .len = KBROKER_GROUP_NAME_MAX, },
+};
+
+static const struct nla_policy kbroker_group_del_nl_policy[KBROKER_A_GROUP_NAME + 1] = {
+	[KBROKER_A_GROUP_BROKER] = { .type = NLA_NUL_STRING, .len = KBROKER_BROKER_NAME_MAX, },
+	[KBROKER_A_GROUP_NAME] = { .type = NLA_NUL_STRING, .len = KBROKER_GROUP_NAME_MAX, },
+};
+
+static const struct nla_policy kbroker_group_member_get_nl_policy[KBROKER_A_GROUP_MEMBER_GROUP + 1] = {
+	[KBROKER_A_GROUP_MEMBER_BROKER] = { .type = NLA_NUL_STRING, .len = KBROKER_BROKER_NAME_MAX, },
+	[KBROKER_A_GROUP_MEMBER_GROUP] = { .type = NLA_NUL_STRING, .len = KBROKER_GROUP_NAME_MAX, },
+};
+
+static const struct nla_policy kbroker_group_offset_get_nl_policy[KBROKER_A_GROUP_OFFSET_GROUP + 1] = {
+	[KBROKER_A_GROUP_OFFSET_BROKER] = { .type = NLA_NUL_STRING, .len = KBROKER_BROKER_NAME_MAX, },
+	[KBROKER_A_GROUP_OFFSET_GROUP] = { .type = NLA_NUL_STRING, .len = KBROKER_GROUP_NAME_MAX, },
+};
+
+static const struct nla_policy kbroker_group_offset_set_nl_policy[KBROKER_A_GROUP_OFFSET_ENTRY + 1] = {
+	[KBROKER_A_GROUP_OFFSET_BROKER] = { .type = NLA_NUL_STRING, .len = KBROKER_BROKER_NAME_MAX, },
+	[KBROKER_A_GROUP_OFFSET_GROUP] = { .type = NLA_NUL_STRING, .len = KBROKER_GROUP_NAME_MAX, },
+	[KBROKER_A_GROUP_OFFSET_ENTRY] = NLA_POLICY_NESTED(kbroker_group_offset_params_nl_policy),
+};
+
+static const struct nla_policy kbroker_group_offset_del_nl_policy[KBROKER_A_GROUP_OFFSET_ENTRY + 1] = {
+	[KBROKER_A_GROUP_OFFSET_BROKER] = { .type = NLA_NUL_STRING, .len = KBROKER_BROKER_NAME_MAX, },
+	[KBROKER_A_GROUP_OFFSET_GROUP] = { .type = NLA_NUL_STRING, .len = KBROKER_GROUP_NAME_MAX, },
+	[KBROKER_A_GROUP_OFFSET_ENTRY] = NLA_POLICY_NESTED(kbroker_group_offset_params_nl_policy),
+};
+
+const struct genl_ops kbroker_nl_ops[25] = {
 	{
 		.cmd = KBROKER_CMD_MODULE_GET,
 		.doit = kbroker_nl_module_get_doit,
@@ -270,6 +302,53 @@ const struct genl_ops kbroker_nl_ops[19] = {
 		.doit = kbroker_nl_connection_del_doit,
 		.policy = kbroker_connection_del_nl_policy,
 		.maxattr = KBROKER_A_CONNECTION_ID,
+		.flags = GENL_ADMIN_PERM,
+	},
+	{
+		.cmd = KBROKER_CMD_GROUP_GET,
+		.doit = kbroker_nl_group_get_doit,
+		.dumpit = kbroker_nl_group_get_dumpit,
+		.start = kbroker_nl_group_dump_start,
+		.done = kbroker_nl_dump_done,
+		.policy = kbroker_group_get_nl_policy,
+		.maxattr = KBROKER_A_GROUP_NAME,
+	},
+	{
+		.cmd = KBROKER_CMD_GROUP_DEL,
+		.doit = kbroker_nl_group_del_doit,
+		.policy = kbroker_group_del_nl_policy,
+		.maxattr = KBROKER_A_GROUP_NAME,
+		.flags = GENL_ADMIN_PERM,
+	},
+	{
+		.cmd = KBROKER_CMD_GROUP_MEMBER_GET,
+		.dumpit = kbroker_nl_group_member_get_dumpit,
+		.start = kbroker_nl_group_member_dump_start,
+		.done = kbroker_nl_dump_done,
+		.policy = kbroker_group_member_get_nl_policy,
+		.maxattr = KBROKER_A_GROUP_MEMBER_GROUP,
+		.flags = GENL_ADMIN_PERM,
+	},
+	{
+		.cmd = KBROKER_CMD_GROUP_OFFSET_GET,
+		.dumpit = kbroker_nl_group_offset_get_dumpit,
+		.start = kbroker_nl_group_offset_dump_start,
+		.done = kbroker_nl_dump_done,
+		.policy = kbroker_group_offset_get_nl_policy,
+		.maxattr = KBROKER_A_GROUP_OFFSET_GROUP,
+	},
+	{
+		.cmd = KBROKER_CMD_GROUP_OFFSET_SET,
+		.doit = kbroker_nl_group_offset_set_doit,
+		.policy = kbroker_group_offset_set_nl_policy,
+		.maxattr = KBROKER_A_GROUP_OFFSET_ENTRY,
+		.flags = GENL_ADMIN_PERM,
+	},
+	{
+		.cmd = KBROKER_CMD_GROUP_OFFSET_DEL,
+		.doit = kbroker_nl_group_offset_del_doit,
+		.policy = kbroker_group_offset_del_nl_policy,
+		.maxattr = KBROKER_A_GROUP_OFFSET_ENTRY,
 		.flags = GENL_ADMIN_PERM,
 	},
 };

@@ -9,7 +9,7 @@
 #include <net/genetlink.h>
 #include "base/policy-gen.h"
 
-extern const struct genl_ops kbroker_nl_ops[19];
+extern const struct genl_ops kbroker_nl_ops[25];
 
 int kbroker_nl_module_get_doit(struct sk_buff *skb, struct genl_info *info);
 int kbroker_nl_broker_new_doit(struct sk_buff *skb, struct genl_info *info);
@@ -45,6 +45,16 @@ int kbroker_nl_connection_get_doit(struct sk_buff *skb, struct genl_info *info);
 int kbroker_nl_connection_get_dumpit(struct sk_buff *skb, struct netlink_callback *cb);
 int kbroker_nl_connection_dump_start(struct netlink_callback *cb);
 int kbroker_nl_connection_del_doit(struct sk_buff *skb, struct genl_info *info);
+int kbroker_nl_group_get_doit(struct sk_buff *skb, struct genl_info *info);
+int kbroker_nl_group_get_dumpit(struct sk_buff *skb, struct netlink_callback *cb);
+int kbroker_nl_group_dump_start(struct netlink_callback *cb);
+int kbroker_nl_group_del_doit(struct sk_buff *skb, struct genl_info *info);
+int kbroker_nl_group_member_get_dumpit(struct sk_buff *skb, struct netlink_callback *cb);
+int kbroker_nl_group_member_dump_start(struct netlink_callback *cb);
+int kbroker_nl_group_offset_get_dumpit(struct sk_buff *skb, struct netlink_callback *cb);
+int kbroker_nl_group_offset_dump_start(struct netlink_callback *cb);
+int kbroker_nl_group_offset_set_doit(struct sk_buff *skb, struct genl_info *info);
+int kbroker_nl_group_offset_del_doit(struct sk_buff *skb, struct genl_info *info);
 
 enum {
 	KBROKER_NLGRP_EVENTS,

@@ -463,6 +463,7 @@ int kbr_nl_dump_start(struct netlink_callback *cb, int broker_type, int topic_ty
 	dump->knet = kbr_net_of(sock_net(cb->skb->sk));
 	dump->one_partition = -1;
 	dump->partition = -1;
+	dump->group_len = -1;
 	dump->error = kbr_nl_dump_parse(cb, dump, broker_type, topic_type, partition_type, extack);
 	dump->why = extack->_msg;
 	dump->bad = extack->bad_attr;

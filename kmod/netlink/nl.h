@@ -15,6 +15,7 @@
 #include "base/refusal.h"
 #include "broker/broker.h"
 #include "broker/event.h"
+#include "broker/group.h"
 #include "broker/listener.h"
 #include "broker/net.h"
 #include "broker/op.h"
@@ -36,6 +37,11 @@ extern struct genl_family kbr_nl_family;
  * @nth: what comes next inside it: config, open device
  * @id: operation or listener after which to go on
  * @connection: connection after which to go on
+ * @one_group: only the group of this name
+ * @in_group: @group goes on; else it is done, and the next one follows
+ * @group: name of that group, @group_len bytes
+ * @group_len: -1 before the first one
+ * @part: how much of an assignment was shown
  * @done: nothing is left
  * @error: the dump is refused; told when the core asks for its first part
  * @why: why, a constant
@@ -51,6 +57,11 @@ struct kbr_nl_dump {
 	unsigned int nth;
 	u32 id;
 	u64 connection;
+	bool one_group;
+	bool in_group;
+	char group[KBR_GROUP_NAME_MAX + 1];
+	s32 group_len;
+	u32 part;
 	bool done;
 	int error;
 	const char *why;
@@ -119,6 +130,19 @@ struct kbr_nl_listener {
 int kbr_nl_listener_fill(struct sk_buff *skb, void *obj);
 int kbr_nl_get_listeners(struct genl_info *info, struct kbr_listener_params **params,
 			 unsigned int *count);
+
+/**
+ * struct kbr_nl_group - a consumer group for kbr_nl_group_fill()
+ * @broker: its broker
+ * @group: it
+ */
+struct kbr_nl_group {
+	struct kbr_broker *broker;
+	struct kbr_group *group;
+};
+
+/* nl_group.c */
+int kbr_nl_group_fill(struct sk_buff *skb, void *obj);
 
 /* nl_event.c */
 void kbr_nl_event(const struct kbr_event *event);

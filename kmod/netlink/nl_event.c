@@ -38,6 +38,10 @@ static const struct kbr_nl_event_form kbr_nl_event_listener = {
 	KBROKER_CMD_LISTENER_NTF, KBROKER_A_LISTENER_EVENT_SEQ, KBROKER_A_LISTENER_EVENT_REASON,
 };
 
+static const struct kbr_nl_event_form kbr_nl_event_group = {
+	KBROKER_CMD_GROUP_NTF, KBROKER_A_GROUP_EVENT_SEQ, KBROKER_A_GROUP_EVENT_REASON,
+};
+
 static const struct kbr_nl_event_form *kbr_nl_event_form(const struct kbr_event *event, u8 *reason)
 {
 	switch (event->kind) {
@@ -70,6 +74,15 @@ static const struct kbr_nl_event_form *kbr_nl_event_form(const struct kbr_event 
 	case KBR_EVENT_LISTENER_DEL:
 		*reason = KBROKER_REASON_DELETED;
 		return &kbr_nl_event_listener;
+	case KBR_EVENT_GROUP_NEW:
+		*reason = KBROKER_REASON_CREATED;
+		return &kbr_nl_event_group;
+	case KBR_EVENT_GROUP:
+		*reason = KBROKER_REASON_STATE;
+		return &kbr_nl_event_group;
+	case KBR_EVENT_GROUP_DEL:
+		*reason = KBROKER_REASON_DELETED;
+		return &kbr_nl_event_group;
 	}
 	return NULL;
 }
@@ -79,6 +92,13 @@ static int kbr_nl_event_fill_listener(struct sk_buff *skb, const struct kbr_even
 	struct kbr_nl_listener listener = { .broker = event->broker, .info = *event->listener };
 
 	return kbr_nl_listener_fill(skb, &listener);
+}
+
+static int kbr_nl_event_fill_group(struct sk_buff *skb, const struct kbr_event *event)
+{
+	struct kbr_nl_group group = { .broker = event->broker, .group = event->group };
+
+	return kbr_nl_group_fill(skb, &group);
 }
 
 static int kbr_nl_event_fill(struct sk_buff *skb, const struct kbr_event *event)
@@ -98,6 +118,10 @@ static int kbr_nl_event_fill(struct sk_buff *skb, const struct kbr_event *event)
 	case KBR_EVENT_LISTENER_NEW:
 	case KBR_EVENT_LISTENER_DEL:
 		return kbr_nl_event_fill_listener(skb, event);
+	case KBR_EVENT_GROUP_NEW:
+	case KBR_EVENT_GROUP:
+	case KBR_EVENT_GROUP_DEL:
+		return kbr_nl_event_fill_group(skb, event);
 	}
 	return -EINVAL;
 }

@@ -131,11 +131,15 @@ WHOLE = {
     "topic-get": {"name": "two"}, "topic-del": {"name": "two"}, "partition-get": {"topic": "two", "index": 0},
     "partition-set": {"topic": "two", "index": 0, "log_start": 0}, "op-get": {"id": 1}, "broker-set": {"mode": 0o640},
     "listener-new": {"address": "127.0.0.1", "port": 1}, "listener-get": {"id": 1}, "listener-del": {"id": 1}, "connection-del": {"id": 1},
+    "group-get": {"name": "readers"}, "group-del": {"name": "readers"},
+    "group-offset-set": {"group": "readers", "entry": {"topic": "two", "partition": 0, "offset": 1}},
+    "group-offset-del": {"group": "readers", "entry": {"topic": "two", "partition": 0}},
 }
 REQUIRED = {
     "broker-new": ("dir",), "topic-new": ("name",), "topic-set": ("name",), "topic-get": ("name",), "topic-del": ("name",),
     "partition-get": ("topic", "index"), "partition-set": ("topic", "index", "log-start"), "op-get": ("id",),
     "listener-new": ("address",), "listener-get": ("id",), "listener-del": ("id",), "connection-del": ("id",),
+    "group-get": ("name",), "group-del": ("name",), "group-offset-set": ("group", "entry"), "group-offset-del": ("group", "entry"),
 }
 # a value that passes the checks of any attribute of that type
 SOME = {"string": "x", "u8": 1, "u16": 1, "u32": 1, "s32": 1, "u64": 1, "s64": 1, "flag": b"", "binary": bytes(16)}
@@ -376,7 +380,8 @@ def check_value(what, payload):
 
 # left out only where there is nothing to say
 OPTIONAL = {"cluster-id", "config", "internal", "error", "damaged-offset", "message", "done", "total", "all", "position", "lag-records", "lag-bytes",
-            "lag-ms", "lost", "topic", "partition", "pin", "default", "advertised-host", "advertised-port"}
+            "lag-ms", "lost", "topic", "partition", "pin", "default", "advertised-host", "advertised-port",
+            "protocol-type", "protocol", "leader", "expire-ms"}
 
 
 def replies(client):
@@ -443,10 +448,23 @@ def meaning(client):
         ("op-get", "one that never was", {"id": 0xffffffff}, "id", {errno.ENOENT}),
         ("handle-get", "a topic that is not there", {"topic": "none"}, "topic", {errno.ENOENT}), ("handle-get", "a partition without a topic", {"partition": 0}, None, None),
         ("handle-get", "a partition that is not there", {"topic": "two", "partition": 2}, "partition", {errno.ENOENT}),
+        ("group-get", "one that is not there", {"name": "none"}, "name", {errno.ENOENT}), ("group-del", "one that is not there", {"name": "none"}, "name", {errno.ENOENT}),
+        ("group-get", "another broker", {"name": "readers", "broker": "other"}, "broker", None),
+        ("group-member-get", "one that is not there", {"group": "none"}, "group", {errno.ENOENT}), ("group-offset-get", "one that is not there", {"group": "none"}, "group", {errno.ENOENT}),
+        ("group-offset-del", "one that is not there", {"group": "none", "entry": {"topic": "two", "partition": 0}}, "group", {errno.ENOENT}),
+        ("group-offset-del", "with an offset", {"group": "readers", "entry": {"topic": "two", "partition": 0, "offset": 1}}, "offset", None),
+        ("group-offset-set", "without an offset", {"group": "readers", "entry": {"topic": "two", "partition": 0}}, "entry", None),
+        ("group-offset-set", "without a partition", {"group": "readers", "entry": {"topic": "two", "offset": 1}}, "entry", None),
+        ("group-offset-set", "a negative offset", {"group": "readers", "entry": {"topic": "two", "partition": 0, "offset": -1}}, "offset", None),
+        ("group-offset-set", "a topic that is not there", {"group": "readers", "entry": {"topic": "none", "partition": 0, "offset": 1}}, "entry", {errno.ENOENT}),
+        ("group-offset-set", "a partition that is not there", {"group": "readers", "entry": {"topic": "two", "partition": 2, "offset": 1}}, "entry", {errno.ENOENT}),
         ("config-get", "a topic that is not there", {"topic": "none"}, "topic", {errno.ENOENT}), ("config-get", "another broker", {"broker": "other"}, "broker", None)]
     for name, title, fields, culprit, codes in cases:
         all_refused(f"{name}: {title}", [(title, judge(client, name, pad(name, **fields), culprit and {A[OPS[name]["attribute-set"]][culprit]}, None, codes))])
-    for name, fields in (("partition-get", {"topic": "none"}), ("partition-get", {"broker": "other"}), ("topic-get", {"broker": "other"})):
+    entry = pack("group-offset", "entry", {"topic": "two", "partition": 0, "offset": 1})
+    all_refused("group-offset-set: more partitions than one request may have",
+                [("1001", judge(client, "group-offset-set", pad("group-offset-set", group="readers") + entry * 1001, {A["group-offset"]["entry"]}, None, {errno.E2BIG}))])
+    for name, fields in (("group-get", {"name": "none"}), ("partition-get", {"topic": "none"}), ("partition-get", {"broker": "other"}), ("topic-get", {"broker": "other"})):
         all_refused(f"{name}, dump: {fields}", [("", judge(client, name, pad(name, **fields), {A[OPS[name]["attribute-set"]][list(fields)[0]]}, dump=True))])
     configs = [("no.such.config", "1"), ("retention.ms", "-2"), ("retention.ms", "x"), ("retention.ms", "1 "), ("retention.ms", " 1"), ("retention.ms", ""), ("retention.ms", "1e3"),
                ("retention.ms", "9223372036854775808"), ("segment.bytes", "0"), ("segment.bytes", "-1"), ("max.message.bytes", "-1"), ("cleanup.policy", "compact"),
@@ -465,7 +483,7 @@ def meaning(client):
 def state(client):
     """All that can be read, without what moves by itself."""
     out = []
-    for name in ("broker-get", "topic-get", "partition-get", "config-get"):
+    for name in ("broker-get", "topic-get", "partition-get", "config-get", "group-get", "group-offset-get"):
         out += [sorted(parse(b).items()) for _, b in client.ask(cmd(name), b"", NLM_F_DUMP)]
     return out
 
@@ -494,7 +512,8 @@ def dumps(client):
                     slow.close()
                     return marked, indexes, parts
                 fields = parse(data[pos + 20:pos + size])
-                indexes.append((text(fields[K["KBROKER_A_PARTITION_TOPIC"]]), be(fields[K["KBROKER_A_PARTITION_INDEX"]])))
+                if not fields[K["KBROKER_A_PARTITION_TOPIC"]].startswith(b"__"):
+                    indexes.append((text(fields[K["KBROKER_A_PARTITION_TOPIC"]]), be(fields[K["KBROKER_A_PARTITION_INDEX"]])))
                 pos += (size + 3) & ~3
             if parts == 1:
                 change()
@@ -606,6 +625,7 @@ def main():
     with open(f"{DEV}/two/0", "wb", buffering=0) as log:
         log.write(b"1\n2\n3\n")
     kbroker("--quiet", "listener", "add", "127.0.0.1:0")
+    kbroker("--quiet", "group", "reset-offsets", "readers", "--topic", "two", "--to-latest")
     client = Client()
     for part, again in ((commands, True), (strictness, True), (meaning, True), (replies, True), (dumps, False)):
         began = time.monotonic()

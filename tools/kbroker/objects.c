@@ -3,6 +3,7 @@
 #include <grp.h>
 #include <inttypes.h>
 #include <pwd.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "codec/proto.h"
@@ -19,10 +20,16 @@ static const char *const partition_states[] = {
 
 static const char *const op_kinds[] = {
 	"broker-start", "broker-stop", "broker-alter", "topic-create", "topic-delete", "topic-alter",
-	"delete-records",
+	"delete-records", "group-reset", "group-delete", "group-forget",
 };
 
 static const char *const op_states[] = { "pending", "running", "done", "failed" };
+
+static const char *const group_kinds[] = { "none", "classic", "device" };
+
+static const char *const group_states[] = {
+	"empty", "preparing-rebalance", "completing-rebalance", "stable", "dead",
+};
 
 static const char *const reasons[] = { "created", "changed", "deleted", "state" };
 
@@ -165,6 +172,24 @@ const struct kb_attr_def kb_connection_attrs[] = {
 	{ KBROKER_A_CONNECTION_BUFFERED_BYTES, KB_ATTR_U64, "buffered_bytes" },
 	{ KBROKER_A_CONNECTION_AGE_MS, KB_ATTR_U64, "age_ms" },
 	{ KBROKER_A_CONNECTION_IDLE_MS, KB_ATTR_U64, "idle_ms" },
+	{ 0 }
+};
+
+const struct kb_attr_def kb_group_attrs[] = {
+	{ KBROKER_A_GROUP_EVENT_SEQ, KB_ATTR_U64, "seq" },
+	{ KBROKER_A_GROUP_EVENT_REASON, KB_ATTR_WORD, "reason", WORDS(reasons) },
+	{ KBROKER_A_GROUP_BROKER, KB_ATTR_TEXT, "broker" },
+	{ KBROKER_A_GROUP_NAME, KB_ATTR_TEXT, "group" },
+	{ KBROKER_A_GROUP_STATE, KB_ATTR_WORD, "state", WORDS(group_states) },
+	{ KBROKER_A_GROUP_KIND, KB_ATTR_WORD, "type", WORDS(group_kinds) },
+	{ KBROKER_A_GROUP_GENERATION, KB_ATTR_S32, "generation" },
+	{ KBROKER_A_GROUP_MEMBERS, KB_ATTR_U32, "members" },
+	{ KBROKER_A_GROUP_OFFSETS, KB_ATTR_U32, "offsets" },
+	{ KBROKER_A_GROUP_PROTOCOL_TYPE, KB_ATTR_TEXT, "protocol_type" },
+	{ KBROKER_A_GROUP_PROTOCOL, KB_ATTR_TEXT, "strategy" },
+	{ KBROKER_A_GROUP_LEADER, KB_ATTR_TEXT, "leader" },
+	{ KBROKER_A_GROUP_STATE_MS, KB_ATTR_U64, "state_ms" },
+	{ KBROKER_A_GROUP_BYTES, KB_ATTR_U64, "memory_bytes" },
 	{ 0 }
 };
 
@@ -391,6 +416,7 @@ void kb_attrs_line(FILE *out, const struct kb_attr_def *defs, const struct kb_nl
 {
 	struct kb_json js;
 	char uuid[24];
+	char *text;
 
 	for (; defs->name; defs++) {
 		const struct nlattr *attr = msg->attrs[defs->type];
@@ -402,8 +428,9 @@ void kb_attrs_line(FILE *out, const struct kb_attr_def *defs, const struct kb_nl
 			continue;
 		}
 		if (defs->kind == KB_ATTR_TEXT) {
-			fprintf(out, strchr(kb_attr_text(attr), ' ') ? " %s=\"%s\"" : " %s=%s",
-				defs->name, kb_attr_text(attr));
+			text = kb_disarm(kb_strdup(kb_attr_text(attr)));
+			fprintf(out, strchr(text, ' ') ? " %s=\"%s\"" : " %s=%s", defs->name, text);
+			free(text);
 			continue;
 		}
 		if (defs->kind == KB_ATTR_WORD) {

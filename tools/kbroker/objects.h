@@ -53,6 +53,7 @@ extern const struct kb_attr_def kb_op_attrs[];
 extern const struct kb_attr_def kb_handle_attrs[];
 extern const struct kb_attr_def kb_listener_attrs[];
 extern const struct kb_attr_def kb_connection_attrs[];
+extern const struct kb_attr_def kb_group_attrs[];
 
 const struct kb_attr_def *kb_attr_def_find(const struct kb_attr_def *defs, int type);
 const char *kb_attr_word(const struct kb_attr_def *defs, const struct kb_nl_msg *msg, int type);

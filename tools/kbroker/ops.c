@@ -137,6 +137,13 @@ int kb_op_take_id(const struct kb_nl_msg *msg, void *arg)
 	case KBROKER_CMD_PARTITION_SET:
 		type = KBROKER_A_PARTITION_OP_ID;
 		break;
+	case KBROKER_CMD_GROUP_DEL:
+		type = KBROKER_A_GROUP_OP_ID;
+		break;
+	case KBROKER_CMD_GROUP_OFFSET_SET:
+	case KBROKER_CMD_GROUP_OFFSET_DEL:
+		type = KBROKER_A_GROUP_OFFSET_OP_ID;
+		break;
 	default:
 		type = KBROKER_A_TOPIC_OP_ID;
 	}
@@ -159,7 +166,7 @@ int kb_op_finish(struct kb_nl *nl, uint32_t id, const char *what)
 
 	if (!id)
 		return KB_OK;
-	if (!kb_opt_has("no-wait"))
+	if (!kb_opt_known("no-wait") || !kb_opt_has("no-wait"))
 		return kb_op_wait(nl, id, what);
 	if (kb.json) {
 		kb_json_init(&js, stdout, false);
