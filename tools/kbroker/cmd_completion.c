@@ -2,13 +2,15 @@
 /*
  * Completion: the shell's script hands the words typed so far to "completion
  * words", which answers from the command table and, for topics and
- * partitions, from the device directory. So it can't disagree with the table.
+ * partitions, from the device directory, for groups from the kernel. So it
+ * can't disagree with the table.
  */
 #include <dirent.h>
 #include <string.h>
 
 #include "completion_script.h"
 #include "kbroker.h"
+#include "nl.h"
 
 static bool starts(const char *word, const char *prefix)
 {
@@ -57,6 +59,23 @@ static void offer_dir(const char *path, const char *prefix)
 	closedir(dir);
 }
 
+static int offer_group(const struct kb_nl_msg *msg, void *arg)
+{
+	offer(kb_attr_text(msg->attrs[KBROKER_A_GROUP_NAME]), arg);
+	return 0;
+}
+
+static void offer_groups(const char *prefix)
+{
+	struct kb_nl nl;
+
+	if (kb_nl_try_open(&nl))
+		return;
+	kb_nl_call(&nl, kb_nl_request(&nl, KBROKER_CMD_GROUP_GET, NLM_F_DUMP), offer_group,
+		   (void *)(uintptr_t)prefix);
+	kb_nl_close(&nl);
+}
+
 /* @kind: an argument as the table calls it; @topic: what was typed for TOPIC */
 static void offer_argument(const char *kind, const char *topic, const char *broker,
 			   const char *prefix)
@@ -69,6 +88,8 @@ static void offer_argument(const char *kind, const char *topic, const char *brok
 	} else if (starts(kind, "PARTITION") && topic) {
 		snprintf(path, sizeof(path), "/dev/%s/%s", broker, topic);
 		offer_dir(path, prefix);
+	} else if (starts(kind, "CONSUMER-GROUP")) {
+		offer_groups(prefix);
 	} else if (starts(kind, "FILE") || starts(kind, "DIR")) {
 		puts(starts(kind, "DIR") ? ":dir" : ":file");
 	} else if (starts(kind, "OBJECT")) {
@@ -107,7 +128,11 @@ static void offer_positional(const struct kb_cmd *cmd, int index, const char *to
 			}
 			n = strcspn(args, " ].");
 			snprintf(kind, sizeof(kind), "%.*s", (int)n, args);
-			offer_argument(kind, topic, broker, prefix);
+			/* as a word it is a consumer group, as an option's value a group of users */
+			if (!strcmp(kind, "GROUP"))
+				offer_groups(prefix);
+			else
+				offer_argument(kind, topic, broker, prefix);
 			return;
 		}
 		index--;

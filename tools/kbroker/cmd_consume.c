@@ -18,6 +18,7 @@
 #include "device.h"
 #include "kbroker.h"
 #include "logdir.h"
+#include "printer.h"
 
 #define READ_BYTES	(1u << 20)
 #define EVENTS_MAX	64
@@ -54,15 +55,11 @@ struct source {
  * @start: where to begin
  * @start_value: offset, distance or time, as @start says
  * @until: stop at records of this time (ms) or later; INT64_MAX none
- * @records_left: --count
- * @printed: records printed
- * @bytes: bytes of values printed
  * @lost: times that retention overtook a reader
- * @format: how to print
+ * @printer: how to print
  * @walk: record walker
  * @buf: read buffer
  * @buf_size: its size
- * @unbuffered: --unbuffered
  */
 struct consume {
 	struct kb_topic_dev dev;
@@ -75,18 +72,15 @@ struct consume {
 	enum start_kind start;
 	int64_t start_value;
 	int64_t until;
-	int64_t records_left;
-	uint64_t printed;
-	uint64_t bytes;
 	uint64_t lost;
-	struct kb_format *format;
+	struct kb_printer printer;
 	struct kb_batch_walk walk;
 	char *buf;
 	size_t buf_size;
-	bool unbuffered;
 };
 
 static const struct kb_opt consume_opts[] = {
+	{ "group", 'G', "CONSUMER-GROUP", "read as a member of this consumer group, and go on where it was" },
 	{ "partition", 'p', "LIST", "only these partitions (0,2,5-7); default: all" },
 	{ "from-beginning", 0, NULL, "begin with the oldest record" },
 	{ "offset", 'o', "beginning|end|N|-N|@TIME",
@@ -142,44 +136,6 @@ static int parse_offset(struct consume *c, const char *text)
 	return KB_OK;
 }
 
-/* the format that --key-separator, --delimiter and --format ask for */
-static int choose_format(struct consume *c)
-{
-	const char *sep = kb_opt_get("key-separator"), *delim = kb_opt_get("delimiter");
-	const char *null_text = kb_opt_has("null") ? "NULL" : "";
-	char *text, *at;
-	size_t room;
-	int ret;
-
-	if (kb_opt_get("format")) {
-		if (sep || delim)
-			return kb_usage("--format and %s exclude each other",
-					sep ? "--key-separator" : "--delimiter");
-		return kb_format_compile(kb_opt_get("format"), null_text, &c->format);
-	}
-	/* percent signs in a delimiter are meant as they are */
-	room = 2 * ((sep ? strlen(sep) : 0) + (delim ? strlen(delim) : 2)) + 8;
-	text = kb_alloc(room);
-	at = text;
-	if (sep) {
-		at = stpcpy(at, "%k");
-		for (; *sep; sep++) {
-			if (*sep == '%')
-				*at++ = '%';
-			*at++ = *sep;
-		}
-	}
-	at = stpcpy(at, "%s");
-	for (delim = delim ? delim : "\\n"; *delim; delim++) {
-		if (*delim == '%')
-			*at++ = '%';
-		*at++ = *delim;
-	}
-	ret = kb_format_compile(text, null_text, &c->format);
-	free(text);
-	return ret;
-}
-
 static int read_options(struct consume *c)
 {
 	const char *text;
@@ -187,7 +143,6 @@ static int read_options(struct consume *c)
 	size_t i;
 
 	c->until = INT64_MAX;
-	c->records_left = INT64_MAX;
 	c->start = kb_opt_has("exit") || kb_opt_has("until") ? START_BEGINNING : START_END;
 	if (kb_opt_has("from-beginning")) {
 		c->start = START_BEGINNING;
@@ -205,11 +160,7 @@ static int read_options(struct consume *c)
 		if (ret != KB_OK)
 			return ret;
 	}
-	ret = kb_opt_s64("count", 0, INT64_MAX, &c->records_left);
-	if (ret != KB_OK)
-		return ret;
-	c->unbuffered = kb_opt_has("unbuffered");
-	return choose_format(c);
+	return kb_printer_init(&c->printer);
 }
 
 static int seek_failed(const struct consume *c, const struct source *src, int err)
@@ -306,32 +257,13 @@ static int open_sources(struct consume *c)
 	c->partitions = info.partitions;
 	c->all = !kb_opt_get("partition");
 	wanted = kb_alloc(info.partitions);
-	ret = kb_parse_partitions(kb_opt_get("partition"), info.partitions, wanted);
+	ret = kb_parse_partitions("partition", kb_opt_get("partition"), info.partitions, wanted);
 	c->sources = kb_alloc(info.partitions * sizeof(*c->sources));
 	for (i = 0; i < info.partitions && ret == KB_OK; i++)
 		if (wanted[i])
 			ret = open_source(c, (int32_t)i);
 	free(wanted);
 	return ret;
-}
-
-/* print one record; false once enough were printed */
-static bool print_record(struct consume *c, const struct kb_rec *rec)
-{
-	struct kb_json js;
-
-	if (kb.json) {
-		kb_json_init(&js, stdout, false);
-		kb_rec_json(&js, rec);
-		kb_json_finish(&js);
-	} else {
-		kb_format_print(c->format, rec, stdout);
-	}
-	if (c->unbuffered)
-		fflush(stdout);
-	c->printed++;
-	c->bytes += rec->value.len;
-	return --c->records_left > 0 && !ferror(stdout);
 }
 
 static int damaged(const struct consume *c, const struct source *src, const char *what)
@@ -364,13 +296,13 @@ static int print_batch(struct consume *c, struct source *src, const struct kbr_b
 			break;
 		}
 		src->next = rec.offset + 1;
-		if (!print_record(c, &rec))
+		if (!kb_printer_print(&c->printer, &rec))
 			break;
 	}
 	kb_walk_end(&c->walk);
 	if (ret < 0)
 		return damaged(c, src, ret == -EBADMSG ? "a record can't be read" : strerror(-ret));
-	if (src->fd >= 0 && src->next <= kbr_batch_last_offset(batch) && c->records_left > 0)
+	if (src->fd >= 0 && src->next <= kbr_batch_last_offset(batch) && c->printer.left > 0)
 		src->next = kbr_batch_last_offset(batch) + 1;
 	if (src->next >= src->stop)
 		finish_source(c, src);
@@ -383,7 +315,7 @@ static int print_batches(struct consume *c, struct source *src, size_t len)
 	size_t pos = 0;
 	int ret = KB_OK;
 
-	while (pos < len && src->fd >= 0 && c->records_left > 0 && ret == KB_OK && !ferror(stdout)) {
+	while (pos < len && src->fd >= 0 && c->printer.left > 0 && ret == KB_OK && !ferror(stdout)) {
 		if (kbr_batch_decode(&batch, c->buf + pos, len - pos) || batch.size > len - pos)
 			return damaged(c, src, "not a record batch");
 		ret = print_batch(c, src, &batch, c->buf + pos);
@@ -486,7 +418,7 @@ static bool read_sources(struct consume *c, int *ret)
 	bool any = false;
 	uint32_t i;
 
-	for (i = 0; i < c->count && c->records_left > 0 && *ret == KB_OK; i++) {
+	for (i = 0; i < c->count && c->printer.left > 0 && *ret == KB_OK; i++) {
 		if (c->sources[i].fd < 0 || !c->sources[i].ready)
 			continue;
 		any = true;
@@ -504,8 +436,8 @@ static int consume(struct consume *c, int64_t timeout_ms)
 
 	kb_progress_start(&pr, "consuming");
 	pr.on = pr.on && !kb.out_tty;
-	while (c->open && c->records_left > 0 && !kb_interrupted()) {
-		uint64_t before = c->printed;
+	while (c->open && c->printer.left > 0 && !kb_interrupted()) {
+		uint64_t before = c->printer.printed;
 		bool any;
 
 		/* however much there is to read */
@@ -516,10 +448,10 @@ static int consume(struct consume *c, int64_t timeout_ms)
 			look = kb_mono_ms() + LOOK_MS;
 		}
 		any = read_sources(c, &ret);
-		kb_progress_update(&pr, 0, 0, "%" PRIu64 " records", c->printed);
+		kb_progress_update(&pr, 0, 0, "%" PRIu64 " records", c->printer.printed);
 		if (ret != KB_OK || ferror(stdout))
 			break;
-		if (c->printed != before)
+		if (c->printer.printed != before)
 			quiet = kb_mono_ms();
 		if (any)
 			continue;
@@ -534,15 +466,6 @@ static int consume(struct consume *c, int64_t timeout_ms)
 	return ret;
 }
 
-static void summary(const struct consume *c, int64_t ms)
-{
-	char size[16], span[24];
-
-	if (!kb.out_tty || kb_interrupted())
-		kb_note("%" PRIu64 " records, %s, in %s", c->printed, kb_human_bytes(c->bytes, size),
-			kb_human_span(ms, span));
-}
-
 static int cmd_consume(int argc, char **argv)
 {
 	struct consume c = { .epfd = -1, .buf_size = READ_BYTES };
@@ -551,9 +474,11 @@ static int cmd_consume(int argc, char **argv)
 	int ret;
 
 	(void)argc;
-	ret = read_options(&c);
+	ret = kb_opt_s64("timeout-ms", 0, INT32_MAX, &timeout_ms);
+	if (ret == KB_OK && kb_opt_has("group"))
+		return kb_consume_group(argv[0], timeout_ms);
 	if (ret == KB_OK)
-		ret = kb_opt_s64("timeout-ms", 0, INT32_MAX, &timeout_ms);
+		ret = read_options(&c);
 	if (ret == KB_OK)
 		ret = kb_topic_dev_find(argv[0], &c.dev);
 	if (ret != KB_OK)
@@ -566,7 +491,7 @@ static int cmd_consume(int argc, char **argv)
 		ret = consume(&c, timeout_ms);
 	if (ret == KB_OK)
 		ret = kb_out_check();
-	summary(&c, kb_mono_ms() - began);
+	kb_printer_summary(&c.printer, kb_mono_ms() - began);
 out:
 	for (i = 0; i < c.count; i++)
 		if (c.sources[i].fd >= 0)
@@ -576,7 +501,7 @@ out:
 	free(c.sources);
 	free(c.buf);
 	free(c.walk.headers);
-	kb_format_free(c.format);
+	kb_printer_release(&c.printer);
 	kb_topic_dev_release(&c.dev);
 	return ret;
 }

@@ -29,6 +29,7 @@ static const struct {
 	{ "listener", KBROKER_CMD_LISTENER_GET, KBROKER_CMD_LISTENER_NTF, kb_listener_attrs },
 	{ "topic", KBROKER_CMD_TOPIC_GET, KBROKER_CMD_TOPIC_NTF, kb_topic_attrs },
 	{ "partition", KBROKER_CMD_PARTITION_GET, KBROKER_CMD_PARTITION_NTF, kb_partition_attrs },
+	{ "group", KBROKER_CMD_GROUP_GET, KBROKER_CMD_GROUP_NTF, kb_group_attrs },
 	{ "op", KBROKER_CMD_OP_GET, KBROKER_CMD_OP_NTF, kb_op_attrs },
 };
 
@@ -84,7 +85,7 @@ static int full_state(struct kb_nl *nl)
 	for (i = 0; i < ARRAY_SIZE(objects) && !kb_opt_has("no-state"); i++) {
 		ret = kb_nl_call(nl, kb_nl_request(nl, objects[i].get, NLM_F_DUMP), print_state, NULL);
 		/* no broker: there is nothing to show, and its start will be an event */
-		if (ret && ret != -ENODEV && ret != -ENOENT)
+		if (ret && ret != -ENODEV && ret != -ENOENT && ret != -EAGAIN)
 			return kb_nl_refused(nl, ret, NULL, "cannot read the state");
 	}
 	puts(kb.json ? "{\"marker\":true}" : "-- changes --");

@@ -262,25 +262,6 @@ out:
 	return ret == KB_OK ? kb_out_check() : ret;
 }
 
-/* offset of the first record of that time or later, asked of the device */
-static int offset_of_time(const struct kb_topic_dev *dev, int32_t partition, int64_t time, int64_t *offset)
-{
-	struct kbroker_seek_time seek = { .timestamp = time, .partition = -1 };
-	int fd, ret, err;
-
-	ret = kb_partition_open(dev, partition, O_RDONLY | O_NONBLOCK, &fd);
-	if (ret != KB_OK)
-		return ret;
-	ret = ioctl(fd, KBROKER_IOC_SEEK_TIME, &seek);
-	err = errno;
-	close(fd);
-	if (ret)
-		return kb_fail(err, NULL, "partition %" PRId32 " of %s can't be searched: %s", partition,
-			       dev->topic, strerror(err));
-	*offset = seek.offset;
-	return KB_OK;
-}
-
 struct indexes {
 	uint32_t *list;
 	size_t count;
@@ -328,7 +309,7 @@ static int delete_from(struct kb_nl *nl, const char *topic, const struct indexes
 	if (time)
 		ret = kb_topic_dev_find(topic, &dev);
 	for (i = 0; i < ix->count && ret != KB_USAGE && !(time && !dev.dir); i++) {
-		one = time ? offset_of_time(&dev, (int32_t)ix->list[i], *time, &offset) : KB_OK;
+		one = time ? kb_offset_of_time(&dev, (int32_t)ix->list[i], *time, &offset) : KB_OK;
 		if (one == KB_OK)
 			one = delete_records(nl, topic, ix->list[i], offset);
 		if (one != KB_OK)

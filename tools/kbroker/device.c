@@ -136,6 +136,29 @@ static int no_access(const char *path, const char *topic, bool writing)
 	return KB_REFUSED;
 }
 
+/* open @path; @partition is what it is: a number, -1 "all" or a group. 0, or the errno (told) */
+static int open_node(const struct kb_topic_dev *dev, const char *path, int32_t partition, int flags, int *fd)
+{
+	int err;
+
+	*fd = open(path, flags | O_CLOEXEC);
+	err = *fd < 0 ? errno : 0;
+	if (err == EACCES || err == EPERM)
+		no_access(path, dev->topic, (flags & O_ACCMODE) != O_RDONLY);
+	else if (err == EROFS)
+		kb_fail(err, NULL, "topic %s is the broker's own: nobody may produce to it", dev->topic);
+	else if (err == ENOENT && partition >= 0)
+		kb_fail(err, "'kbroker topic describe' shows its partitions", "topic %s has no partition %" PRId32,
+			dev->topic, partition);
+	else if (err == EBUSY)
+		kb_fail(err, "'kbroker group describe --members' shows them; a group has members of one kind at a time",
+			"%s: clients of Kafka's protocol are in the group", path);
+	else if (err)
+		kb_fail(err, err == ENODEV || err == ENXIO ? "the topic was deleted or its broker stopped" : NULL,
+			"%s: %s", path, strerror(err));
+	return err;
+}
+
 /**
  * kb_partition_open() - open a partition's device
  * @dev: topic
@@ -154,18 +177,36 @@ int kb_partition_open(const struct kb_topic_dev *dev, int32_t partition, int fla
 		path = kb_asprintf("%s/all", dev->dir);
 	else
 		path = kb_asprintf("%s/%" PRId32, dev->dir, partition);
-	*fd = open(path, flags | O_CLOEXEC);
-	err = *fd < 0 ? errno : 0;
-	if (err == EACCES || err == EPERM)
-		no_access(path, dev->topic, (flags & O_ACCMODE) != O_RDONLY);
-	else if (err == EROFS)
-		kb_fail(err, NULL, "topic %s is the broker's own: nobody may produce to it", dev->topic);
-	else if (err == ENOENT && partition >= 0)
-		kb_fail(err, "'kbroker topic describe' shows its partitions", "topic %s has no partition %" PRId32,
-			dev->topic, partition);
-	else if (err)
-		kb_fail(err, err == ENODEV || err == ENXIO ? "the topic was deleted or its broker stopped" : NULL,
-			"%s: %s", path, strerror(err));
+	err = open_node(dev, path, partition, flags, fd);
+	free(path);
+	return err ? KB_REFUSED : KB_OK;
+}
+
+/**
+ * kb_group_open() - become a member of a consumer group
+ * @dev: topic
+ * @group: its name
+ * @fd: result, without waiting reads
+ *
+ * Return: KB_OK or KB_REFUSED (told).
+ */
+int kb_group_open(const struct kb_topic_dev *dev, const char *group, int *fd)
+{
+	struct kbroker_group name = { .name = (uintptr_t)group, .len = (uint32_t)strlen(group) };
+	int flags = O_RDONLY | O_NONBLOCK, err;
+	char *path;
+
+	/* what no path can hold is told to "all" */
+	if (strchr(group, '/')) {
+		if (kb_partition_open(dev, -1, flags, fd) != KB_OK)
+			return KB_REFUSED;
+		if (!ioctl(*fd, KBROKER_IOC_JOIN_GROUP, &name))
+			return KB_OK;
+		return kb_fail(errno, NULL, "cannot join group %s on topic %s: %s", group, dev->topic,
+			       strerror(errno));
+	}
+	path = kb_asprintf("%s/@%s", dev->dir, group);
+	err = open_node(dev, path, -1, flags, fd);
 	free(path);
 	return err ? KB_REFUSED : KB_OK;
 }
@@ -192,14 +233,42 @@ int kb_device_info(const struct kb_topic_dev *dev, int fd, struct kbroker_info *
 }
 
 /**
+ * kb_offset_of_time() - offset of the first record of a time or later, asked of the device
+ * @dev: topic
+ * @partition: number
+ * @time: ms since the epoch
+ * @offset: result; the high watermark if there is none
+ *
+ * Return: KB_OK or KB_REFUSED (told).
+ */
+int kb_offset_of_time(const struct kb_topic_dev *dev, int32_t partition, int64_t time, int64_t *offset)
+{
+	struct kbroker_seek_time seek = { .timestamp = time, .partition = -1 };
+	int fd, ret, err;
+
+	ret = kb_partition_open(dev, partition, O_RDONLY | O_NONBLOCK, &fd);
+	if (ret != KB_OK)
+		return ret;
+	ret = ioctl(fd, KBROKER_IOC_SEEK_TIME, &seek);
+	err = errno;
+	close(fd);
+	if (ret)
+		return kb_fail(err, NULL, "partition %" PRId32 " of %s can't be searched: %s", partition,
+			       dev->topic, strerror(err));
+	*offset = seek.offset;
+	return KB_OK;
+}
+
+/**
  * kb_parse_partitions() - "0,2,5-7" as a set
+ * @option: name of the option, for messages
  * @text: the list, NULL for all
  * @partitions: how many the topic has
  * @wanted: a byte each, set to 1 where it is in the list
  *
  * Return: KB_OK or KB_USAGE (told).
  */
-int kb_parse_partitions(const char *text, uint32_t partitions, uint8_t *wanted)
+int kb_parse_partitions(const char *option, const char *text, uint32_t partitions, uint8_t *wanted)
 {
 	const char *p = text;
 
@@ -211,23 +280,23 @@ int kb_parse_partitions(const char *text, uint32_t partitions, uint8_t *wanted)
 		errno = 0;
 		from = strtoul(p, &end, 10);
 		if (end == p || *p == '-' || *p == '+' || *p == ' ')
-			return kb_usage("--partition: '%s' is not a list of partitions (0,2,5-7)", text);
+			return kb_usage("--%s: '%s' is not a list of partitions (0,2,5-7)", option, text);
 		to = from;
 		if (*end == '-') {
 			p = end + 1;
 			to = strtoul(p, &end, 10);
 			if (end == p || to < from)
-				return kb_usage("--partition: '%s' is not a list of partitions (0,2,5-7)", text);
+				return kb_usage("--%s: '%s' is not a list of partitions (0,2,5-7)", option, text);
 		}
 		if (errno || to >= partitions)
 			return kb_fail(ENOENT, NULL, "there is no partition %lu: the topic has %" PRIu32,
 				       to, partitions);
 		memset(wanted + from, 1, to - from + 1);
 		if (*end && (*end != ',' || !end[1]))
-			return kb_usage("--partition: '%s' is not a list of partitions (0,2,5-7)", text);
+			return kb_usage("--%s: '%s' is not a list of partitions (0,2,5-7)", option, text);
 		p = end + (*end == ',');
 	}
 	if (text && !*text)
-		return kb_usage("--partition: the list is empty");
+		return kb_usage("--%s: the list is empty", option);
 	return KB_OK;
 }

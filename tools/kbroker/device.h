@@ -25,7 +25,9 @@ char *kb_device_root(void);
 int kb_topic_dev_find(const char *topic, struct kb_topic_dev *dev);
 void kb_topic_dev_release(struct kb_topic_dev *dev);
 int kb_partition_open(const struct kb_topic_dev *dev, int32_t partition, int flags, int *fd);
+int kb_group_open(const struct kb_topic_dev *dev, const char *group, int *fd);
 int kb_device_info(const struct kb_topic_dev *dev, int fd, struct kbroker_info *info);
-int kb_parse_partitions(const char *text, uint32_t partitions, uint8_t *wanted);
+int kb_offset_of_time(const struct kb_topic_dev *dev, int32_t partition, int64_t time, int64_t *offset);
+int kb_parse_partitions(const char *option, const char *text, uint32_t partitions, uint8_t *wanted);
 
 #endif /* KBROKER_TOOL_DEVICE_H */

@@ -116,6 +116,7 @@ const char *kb_guess(const char *word, const char *const *words, size_t n);
 /* opts.c */
 int kb_opts_parse(int argc, char **argv, const struct kb_opt *opts, bool stop_at_word,
 		  char ***rest, int *rest_count);
+bool kb_opt_known(const char *name);
 bool kb_opt_has(const char *name);
 const char *kb_opt_get(const char *name);
 const char *kb_opt_nth(const char *name, size_t n);
@@ -151,6 +152,7 @@ int kb_table_print(struct kb_table *tab);
 void kb_table_free(struct kb_table *tab);
 void kb_field(const char *name, const char *fmt, ...) kb_printf(2, 3);
 void kb_section(const char *fmt, ...) kb_printf(1, 2);
+char *kb_disarm(char *text);
 const char *kb_color(const char *code);
 const char *kb_human_bytes(uint64_t bytes, char buf[16]);
 const char *kb_human_time(int64_t ms, char buf[40]);
@@ -189,6 +191,7 @@ extern const struct kb_cmd kb_cmds_listener[];
 extern const struct kb_cmd kb_cmds_connection[];
 extern const struct kb_cmd kb_cmds_topic[];
 extern const struct kb_cmd kb_cmds_partition[];
+extern const struct kb_cmd kb_cmds_group[];
 extern const struct kb_cmd kb_cmds_op[];
 extern const struct kb_cmd kb_cmds_module[];
 extern const struct kb_cmd kb_cmds_produce[];

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <netlink/errno.h>
@@ -19,6 +20,9 @@
 #include "nl.h"
 
 #define DUMP_TRIES 10
+/* what is being loaded: look again so often, for so long */
+#define LOADING_STEP_MS 100
+#define LOADING_MAX_MS 60000
 
 /**
  * struct call - one request on its way
@@ -308,6 +312,14 @@ static int exchange(struct kb_nl *nl, struct nl_msg *msg, struct call *call)
 	return ret == -NLE_NOMEM ? -ENOBUFS : -EIO;
 }
 
+/* -EAGAIN: the broker still loads what was asked for; false: no more patience */
+static bool wait_loading(int64_t end)
+{
+	struct timespec step = { 0, LOADING_STEP_MS * 1000000L };
+
+	return kb_mono_ms() < end && !kb_interrupted() && !nanosleep(&step, NULL);
+}
+
 /**
  * kb_nl_call() - send a request and hear the answers out
  * @nl: connection
@@ -316,25 +328,29 @@ static int exchange(struct kb_nl *nl, struct nl_msg *msg, struct call *call)
  * @arg: for @handler
  *
  * A dump that a change interrupted is asked for again; the handler sees a
- * consistent one only.
+ * consistent one only. What is still being loaded is waited for.
  * Return: 0 or the kernel's negative errno; @nl->text and @nl->attr then say why.
  */
 int kb_nl_call(struct kb_nl *nl, struct nl_msg *msg, kb_nl_handler handler, void *arg)
 {
 	struct call call = { .nl = nl, .handler = handler, .arg = arg };
 	struct genlmsghdr *gh = nlmsg_data(nlmsg_hdr(msg));
+	int64_t end = kb_mono_ms() + LOADING_MAX_MS;
 	int ret, tries = 0;
+	bool again;
 	size_t i;
 
-	forget(nl);
 	nl->request = gh->cmd;
 	call.dump = (nlmsg_hdr(msg)->nlmsg_flags & NLM_F_DUMP) == NLM_F_DUMP;
 	do {
 		drop_held(&call);
+		forget(nl);
 		nl->intr = false;
 		call.done = false;
+		call.error = 0;
 		ret = exchange(nl, msg, &call);
-	} while (!ret && nl->intr && ++tries < DUMP_TRIES);
+		again = ret == -EAGAIN ? wait_loading(end) : !ret && nl->intr && ++tries < DUMP_TRIES;
+	} while (again);
 	nlmsg_free(msg);
 	for (i = 0; i < call.held_count && !ret; i++)
 		ret = deliver(&call, call.held[i]);

@@ -245,6 +245,12 @@ const char *kb_opt_get(const char *name)
 	return NULL;
 }
 
+/* does this command have such an option? */
+bool kb_opt_known(const char *name)
+{
+	return kb.cmd && find_long(kb.cmd->opts, name, strlen(name));
+}
+
 bool kb_opt_has(const char *name)
 {
 	const struct kb_opt *opt = must_find(name);

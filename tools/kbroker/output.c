@@ -41,12 +41,14 @@ struct kb_table *kb_table_new(const char *const *heads, size_t columns)
 	return tab;
 }
 
-/*
- * Cells are one line, and what anybody may choose, such as a process's name,
- * must not control the terminal of who looks: control characters, those of
+/**
+ * kb_disarm() - make a text harmless to look at
+ * @text: what anybody may choose, such as a process's name
+ *
+ * It must not control the terminal of who looks: control characters, those of
  * UTF-8's second block too, become question marks.
  */
-static void disarm(char *text)
+char *kb_disarm(char *text)
 {
 	unsigned char *p = (unsigned char *)text;
 
@@ -58,6 +60,7 @@ static void disarm(char *text)
 			p[1] = '?';
 		}
 	}
+	return text;
 }
 
 void kb_table_cell(struct kb_table *tab, const char *fmt, ...)
@@ -72,7 +75,8 @@ void kb_table_cell(struct kb_table *tab, const char *fmt, ...)
 	if (vasprintf(&tab->cells[tab->count], fmt, ap) < 0)
 		abort();
 	va_end(ap);
-	disarm(tab->cells[tab->count++]);
+	/* cells are one line */
+	kb_disarm(tab->cells[tab->count++]);
 }
 
 static size_t text_width(const char *s)
@@ -162,6 +166,7 @@ void kb_table_free(struct kb_table *tab)
  */
 void kb_field(const char *name, const char *fmt, ...)
 {
+	char *text;
 	va_list ap;
 
 	if (kb.out_tty)
@@ -169,9 +174,11 @@ void kb_field(const char *name, const char *fmt, ...)
 	else
 		printf("%s\t", name);
 	va_start(ap, fmt);
-	vprintf(fmt, ap);
+	if (vasprintf(&text, fmt, ap) < 0)
+		abort();
 	va_end(ap);
-	putchar('\n');
+	puts(kb_disarm(text));
+	free(text);
 }
 
 /**
@@ -180,13 +187,15 @@ void kb_field(const char *name, const char *fmt, ...)
  */
 void kb_section(const char *fmt, ...)
 {
+	char *text;
 	va_list ap;
 
-	fputs(kb_color(KB_BOLD), stdout);
 	va_start(ap, fmt);
-	vprintf(fmt, ap);
+	if (vasprintf(&text, fmt, ap) < 0)
+		abort();
 	va_end(ap);
-	printf("%s\n", kb_color(KB_RESET));
+	printf("%s%s%s\n", kb_color(KB_BOLD), kb_disarm(text), kb_color(KB_RESET));
+	free(text);
 }
 
 /**

@@ -14,6 +14,7 @@ const struct kb_object kb_objects[] = {
 	{ "connection", "show and close connections of Kafka's clients", kb_cmds_connection },
 	{ "topic", "create, delete, show and change topics", kb_cmds_topic },
 	{ "partition", "show partitions and their readers, delete old records", kb_cmds_partition },
+	{ "group", "show consumer groups and their lag, reset and delete their offsets", kb_cmds_group },
 	{ "op", "operations that the kernel is working on", kb_cmds_op },
 	{ "module", "the kernel module: loaded, features, who pins it", kb_cmds_module },
 	{ "produce", "write records to a topic", kb_cmds_produce },
