@@ -284,6 +284,16 @@ bool kbr_share_nth_member(struct kbr_group *group, unsigned int nth,
 			  struct kbr_share_member_info *info, u32 *list, unsigned int room);
 /** kbr_share_group_position() - up to where devices of the group have counted; -1 not known; group unlocked */
 s64 kbr_share_group_position(struct kbr_group *group, const struct kbr_str *topic, u32 partition);
+/** struct kbr_share_place - a partition that devices of a group read */
+struct kbr_share_place {
+	char topic[KBR_TOPIC_NAME_MAX + 1];
+	u32 partition;
+	s64 counted;		/* up to where it was consumed; -1 not begun */
+};
+
+/** kbr_share_group_next() - the first one behind (@topic, @partition), by topic, then partition; group unlocked */
+bool kbr_share_group_next(struct kbr_group *group, const char *topic, s32 partition,
+			  struct kbr_share_place *place);
 /**
  * kbr_shares_stop() - the broker stops, and its logs still work: readers get end of file
  *

@@ -382,6 +382,7 @@ int kbr_share_join(struct kbr_share_member *member, struct kbr_topic *topic,
 		}
 		group->devices++;
 		group->generation++;
+		kbr_group_changed_locked(group);
 	}
 	kbr_group_unlock(group);
 	if (fresh)
@@ -425,6 +426,7 @@ void kbr_share_leave(struct kbr_share_member *member)
 
 	kbr_group_lock(share->group);
 	share->group->generation++;
+	kbr_group_changed_locked(share->group);
 	if (!--share->group->devices)
 		kbr_group_set_kind_locked(share->group, KBR_GROUP_NONE);
 	kbr_group_unlock(share->group);
@@ -499,6 +501,42 @@ s64 kbr_share_group_position(struct kbr_group *group, const struct kbr_str *topi
 		kbr_share_put(share);
 	}
 	return counted;
+}
+
+/* What the share has next behind (@topic, @partition); false: nothing. */
+static bool kbr_share_place_behind(struct kbr_share *share, const char *topic, s32 partition,
+				   struct kbr_share_place *place)
+{
+	int order = strcmp(share->topic->name, topic);
+	u32 next = order > 0 ? 0 : partition + 1;
+
+	if (order < 0 || next >= share->count || kbr_topic_gone(share->topic))
+		return false;
+	strscpy(place->topic, share->topic->name, sizeof(place->topic));
+	place->partition = next;
+	place->counted = READ_ONCE(share->parts[next]->counted);
+	return true;
+}
+
+bool kbr_share_group_next(struct kbr_group *group, const char *topic, s32 partition,
+			  struct kbr_share_place *place)
+{
+	struct kbr_share_place at;
+	struct kbr_share *share;
+	bool found = false;
+	unsigned int i;
+
+	for (i = 0; (share = kbr_share_nth(group, i)); i++) {
+		mutex_lock(&share->lock);
+		if (share->members_count && kbr_share_place_behind(share, topic, partition, &at) &&
+		    (!found || strcmp(at.topic, place->topic) < 0)) {
+			*place = at;
+			found = true;
+		}
+		mutex_unlock(&share->lock);
+		kbr_share_put(share);
+	}
+	return found;
 }
 
 /* The broker stops */

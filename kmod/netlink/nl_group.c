@@ -7,6 +7,7 @@
 #include <linux/string.h>
 
 #include "broker/group_ops.h"
+#include "broker/share.h"
 #include "kbr_genetlink.h"
 #include "kbr_unaligned.h"
 #include "netlink/nl.h"
@@ -23,8 +24,9 @@ static_assert(KBR_GROUP_NAME_MAX == KBROKER_GROUP_NAME_MAX);
 
 /* Of what clients say of themselves, no more is shown, bytes */
 #define KBR_NL_GROUP_TEXT_MAX	255
-/* Of an assignment, no more in one message, bytes */
+/* Of an assignment, no more in one message: bytes of a client's, partitions of a device's */
 #define KBR_NL_GROUP_PART_MAX	8192
+#define KBR_NL_GROUP_LIST_MAX	1024
 
 /* A text of a client, up to its first NUL; nothing where there is none. */
 static int kbr_nl_group_put_text(struct sk_buff *skb, int type, const struct kbr_str *text)
@@ -354,6 +356,89 @@ static int kbr_nl_group_dump_clients(struct sk_buff *skb, struct netlink_callbac
 	return err;
 }
 
+/**
+ * struct kbr_nl_group_device - one open device
+ * @broker: its broker
+ * @group: its group
+ * @nth: its place among the group's devices
+ * @info: the device
+ * @list: numbers of its partitions from the one on that comes next
+ * @shown: how many of them are shown now
+ */
+struct kbr_nl_group_device {
+	struct kbr_broker *broker;
+	struct kbr_group *group;
+	unsigned int nth;
+	struct kbr_share_member_info info;
+	const u32 *list;
+	u32 shown;
+};
+
+static int kbr_nl_group_device_fill(struct sk_buff *skb, void *obj)
+{
+	struct kbr_nl_group_device *device = obj;
+	const struct kbr_share_member_info *info = &device->info;
+	char id[TASK_COMM_LEN + 32];
+	u32 i;
+
+	snprintf(id, sizeof(id), "%s-%d-%u", info->comm, info->pid, device->nth);
+	if (kbr_nl_group_put_names(skb, KBROKER_A_GROUP_MEMBER_BROKER, KBROKER_A_GROUP_MEMBER_GROUP,
+				   device->broker, device->group) ||
+	    nla_put_string(skb, KBROKER_A_GROUP_MEMBER_ID, id) ||
+	    kbr_nl_put_u32(skb, KBROKER_A_GROUP_MEMBER_PID, info->pid) ||
+	    nla_put_string(skb, KBROKER_A_GROUP_MEMBER_COMM, info->comm) ||
+	    nla_put_string(skb, KBROKER_A_GROUP_MEMBER_TOPIC, info->topic))
+		return -EMSGSIZE;
+	for (i = 0; i < device->shown; i++)
+		if (kbr_nl_put_u32(skb, KBROKER_A_GROUP_MEMBER_PARTITION, device->list[i]))
+			return -EMSGSIZE;
+	return 0;
+}
+
+/* The devices of @group, likewise. */
+static int kbr_nl_group_dump_devices(struct sk_buff *skb, struct netlink_callback *cb,
+				     struct kbr_nl_dump *dump, struct kbr_group *group)
+{
+	struct kbr_nl_group_device *device = kzalloc(sizeof(*device), GFP_KERNEL);
+	u32 *list = kvmalloc_array(KBR_TOPIC_PARTITIONS_MAX, sizeof(*list), GFP_KERNEL);
+	int err = device && list ? 0 : -ENOMEM;
+
+	while (!err && kbr_share_nth_member(group, dump->nth, &device->info, list,
+					    KBR_TOPIC_PARTITIONS_MAX)) {
+		u32 count = min_t(u32, device->info.count, KBR_TOPIC_PARTITIONS_MAX);
+		u32 from = min(dump->part, count);
+
+		device->broker = dump->broker;
+		device->group = group;
+		device->nth = dump->nth;
+		device->list = list + from;
+		device->shown = min_t(u32, count - from, KBR_NL_GROUP_LIST_MAX);
+		err = kbr_nl_dump_put(skb, cb, KBROKER_CMD_GROUP_MEMBER_GET,
+				      kbr_nl_group_device_fill, device);
+		if (err)
+			break;
+		dump->part = from + device->shown;
+		if (dump->part < count)
+			continue;
+		dump->part = 0;
+		dump->nth++;
+		cond_resched();
+	}
+	kvfree(list);
+	kfree(device);
+	return err;
+}
+
+static bool kbr_nl_group_has_devices(struct kbr_group *group)
+{
+	struct kbr_group_info info;
+
+	kbr_group_lock(group);
+	kbr_group_info_locked(group, &info);
+	kbr_group_unlock(group);
+	return info.kind == KBR_GROUP_DEVICE;
+}
+
 /** kbroker_nl_group_member_get_dumpit() - members, group by group */
 int kbroker_nl_group_member_get_dumpit(struct sk_buff *skb, struct netlink_callback *cb)
 {
@@ -363,7 +448,10 @@ int kbroker_nl_group_member_get_dumpit(struct sk_buff *skb, struct netlink_callb
 
 	err = kbr_nl_dump_begin(cb, dump);
 	while (!err && (group = kbr_nl_dump_group(dump))) {
-		err = kbr_nl_group_dump_clients(skb, cb, dump, group);
+		if (kbr_nl_group_has_devices(group))
+			err = kbr_nl_group_dump_devices(skb, cb, dump, group);
+		else
+			err = kbr_nl_group_dump_clients(skb, cb, dump, group);
 		if (!err)
 			kbr_nl_dump_group_done(dump);
 		kbr_group_put(group);
@@ -384,6 +472,7 @@ int kbroker_nl_group_member_get_dumpit(struct sk_buff *skb, struct netlink_callb
  * @commit_ms: when that was
  * @expire_ms: when it ends, -1 not known
  * @position: what its members have consumed, -1: what is committed
+ * @read: scratch: what its devices read
  */
 struct kbr_nl_group_offset {
 	struct kbr_broker *broker;
@@ -394,6 +483,7 @@ struct kbr_nl_group_offset {
 	s64 commit_ms;
 	s64 expire_ms;
 	s64 position;
+	struct kbr_share_place read;
 };
 
 /* Where the partition is, and how far the group is behind; nothing where it is gone. */
@@ -444,7 +534,7 @@ static int kbr_nl_group_offset_fill(struct sk_buff *skb, void *obj)
 }
 
 /* The next committed offset of the group behind @dump's place. */
-static bool kbr_nl_group_offset_next(struct kbr_nl_dump *dump, struct kbr_nl_group_offset *at)
+static bool kbr_nl_group_offset_committed(struct kbr_nl_dump *dump, struct kbr_nl_group_offset *at)
 {
 	struct kbr_str topic = { .at = dump->topic, .len = dump->topic[0] ? strlen(dump->topic) : -1 };
 	struct kbr_group_offset found;
@@ -458,10 +548,34 @@ static bool kbr_nl_group_offset_next(struct kbr_nl_dump *dump, struct kbr_nl_gro
 		at->offset = found.offset;
 		at->commit_ms = found.commit_ms;
 		at->expire_ms = found.expire_ms;
-		at->position = -1;
 	}
 	kbr_group_unlock(at->group);
 	return any;
+}
+
+/*
+ * The next partition of the group behind @dump's place that something is known
+ * of: an offset is committed, or a device reads it.
+ */
+static bool kbr_nl_group_offset_next(struct kbr_nl_dump *dump, struct kbr_nl_group_offset *at)
+{
+	bool committed = kbr_nl_group_offset_committed(dump, at);
+	int order;
+
+	at->position = -1;
+	if (!kbr_share_group_next(at->group, dump->topic, dump->partition, &at->read))
+		return committed;
+	order = committed ? strcmp(at->read.topic, at->topic) ?:
+			    (s32)at->read.partition - at->partition : -1;
+	if (order > 0)
+		return true;
+	if (order < 0) {
+		strscpy(at->topic, at->read.topic, sizeof(at->topic));
+		at->partition = at->read.partition;
+		at->offset = -1;
+	}
+	at->position = at->read.counted;
+	return true;
 }
 
 /** kbroker_nl_group_offset_dump_start() - begin a dump of offsets */
