@@ -274,6 +274,7 @@ int kbr_share_commit(struct kbr_share *share)
 	kbr_share_commit_put(commit);
 	return err;
 }
+KBR_EXPORT_IF_KUNIT(kbr_share_commit);
 
 /* Members */
 
@@ -397,6 +398,7 @@ out:
 	kbr_group_put(group);
 	return err;
 }
+KBR_EXPORT_IF_KUNIT(kbr_share_join);
 
 /* The work that reaps is to run soon, though nobody waits for it. */
 static void kbr_share_linger(struct kbr_share *share, unsigned int ms)
@@ -432,6 +434,7 @@ void kbr_share_leave(struct kbr_share_member *member)
 	kbr_group_unlock(share->group);
 	kbr_share_put(share);
 }
+KBR_EXPORT_IF_KUNIT(kbr_share_leave);
 
 /* For who shows groups */
 

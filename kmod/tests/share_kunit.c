@@ -316,8 +316,9 @@ static void kbr_share_test_wake(struct kunit *test)
 	struct kbr_share_member *owner;
 	unsigned int i;
 
+	kbr_share_test_join(st, 0);
+	kbr_share_test_join(st, 1);
 	for (i = 0; i < 2; i++) {
-		kbr_share_test_join(st, i);
 		init_waitqueue_func_entry(&sleepers[i].wait, kbr_share_sleeper_wake);
 		add_wait_queue(&st->members[i].wait, &sleepers[i].wait);
 	}
