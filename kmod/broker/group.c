@@ -555,12 +555,17 @@ static int kbr_groups_make(struct kbr_groups *groups)
 	u32 op_id;
 	int err;
 
-	/* Nothing of it is too old: what is dead goes when it is written anew. */
+	/*
+	 * Nothing of it is too old: what is dead goes when it is written anew. What
+	 * a client is told to be committed is on disk, whatever its topics say.
+	 */
 	err = kbr_config_set_put(&params.configs, "retention.ms", "-1");
 	if (!err)
 		err = kbr_config_set_put(&params.configs, "retention.bytes", "-1");
 	if (!err)
 		err = kbr_config_set_put(&params.configs, "segment.bytes", KBR_OFFSETS_SEGMENT);
+	if (!err)
+		err = kbr_config_set_put(&params.configs, "flush.policy", "sync");
 	if (!err)
 		err = kbr_topic_create(broker, &params, &op_id, &why);
 	kbr_config_set_free(&params.configs);
