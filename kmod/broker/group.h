@@ -62,7 +62,7 @@ void kbr_groups_stop(struct kbr_broker *broker);
 void kbr_groups_free(struct kbr_broker *broker);
 /** kbr_groups_topic_deleted() - a topic is gone: so are the offsets of its partitions */
 void kbr_groups_topic_deleted(struct kbr_broker *broker);
-/** kbr_groups_upkeep() - expire offsets, write a partition of __consumer_offsets anew where dead bytes exceed live ones */
+/** kbr_groups_upkeep() - expire offsets, write __consumer_offsets anew where dead bytes exceed live ones */
 void kbr_groups_upkeep(struct kbr_broker *broker, s64 now_ms);
 
 /**
@@ -307,7 +307,7 @@ bool kbr_group_delete_again(struct kbr_group_wait *wait, s16 *code);
 /** kbr_group_offset_locked() - what is committed; false: nothing. Texts are valid while the lock is held. */
 bool kbr_group_offset_locked(struct kbr_group *group, const struct kbr_str *topic, s32 partition,
 			     struct kbr_group_offset *found);
-/** kbr_group_offset_next_locked() - the first one behind (@topic, @partition), by topic, then partition; null: of all */
+/** kbr_group_offset_next_locked() - the first one behind (@topic, @partition), in that order; null: of all */
 bool kbr_group_offset_next_locked(struct kbr_group *group, const struct kbr_str *topic,
 				  s32 partition, struct kbr_group_offset *found);
 

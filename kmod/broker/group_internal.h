@@ -327,7 +327,7 @@ void kbr_group_apply_record_locked(struct kbr_group *group, s64 record, u32 byte
 struct kbr_group_entry *kbr_group_entry_new(struct kbr_group *group,
 					    const struct kbr_group_offset *offset);
 void kbr_group_entry_free(struct kbr_group_entry *entry);
-/** kbr_group_expire_locked() - tombstones for offsets that are over at @now_ms, or whose topic is gone; did it append any? */
+/** kbr_group_expire_locked() - tombstones for offsets that are over at @now_ms; did it append any? */
 bool kbr_group_expire_locked(struct kbr_group *group, s64 now_ms);
 /** kbr_group_free_entries_locked() - entries of a list that were accounted for and not appended */
 void kbr_group_free_entries_locked(struct kbr_group *group, struct list_head *entries);

@@ -105,7 +105,7 @@ void kbr_group_value_encode(struct kbr_wire_writer *w, const struct kbr_group_va
 void kbr_group_value_member_encode(struct kbr_wire_writer *w,
 				   const struct kbr_group_value_member *member);
 
-/** kbr_group_partition() - partition of __consumer_offsets, of @count, that keeps the group @name; UTF-8, as Java's String.hashCode() */
+/** kbr_group_partition() - which of @count partitions keeps the group @name (UTF-8): by Java's String.hashCode() */
 u32 kbr_group_partition(const struct kbr_str *name, u32 count);
 
 #endif /* _KBR_CODEC_GROUP_RECORD_H */

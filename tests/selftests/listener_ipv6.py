@@ -61,8 +61,11 @@ def main():
 
     kbroker("broker", "alter", "--config", "max.connections.per.ip=2")
     say(wait_for(lambda: len(json.loads(kbroker("--json", "connection", "list"))) == 3), "three are connected")
-    second = connect("::1", 9094)
-    say(second.closed(), "a third one from the same host is closed")
+    try:
+        closed = connect("::1", 9094).closed()
+    except ConnectionResetError:
+        closed = True       # before connect() was through
+    say(closed, "a third one from the same host is closed")
     third = connect("127.0.0.1", 9094)
     equal("one from another host is not", told(third), ("127.0.0.1", 9094))
 

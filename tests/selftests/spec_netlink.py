@@ -385,6 +385,8 @@ OPTIONAL = {"cluster-id", "config", "internal", "error", "damaged-offset", "mess
 
 
 def replies(client):
+    # the first of them may be forgotten by now
+    WHOLE["op-get"] = {"id": max(be(parse(b)[K["KBROKER_A_OP_ID"]]) for _, b in client.ask(cmd("op-get"), b"", NLM_F_DUMP))}
     reader = os.open(f"{DEV}/two/0", os.O_RDONLY)
     writer = os.open(f"{DEV}/two/all", os.O_WRONLY)
     for name, op in REQUESTS.items():
