@@ -51,6 +51,7 @@ enum kbr_groups_state {
  * @topic: __consumer_offsets, a reference, from LOADING on
  * @partitions: of @topic
  * @load: loads it, or finds it after it was made
+ * @partial: not all of it could be loaded: nothing of it may be removed
  * @bytes: memory that groups hold
  * @live: bytes of live records in each partition of @topic
  * @checked_ms: when offsets were last looked at for their expiry (upkeep)
@@ -71,6 +72,7 @@ struct kbr_groups {
 	struct kbr_topic *topic;
 	u32 partitions;
 	struct work_struct load;
+	bool partial;
 	atomic64_t bytes;
 	atomic64_t *live;
 	s64 checked_ms;

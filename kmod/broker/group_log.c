@@ -539,6 +539,7 @@ static int kbr_groups_load(struct kbr_groups *groups)
 	if (load.skipped)
 		pr_warn("%s: %llu records of %s could not be understood and were passed over\n",
 			groups->broker->name, load.skipped, KBR_OFFSETS_TOPIC);
+	groups->partial = load.err;
 	if (load.err)
 		pr_err("%s: not all of %s could be loaded (%d): its groups may begin at older offsets\n",
 		       groups->broker->name, KBR_OFFSETS_TOPIC, load.err);
@@ -613,7 +614,9 @@ static int kbr_group_rewrite(struct kbr_group *group, s64 to)
 		err = -ENOMEM;
 	kbr_group_mark_pending(group, false);
 	if (kbr_group_record_old(group->record, to))
-		put = group->state == KBR_GROUP_STABLE && group->kind == KBR_GROUP_CLASSIC ?
+		/* An assignment that is being stored must not be behind a record without it. */
+		put = group->kind == KBR_GROUP_CLASSIC &&
+		      (group->state == KBR_GROUP_STABLE || group->storing) ?
 		      KBR_GROUP_PUT_FULL : KBR_GROUP_PUT_BARE;
 	if (!err && (!list_empty(&entries) || put != KBR_GROUP_PUT_NONE))
 		err = kbr_group_append_locked(group, &entries, put, NULL);
@@ -622,14 +625,18 @@ static int kbr_group_rewrite(struct kbr_group *group, s64 to)
 	return err;
 }
 
-/* Is all of @group's records at @to or above, and on disk? */
+/* Are all of @group's records at @to or above, and on disk? */
 static int kbr_group_rewritten(struct kbr_group *group, s64 to)
 {
+	struct kbr_group_pending *pending;
 	int err = 0;
 
 	mutex_lock(&group->lock);
 	kbr_group_settle_locked(group);
-	if (kbr_group_record_old(group->record, to) || kbr_group_any_old_locked(group, to))
+	/* A commit that is on disk may not be below the high watermark yet. */
+	pending = list_first_entry_or_null(&group->pending, struct kbr_group_pending, node);
+	if ((pending && pending->last < to) || kbr_group_record_old(group->record, to) ||
+	    kbr_group_any_old_locked(group, to))
 		err = -EAGAIN;
 	mutex_unlock(&group->lock);
 	return err;
@@ -650,7 +657,8 @@ static int kbr_groups_for_partition(struct kbr_groups *groups, u32 index, s64 to
 		kbr_group_put(group);
 		cond_resched();
 	}
-	return err;
+	/* From then on no group is found: the others were not asked. */
+	return err ?: kbr_groups_stopped(groups) ? -ENODEV : 0;
 }
 
 static int kbr_groups_rewrite_partition(struct kbr_groups *groups, struct kbr_partition *part)
@@ -686,12 +694,24 @@ static u64 kbr_groups_log_bytes(struct kbr_partition *part)
 void kbr_groups_rewrite(struct kbr_groups *groups)
 {
 	struct kbr_partition *part;
+	struct kbr_topic *topic;
 	s64 live, bytes;
 	u32 i;
 	int err;
 
+	/* What is not in memory is in the log only: a restart may load it. */
+	if (groups->partial)
+		return;
+	/* The stop does not wait for this, and gives the topic away. */
+	down_read(&groups->lock);
+	topic = kbr_groups_stopped(groups) ? NULL : groups->topic;
+	if (topic)
+		kbr_topic_get(topic);
+	up_read(&groups->lock);
+	if (!topic)
+		return;
 	for (i = 0; i < groups->partitions && !kbr_groups_stopped(groups); i++) {
-		part = kbr_topic_partition(groups->topic, i);
+		part = kbr_topic_partition(topic, i);
 		if (READ_ONCE(part->state) != KBR_PARTITION_LEADER)
 			continue;
 		bytes = kbr_groups_log_bytes(part);
@@ -703,4 +723,5 @@ void kbr_groups_rewrite(struct kbr_groups *groups)
 			pr_warn_ratelimited("%s: %s-%u can't be written anew (%d), tries again\n",
 					    groups->broker->name, KBR_OFFSETS_TOPIC, i, err);
 	}
+	kbr_topic_put(topic);
 }
