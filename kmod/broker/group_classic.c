@@ -288,16 +288,21 @@ static bool kbr_group_agrees(const struct kbr_group *group, const struct kbr_gro
 	return false;
 }
 
-/* The first protocol of @member that all speak: its vote */
-static const struct kbr_str *kbr_group_vote(const struct kbr_group *group,
-					    const struct kbr_group_member *member)
+/*
+ * The vote of @member, its first protocol that all speak: what number it has
+ * with @first, whose @votes are negative where not all speak it.
+ */
+static int kbr_group_vote(const struct kbr_group_member *first, const s32 *votes,
+			  const struct kbr_group_member *member)
 {
-	unsigned int i;
+	unsigned int i, n;
 
 	for (i = 0; i < member->protocols_count; i++)
-		if (kbr_group_all_support(group, &member->protocols[i].name, NULL))
-			return &member->protocols[i].name;
-	return NULL;
+		for (n = 0; n < first->protocols_count; n++)
+			if (votes[n] >= 0 && kbr_group_str_same(&first->protocols[n].name,
+								&member->protocols[i].name))
+				return n;
+	return -1;
 }
 
 static bool kbr_group_set_protocol(struct kbr_group *group, const struct kbr_str *protocol)
@@ -314,28 +319,33 @@ static bool kbr_group_set_protocol(struct kbr_group *group, const struct kbr_str
 /* Most votes win; of two with as many, the one that was voted for first. */
 static bool kbr_group_choose_protocol(struct kbr_group *group)
 {
-	const struct kbr_str *best = NULL, *vote, *other;
-	struct kbr_group_member *member, *voter;
-	unsigned int most = 0, votes;
+	const struct kbr_group_member *first, *member;
+	int best = -1, vote;
+	unsigned int n;
+	bool chosen;
+	s32 *votes;
 
+	/* What all speak, the first one does, too. */
+	first = list_first_entry(&group->members, struct kbr_group_member, node);
+	votes = kvcalloc(first->protocols_count, sizeof(*votes), GFP_KERNEL);
+	if (!votes)
+		return false;
+	for (n = 0; n < first->protocols_count; n++)
+		if (!kbr_group_all_support(group, &first->protocols[n].name, NULL))
+			votes[n] = -1;
 	list_for_each_entry(member, &group->members, node) {
-		vote = kbr_group_vote(group, member);
-		if (!vote)
-			continue;
-		votes = 0;
-		list_for_each_entry(voter, &group->members, node) {
-			other = kbr_group_vote(group, voter);
-			votes += other && kbr_group_str_same(other, vote);
-		}
-		if (votes > most) {
-			most = votes;
-			best = vote;
-		}
-		/* All mostly vote alike: no need to count for each of them. */
-		if (votes == group->members_count)
-			break;
+		vote = kbr_group_vote(first, votes, member);
+		if (vote >= 0)
+			votes[vote]++;
 	}
-	return best && kbr_group_set_protocol(group, best);
+	list_for_each_entry(member, &group->members, node) {
+		vote = kbr_group_vote(first, votes, member);
+		if (vote >= 0 && (best < 0 || votes[vote] > votes[best]))
+			best = vote;
+	}
+	chosen = best >= 0 && kbr_group_set_protocol(group, &first->protocols[best].name);
+	kvfree(votes);
+	return chosen;
 }
 
 /* ---- rebalancing ---- */
