@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
 # kernel: uml
+# allow: EXT4-fs error .*: Out of memory
 """Every allocation of every device operation fails once.
 
 The debug kernel counts the allocations of a task (/proc/self/fail-nth): each
