@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
+# kernel: 6.12
 # Consumer groups through the command: where a group begins, reading as a member,
 # lag, resetting and deleting; what is refused, in words, with the right status.
 . "$(dirname "$0")/lib.sh"

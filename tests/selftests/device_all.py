@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
+# kernel: 6.1
 """The node "all": A1 to A7 of the ABI text."""
 from device_lib import *
 

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
+# kernel: 6.12
 """16 cats, members of one group, share 64 partitions under load, and are killed
 and replaced at random. No record may be lost, and one may come twice only if it
 was in the last read of a cat that was killed: what came before, that cat had

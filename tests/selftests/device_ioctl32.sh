@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
+# kernel: 6.1
 # 32-bit programs at the devices: see device_ioctl32.c.
 . "$(dirname "$0")/lib.sh"
 

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
+# kernel: 6.1
 """Positions: P1 to P14, I1 to I3, F4 of the ABI text."""
 from device_lib import *
 

@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
+# kernel: 6.1
 # Shells and everyday commands on the devices: P5, L1, L3, L5 of the ABI text.
 . "$(dirname "$0")/lib.sh"
 

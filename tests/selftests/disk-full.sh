@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
+# kernel: 6.1
 # A disk that fills up: producers are told, consumers go on, writing resumes.
 . "$(dirname "$0")/lib.sh"
 

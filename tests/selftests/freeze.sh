@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
+# kernel: 6.1
 # A file system that is frozen, as for a snapshot of its device: what was
 # appended before is durable, nobody complains, and writing goes on afterwards.
 . "$(dirname "$0")/lib.sh"

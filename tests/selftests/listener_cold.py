@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
+# kernel: 6.12
 """A disk that does not answer: who asks for records that must be read from it
 waits, each in its own worker, and nobody else does. When the disk answers, they
 all get theirs."""

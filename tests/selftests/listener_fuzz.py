@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
+# kernel: 6.12
 """Clients that send what other implementations write, bent here and there, in
 pipelines cut anywhere, and that go away in the middle, while listeners come and
 go, topics are made and deleted, limits change and the broker stops and starts.

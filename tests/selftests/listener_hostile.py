@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
+# kernel: 6.1
 """What no client should send to a listener: frames cut short, too long, lying
 about their lengths, of APIs and versions that are not served; floods, storms,
 connections that are half-closed, reset or never read. Each ends in an answer or

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
+# kernel: 6.12
 """Clients that push a listener to its limits, in requests that are well formed:
 pipelines that nobody reads for a while, requests that cost much more than they
 weigh, waits that hold memory which others need, connections that end in the

@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
+# kernel: 6.1
 # What a script can't do to a device: see spec_calls.c.
 . "$(dirname "$0")/lib.sh"
 

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
+# kernel: 6.1
 """The netlink family, from Documentation/netlink/specs/kbroker.yaml.
 
 The file is read here, so an operation or attribute that is added to it is

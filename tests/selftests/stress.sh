@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
+# kernel: 6.12
 # Everybody at once, under signals: see stress.c.
 . "$(dirname "$0")/lib.sh"
 
