@@ -19,7 +19,7 @@ all: modules tools
 
 help:
 	@echo "make demo            see it work: builds, boots a throw-away machine, cuts its power"
-	@echo "make check           test it, in about four minutes once the caches are warm"
+	@echo "make check           test it, in about ten minutes once the caches are warm"
 	@echo "make shell           a shell in a machine with the module loaded"
 	@echo ""
 	@echo "make modules         kbroker.ko for KERNEL: 6.1 (default), 6.12, running, uml"
