@@ -485,7 +485,7 @@ static ssize_t kbr_group_load_read(struct kbr_group_load *load)
 static void kbr_group_load_partition(struct kbr_group_load *load)
 {
 	struct kbr_batch batch;
-	ssize_t len;
+	ssize_t len = 0;
 	size_t at;
 
 	load->pos = (struct kbr_log_pos) { .offset = kbr_log_start(&load->part->log) };
@@ -539,7 +539,8 @@ static int kbr_groups_load(struct kbr_groups *groups)
 	if (load.skipped)
 		pr_warn("%s: %llu records of %s could not be understood and were passed over\n",
 			groups->broker->name, load.skipped, KBR_OFFSETS_TOPIC);
-	groups->partial = load.err;
+	/* What was passed over may mean something to a newer version. */
+	groups->partial = load.err || load.skipped;
 	if (load.err)
 		pr_err("%s: not all of %s could be loaded (%d): its groups may begin at older offsets\n",
 		       groups->broker->name, KBR_OFFSETS_TOPIC, load.err);
