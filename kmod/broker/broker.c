@@ -10,10 +10,12 @@
 #include <linux/reboot.h>
 #include <linux/slab.h>
 #include <linux/string.h>
+#include <linux/uuid.h>
 
 #include "base/clock.h"
 #include "base/kunit.h"
 #include "broker/broker.h"
+#include "broker/cluster.h"
 #include "broker/event.h"
 #include "broker/group.h"
 #include "broker/listener.h"
@@ -52,6 +54,7 @@ static void kbr_broker_release_work(struct work_struct *work)
 	kbr_config_set_free(&broker->config_set);
 	kbr_net_put(broker->knet);
 	kbr_groups_free(broker);
+	kbr_cluster_free(broker);
 	kvfree(broker->listeners);
 	kfree(broker->dir_path);
 	kfree(broker);
@@ -108,6 +111,8 @@ static struct kbr_broker *kbr_broker_alloc(struct kbr_net *knet,
 	init_rwsem(&broker->topics_sem);
 	mutex_init(&broker->checkpoint_lock);
 	init_waitqueue_head(&broker->unsynced_wait);
+	generate_random_uuid(broker->incarnation);
+	broker->previous_epoch = -1;
 	kbr_producer_ids_init(broker);
 	INIT_WORK(&broker->stop, kbr_broker_stop_work);
 	INIT_WORK(&broker->release, kbr_broker_release_work);

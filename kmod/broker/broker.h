@@ -29,6 +29,7 @@
 #include "broker/producer_id.h"
 #include "storage/log.h"
 
+struct kbr_cluster;
 struct kbr_groups;
 struct kbr_listener_params;
 struct kbr_metadata;
@@ -110,6 +111,9 @@ enum kbr_broker_state {
  * @listeners_count: how many
  * @server: its listeners and connections; NULL: it never had one (server.c)
  * @groups: its consumer groups; NULL until its start is that far
+ * @incarnation: UUID of this start
+ * @previous_epoch: broker epoch when it last stopped cleanly, -1 none or not known
+ * @cluster: its part in a cluster; NULL: it is standalone (see cluster.h)
  */
 struct kbr_broker {
 	struct kref ref;
@@ -172,6 +176,9 @@ struct kbr_broker {
 	unsigned int listeners_count;
 	struct kbr_server *server;
 	struct kbr_groups *groups;
+	u8 incarnation[16];
+	s64 previous_epoch;
+	struct kbr_cluster *cluster;
 };
 
 /**
@@ -324,9 +331,12 @@ int kbr_broker_dir_check(struct kbr_broker *broker, s32 wanted_id, bool *fresh,
 int kbr_broker_dir_lock(struct kbr_broker *broker, struct kbr_refusal *why);
 /** kbr_broker_dir_claim() - give the directory an id and meta.properties; it is locked */
 int kbr_broker_dir_claim(struct kbr_broker *broker, struct kbr_refusal *why);
-/** kbr_broker_dir_take_marker() - was it stopped cleanly? The marker is durably gone afterwards. */
+/** kbr_broker_dir_join() - the directory belongs to cluster @id from now on, durably */
+int kbr_broker_dir_join(struct kbr_broker *broker, const u8 id[16], struct kbr_refusal *why);
+/** kbr_broker_dir_take_marker() - was it stopped cleanly, at which epoch? The marker is durably gone afterwards. */
 int kbr_broker_dir_take_marker(struct kbr_broker *broker, bool *clean);
-int kbr_broker_dir_put_marker(struct kbr_broker *broker);
+/** kbr_broker_dir_put_marker() - it stops cleanly, and had broker epoch @epoch last, -1 none */
+int kbr_broker_dir_put_marker(struct kbr_broker *broker, s64 epoch);
 /** kbr_broker_dir_reserve() - make the reserve file if it is not there and there is room */
 void kbr_broker_dir_reserve(struct kbr_broker *broker);
 /**

@@ -15,6 +15,7 @@
 
 #include "base/uuid.h"
 #include "broker/broker.h"
+#include "broker/cluster.h"
 #include "storage/checkpoint.h"
 #include "storage/file.h"
 
@@ -22,6 +23,7 @@
 #define KBR_META_BYTES_MAX	(64u << 10)
 #define KBR_LOCK_FILE		".lock"
 #define KBR_CLEAN_MARKER	".kafka_cleanshutdown"
+#define KBR_MARKER_BYTES_MAX	4096
 #define KBR_RESERVE_FILE	".reserve"
 #define KBR_RESERVE_BYTES	(1u << 20)
 /* What is left of it when a stop has used its part */
@@ -77,14 +79,19 @@ static int kbr_meta_parse(struct kbr_meta *meta, char *text)
 	return meta->version < 0 ? -EBADMSG : 0;
 }
 
-static int kbr_meta_write(struct kbr_broker *broker)
+/* @cluster NULL: it belongs to none. */
+static int kbr_meta_write(struct kbr_broker *broker, const u8 *cluster)
 {
-	char id[KBR_UUID_TEXT_LEN + 1], text[128];
+	char id[KBR_UUID_TEXT_LEN + 1], text[160];
 	size_t len;
 
 	kbr_uuid_print(broker->directory_id, id);
 	len = scnprintf(text, sizeof(text), "version=1\nnode.id=%d\ndirectory.id=%s\n",
 			broker->id, id);
+	if (cluster) {
+		kbr_uuid_print(cluster, id);
+		len += scnprintf(text + len, sizeof(text) - len, "cluster.id=%s\n", id);
+	}
 	return kbr_checkpoint_replace(broker->dir, KBR_META_PROPERTIES, text, len);
 }
 
@@ -126,13 +133,15 @@ static int kbr_dir_check_empty(struct kbr_broker *broker, s32 wanted_id, struct 
 static int kbr_dir_check_meta(struct kbr_broker *broker, const struct kbr_meta *meta,
 			      s32 wanted_id, bool *fresh, struct kbr_refusal *why)
 {
+	u8 cluster[16];
+
 	if (meta->version > 1)
 		return kbr_refuse(why, -EPROTONOSUPPORT, 0,
 				  "meta.properties of %.80s is of version %d; this module knows up to version 1",
 				  broker->dir_path, meta->version);
-	if (meta->cluster_id)
-		return kbr_refuse(why, -EOPNOTSUPP, 0,
-				  "%.60s belongs to cluster %.40s: this module runs standalone brokers only, which have no cluster.id",
+	if (meta->cluster_id && kbr_uuid_parse(meta->cluster_id, cluster))
+		return kbr_refuse(why, -EBADMSG, 0,
+				  "cluster.id in meta.properties of %.80s is no UUID: \"%.40s\"",
 				  broker->dir_path, meta->cluster_id);
 	if (meta->node_id >= 0 && wanted_id >= 0 && meta->node_id != wanted_id)
 		return kbr_refuse(why, -EINVAL, 0, "%.80s belongs to node %d, not %d",
@@ -143,7 +152,7 @@ static int kbr_dir_check_meta(struct kbr_broker *broker, const struct kbr_meta *
 		return kbr_refuse(why, -EBADMSG, 0,
 				  "directory.id in meta.properties of %.80s is no UUID",
 				  broker->dir_path);
-	return 0;
+	return meta->cluster_id ? kbr_cluster_create(broker, cluster) : 0;
 }
 
 /**
@@ -184,12 +193,23 @@ int kbr_broker_dir_check(struct kbr_broker *broker, s32 wanted_id, bool *fresh,
 
 int kbr_broker_dir_claim(struct kbr_broker *broker, struct kbr_refusal *why)
 {
+	u8 cluster[16];
 	int err;
 
 	generate_random_uuid(broker->directory_id);
-	err = kbr_meta_write(broker);
+	err = kbr_meta_write(broker, kbr_cluster_id(broker, cluster) ? cluster : NULL);
 	if (err)
 		return kbr_refuse(why, err, 0, "%.80s can't be written", broker->dir_path);
+	return 0;
+}
+
+int kbr_broker_dir_join(struct kbr_broker *broker, const u8 id[16], struct kbr_refusal *why)
+{
+	int err = kbr_meta_write(broker, id);
+
+	if (err)
+		return kbr_refuse(why, err, 0, "meta.properties of %.80s can't be written",
+				  broker->dir_path);
 	return 0;
 }
 
@@ -215,8 +235,30 @@ int kbr_broker_dir_lock(struct kbr_broker *broker, struct kbr_refusal *why)
 			  broker->dir_path);
 }
 
+/* What Kafka writes into it; anything else is a marker without an epoch. */
+static s64 kbr_marker_epoch(struct kbr_broker *broker)
+{
+	static const char key[] = "\"brokerEpoch\":";
+	size_t len;
+	s64 epoch = -1;
+	char *text, *at;
+
+	if (kbr_checkpoint_read(broker->dir, KBR_CLEAN_MARKER, KBR_MARKER_BYTES_MAX, &text, &len))
+		return -1;
+	at = strstr(text, key);
+	if (at) {
+		at += strlen(key);
+		at[strcspn(at, ",}")] = '\0';
+		if (kstrtos64(strim(at), 10, &epoch))
+			epoch = -1;
+	}
+	kvfree(text);
+	return epoch;
+}
+
 int kbr_broker_dir_take_marker(struct kbr_broker *broker, bool *clean)
 {
+	s64 epoch = kbr_marker_epoch(broker);
 	int err = kbr_dir_unlink(broker->dir, KBR_CLEAN_MARKER);
 
 	*clean = false;
@@ -226,14 +268,19 @@ int kbr_broker_dir_take_marker(struct kbr_broker *broker, bool *clean)
 		err = kbr_dir_sync(broker->dir, "");
 	/* Only a marker that is surely gone may be believed. */
 	*clean = !err;
+	if (*clean)
+		broker->previous_epoch = epoch;
 	return err;
 }
 
-int kbr_broker_dir_put_marker(struct kbr_broker *broker)
+int kbr_broker_dir_put_marker(struct kbr_broker *broker, s64 epoch)
 {
-	static const char text[] = "{\"version\":0,\"brokerEpoch\":-1}";
+	char text[64];
+	size_t len;
 
-	return kbr_checkpoint_replace(broker->dir, KBR_CLEAN_MARKER, text, sizeof(text) - 1);
+	len = scnprintf(text, sizeof(text), "{\"version\":0,\"brokerEpoch\":%lld}",
+			(long long)epoch);
+	return kbr_checkpoint_replace(broker->dir, KBR_CLEAN_MARKER, text, len);
 }
 
 /* ---- reserve ---- */

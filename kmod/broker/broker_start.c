@@ -368,7 +368,7 @@ int kbr_broker_bring_up(struct kbr_broker *broker, struct kbr_op *op, struct kbr
 		kbr_broker_take_down(broker, false, NULL);
 		/* Nothing was appended: what was clean still is. */
 		if (start->clean)
-			kbr_broker_dir_put_marker(broker);
+			kbr_broker_dir_put_marker(broker, broker->previous_epoch);
 	}
 	broker->start = NULL;
 	kbr_start_free(start);

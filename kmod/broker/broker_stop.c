@@ -10,6 +10,7 @@
 #include <linux/srcu.h>
 
 #include "broker/broker.h"
+#include "broker/cluster.h"
 #include "broker/event.h"
 #include "broker/group.h"
 #include "broker/listener.h"
@@ -107,7 +108,8 @@ void kbr_broker_take_down(struct kbr_broker *broker, bool clean, struct kbr_op *
 		broker->env_ready = false;
 	}
 	if (clean && !err)
-		err = kbr_broker_dir_put_marker(broker);
+		err = kbr_broker_dir_put_marker(broker, max(kbr_cluster_epoch(broker),
+							    broker->previous_epoch));
 	if (clean && err)
 		pr_warn("%s: did not stop cleanly (%d): its next start recovers\n", broker->name,
 			err);
@@ -127,6 +129,8 @@ void kbr_broker_stop_work(struct work_struct *work)
 	/* A start that failed has cleaned up behind itself. */
 	if (READ_ONCE(broker->state) == KBR_BROKER_STOPPING && broker->dir) {
 		kbr_broker_raise(broker);
+		/* Who waits for the controller is answered first: the server waits for them. */
+		kbr_cluster_stop(broker);
 		/* While logs still work: what was counted is written, what was accepted is answered. */
 		kbr_shares_stop(broker);
 		kbr_groups_stop(broker);

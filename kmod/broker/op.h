@@ -30,6 +30,7 @@ enum kbr_op_kind {
 	KBR_OP_GROUP_RESET,
 	KBR_OP_GROUP_DELETE,
 	KBR_OP_GROUP_FORGET,
+	KBR_OP_CLUSTER_JOIN,
 };
 
 /**

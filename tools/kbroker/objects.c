@@ -20,7 +20,7 @@ static const char *const partition_states[] = {
 
 static const char *const op_kinds[] = {
 	"broker-start", "broker-stop", "broker-alter", "topic-create", "topic-delete", "topic-alter",
-	"delete-records", "group-reset", "group-delete", "group-forget",
+	"delete-records", "group-reset", "group-delete", "group-forget", "cluster-join",
 };
 
 static const char *const op_states[] = { "pending", "running", "done", "failed" };

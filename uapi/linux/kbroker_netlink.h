@@ -92,6 +92,7 @@ enum kbroker_partition_state {
  * @KBROKER_OP_KIND_GROUP_RESET: set committed offsets of a group
  * @KBROKER_OP_KIND_GROUP_DELETE: delete a group with its offsets
  * @KBROKER_OP_KIND_GROUP_FORGET: delete committed offsets of a group
+ * @KBROKER_OP_KIND_CLUSTER_JOIN: make a broker a member of a cluster
  */
 enum kbroker_op_kind {
 	KBROKER_OP_KIND_BROKER_START,
@@ -104,6 +105,7 @@ enum kbroker_op_kind {
 	KBROKER_OP_KIND_GROUP_RESET,
 	KBROKER_OP_KIND_GROUP_DELETE,
 	KBROKER_OP_KIND_GROUP_FORGET,
+	KBROKER_OP_KIND_CLUSTER_JOIN,
 };
 
 /**
