@@ -13,6 +13,7 @@
 #include "base/kunit.h"
 #include "base/uuid.h"
 #include "broker/cluster_internal.h"
+#include "broker/event.h"
 #include "broker/op.h"
 
 /* A peer as it is kept */
@@ -115,6 +116,7 @@ void kbr_cluster_describe(struct kbr_broker *broker, struct kbr_cluster_info *in
 	spin_lock(&cluster->lock);
 	info->state = kbr_cluster_state_locked(cluster);
 	info->epoch = atomic64_read(&cluster->epoch);
+	info->fenced = cluster->fenced;
 	info->controller = cluster->controller;
 	info->metadata_offset = cluster->metadata_offset;
 	strscpy(info->rack, cluster->rack, sizeof(info->rack));
@@ -153,16 +155,29 @@ static int kbr_cluster_check_epoch(struct kbr_broker *broker, s64 epoch, struct 
 	return 0;
 }
 
+/* Would whoever watches see a difference? How far the metadata goes is no news. */
+static bool kbr_cluster_is_news(const struct kbr_cluster *cluster,
+				const struct kbr_cluster_change *change)
+{
+	return (change->epoch >= 0 && change->epoch != atomic64_read(&cluster->epoch)) ||
+	       (change->has_fenced && change->fenced != cluster->fenced) ||
+	       (change->has_controller && change->controller != cluster->controller) ||
+	       (change->rack && strcmp(change->rack, cluster->rack));
+}
+
 static int kbr_cluster_apply(struct kbr_cluster *cluster, const struct kbr_cluster_change *change,
 			     struct kbr_refusal *why)
 {
 	struct kbr_broker *broker = cluster->broker;
+	struct kbr_event event = { .kind = KBR_EVENT_CLUSTER, .broker = broker };
+	bool news = false;
 	int err;
 
 	spin_lock(&cluster->lock);
 	err = kbr_cluster_check_epoch(broker, change->epoch, why);
 	if (err)
 		goto unlock;
+	news = kbr_cluster_is_news(cluster, change);
 	if (change->secret_len) {
 		memset(cluster->secret, 0, sizeof(cluster->secret));
 		memcpy(cluster->secret, change->secret, change->secret_len);
@@ -181,6 +196,8 @@ static int kbr_cluster_apply(struct kbr_cluster *cluster, const struct kbr_clust
 		atomic64_set_release(&cluster->epoch, change->epoch);
 unlock:
 	spin_unlock(&cluster->lock);
+	if (news)
+		kbr_event_raise(broker->knet, &event);
 	return err;
 }
 
@@ -227,6 +244,7 @@ static int kbr_cluster_join_run(struct kbr_task *task)
 {
 	struct kbr_cluster_change *change = &container_of(task, struct kbr_join_task, task)->change;
 	struct kbr_broker *broker = task->broker;
+	struct kbr_event event = { .kind = KBR_EVENT_CLUSTER, .broker = broker };
 	struct kbr_refusal *why = &task->op->why;
 	int err;
 
@@ -236,6 +254,8 @@ static int kbr_cluster_join_run(struct kbr_task *task)
 		err = kbr_cluster_check_empty(broker, why) ?:
 		      kbr_broker_dir_join(broker, change->id, why) ?:
 		      kbr_cluster_create(broker, change->id);
+		if (!err)
+			kbr_event_raise(broker->knet, &event);
 	}
 	return err ?: kbr_cluster_apply(broker->cluster, change, why);
 }
@@ -309,6 +329,14 @@ int kbr_cluster_set(struct kbr_broker *broker, const struct kbr_cluster_change *
 KBR_EXPORT_IF_KUNIT(kbr_cluster_set);
 
 /* ---- peers ---- */
+
+static void kbr_cluster_raise_peer(struct kbr_broker *broker, enum kbr_event_kind kind,
+				   const struct kbr_peer *peer)
+{
+	struct kbr_event event = { .kind = kind, .broker = broker, .peer = peer };
+
+	kbr_event_raise(broker->knet, &event);
+}
 
 int kbr_cluster_peer(struct kbr_broker *broker, s32 id, struct kbr_peer *copy)
 {
@@ -398,19 +426,33 @@ static int kbr_cluster_peer_put(struct kbr_cluster *cluster, const struct kbr_pe
 	return 0;
 }
 
+static bool kbr_peer_same(const struct kbr_peer *a, const struct kbr_peer *b)
+{
+	return a->epoch == b->epoch && a->fenced == b->fenced &&
+	       !memcmp(&a->address, &b->address, sizeof(a->address)) &&
+	       !strcmp(a->advertised_host, b->advertised_host) &&
+	       a->advertised_port == b->advertised_port && !strcmp(a->rack, b->rack);
+}
+
 int kbr_cluster_peer_set(struct kbr_broker *broker, const struct kbr_peer *peer,
 			 struct kbr_refusal *why)
 {
 	struct kbr_cluster *cluster = kbr_cluster_of(broker);
+	struct kbr_peer before;
+	bool known;
 	int err;
 
 	err = kbr_cluster_peer_check(broker, peer, why);
 	if (err)
 		return err;
 	mutex_lock(&cluster->peers_lock);
+	known = kbr_cluster_peer(broker, peer->id, &before) == 0;
 	err = kbr_cluster_peer_put(cluster, peer, why);
 	mutex_unlock(&cluster->peers_lock);
-	return err;
+	if (err || (known && kbr_peer_same(&before, peer)))
+		return err;
+	kbr_cluster_raise_peer(broker, known ? KBR_EVENT_PEER_SET : KBR_EVENT_PEER_NEW, peer);
+	return 0;
 }
 KBR_EXPORT_IF_KUNIT(kbr_cluster_peer_set);
 
@@ -431,6 +473,7 @@ int kbr_cluster_peer_del(struct kbr_broker *broker, s32 id, struct kbr_refusal *
 	if (!entry)
 		return kbr_refuse(why, -ENOENT, KBROKER_A_PEER_ID,
 				  "broker %s knows of no node %d", broker->name, id);
+	kbr_cluster_raise_peer(broker, KBR_EVENT_PEER_DEL, &entry->peer);
 	kfree(entry);
 	return 0;
 }

@@ -41,6 +41,7 @@ enum kbr_cluster_state {
  * @state: how it stands to it
  * @id: UUID of the cluster, unless standalone
  * @epoch: broker epoch, -1 none
+ * @fenced: its session is gone
  * @previous_epoch: the one it had when it last stopped cleanly, -1 not known
  * @incarnation: a UUID made by this start
  * @controller: node.id, -1 not known
@@ -52,6 +53,7 @@ struct kbr_cluster_info {
 	enum kbr_cluster_state state;
 	u8 id[16];
 	s64 epoch;
+	bool fenced;
 	s64 previous_epoch;
 	u8 incarnation[16];
 	s32 controller;

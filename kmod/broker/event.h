@@ -9,8 +9,10 @@
 #include "broker/net.h"
 
 struct kbr_broker;
+struct kbr_cluster_request;
 struct kbr_group;
 struct kbr_listener_info;
+struct kbr_peer;
 struct kbr_topic;
 struct kbr_partition;
 struct kbr_op;
@@ -28,11 +30,17 @@ enum kbr_event_kind {
 	KBR_EVENT_GROUP_NEW,
 	KBR_EVENT_GROUP,	/* its state or its members changed */
 	KBR_EVENT_GROUP_DEL,
+	KBR_EVENT_CLUSTER,	/* how its @broker stands to its cluster */
+	KBR_EVENT_PEER_NEW,
+	KBR_EVENT_PEER_SET,
+	KBR_EVENT_PEER_DEL,
+	KBR_EVENT_REQUEST_NEW,
+	KBR_EVENT_REQUEST_DEL,	/* it is not open any more */
 };
 
 /**
  * struct kbr_event - one change; pointers are valid during the call only
- * @kind: what changed; the matching pointer is set (a listener, a group: its @broker, too)
+ * @kind: what changed; the matching pointer is set (a listener, a group, a peer, a request: its @broker, too)
  * @seq: sequence number in the namespace, without gaps
  */
 struct kbr_event {
@@ -45,6 +53,8 @@ struct kbr_event {
 	struct kbr_op *op;
 	const struct kbr_listener_info *listener;
 	struct kbr_group *group;
+	const struct kbr_peer *peer;
+	struct kbr_cluster_request *request;
 };
 
 /** Listener: called in process context, may sleep, holds no lock of ours that is inner to the admin mutex */

@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/kunit.h"
 #include "broker/cluster_internal.h"
+#include "broker/event.h"
 #include "broker/op.h"
 #include "broker/partition.h"
 
@@ -53,6 +54,24 @@ static struct kbr_cluster_request *kbr_cluster_request_alloc(struct kbr_broker *
 	request->deadline_ms = S64_MAX;
 	INIT_LIST_HEAD(&request->node);
 	return request;
+}
+
+const char *kbr_cluster_request_topic(const struct kbr_cluster_request *request)
+{
+	if (request->kind == KBR_REQUEST_LEAVE)
+		return NULL;
+	return kbr_request_is_isr(request) ? request->part->topic->name : request->topic.name;
+}
+
+static void kbr_cluster_request_raise(struct kbr_cluster_request *request, enum kbr_event_kind kind)
+{
+	struct kbr_event event = {
+		.kind = kind,
+		.broker = request->broker,
+		.request = request,
+	};
+
+	kbr_event_raise(request->broker->knet, &event);
 }
 
 /* ---- the table ---- */
@@ -110,6 +129,7 @@ unsigned int kbr_requests_count(struct kbr_requests *requests)
 static void kbr_cluster_request_end(struct kbr_cluster_request *request, int err,
 				    const char *message)
 {
+	kbr_cluster_request_raise(request, KBR_EVENT_REQUEST_DEL);
 	if (request->op) {
 		if (err && message)
 			kbr_refuse(&request->op->why, err, 0, "%s", message);
@@ -239,7 +259,10 @@ int kbr_cluster_isr_request(struct kbr_partition *part, const struct kbr_isr_wis
 	mutex_lock(&cluster->requests.lock);
 	err = kbr_requests_put_isr(&cluster->requests, request, &old);
 	mutex_unlock(&cluster->requests.lock);
+	/* A newer one in its place says enough of the old one. */
 	kbr_cluster_request_put(old);
+	if (!err)
+		kbr_cluster_request_raise(request, KBR_EVENT_REQUEST_NEW);
 	kbr_cluster_request_put(request);
 	return err == -EALREADY ? 0 : err;
 }

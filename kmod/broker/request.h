@@ -136,5 +136,7 @@ struct kbr_cluster_request *kbr_cluster_request_lookup(struct kbr_broker *broker
 /** kbr_cluster_request_next() - the open one with the smallest id above @after, a reference, or NULL */
 struct kbr_cluster_request *kbr_cluster_request_next(struct kbr_broker *broker, u64 after);
 void kbr_cluster_request_put(struct kbr_cluster_request *request);
+/** kbr_cluster_request_topic() - name of the topic that it is about, NULL: of none */
+const char *kbr_cluster_request_topic(const struct kbr_cluster_request *request);
 
 #endif /* _KBR_BROKER_REQUEST_H */

@@ -9,6 +9,10 @@ static struct netlink_range_validation kbroker_a_broker_id_range = {
 	.max = KBROKER_ID_MAX,
 };
 
+static struct netlink_range_validation kbroker_a_peer_id_range = {
+	.max = KBROKER_ID_MAX,
+};
+
 static const struct nla_policy kbroker_broker_new_nl_policy[KBROKER_A_BROKER_LISTENER + 1] = {
 	[KBROKER_A_BROKER_NAME] = { .type = NLA_NUL_STRING, .len = KBROKER_BROKER_NAME_MAX, },
 	[KBROKER_A_BROKER_ID] = NLA_POLICY_FULL_RANGE(NLA_BE32, &kbroker_a_broker_id_range),
@@ -32,13 +36,15 @@ static const struct nla_policy kbroker_broker_get_nl_policy[KBROKER_A_BROKER_NAM
 	[KBROKER_A_BROKER_NAME] = { .type = NLA_NUL_STRING, .len = KBROKER_BROKER_NAME_MAX, },
 };
 
-static const struct nla_policy kbroker_broker_del_nl_policy[KBROKER_A_BROKER_NAME + 1] = {
+static const struct nla_policy kbroker_broker_del_nl_policy[KBROKER_A_BROKER_NOW + 1] = {
 	[KBROKER_A_BROKER_NAME] = { .type = NLA_NUL_STRING, .len = KBROKER_BROKER_NAME_MAX, },
+	[KBROKER_A_BROKER_NOW] = { .type = NLA_FLAG, },
 };
 
 static const struct nla_policy kbroker_topic_new_nl_policy[KBROKER_A_TOPIC_CONFIG + 1] = {
 	[KBROKER_A_TOPIC_BROKER] = { .type = NLA_NUL_STRING, .len = KBROKER_BROKER_NAME_MAX, },
 	[KBROKER_A_TOPIC_NAME] = { .type = NLA_NUL_STRING, .len = KBROKER_TOPIC_NAME_MAX, },
+	[KBROKER_A_TOPIC_ID] = NLA_POLICY_EXACT_LEN(KBROKER_UUID_SIZE),
 	[KBROKER_A_TOPIC_PARTITIONS] = NLA_POLICY_RANGE(NLA_BE32, 1, KBROKER_TOPIC_PARTITIONS_MAX),
 	[KBROKER_A_TOPIC_REPLICATION_FACTOR] = NLA_POLICY_RANGE(NLA_BE16, 1, KBROKER_REPLICATION_FACTOR_MAX),
 	[KBROKER_A_TOPIC_UID] = { .type = NLA_BE32, },
@@ -50,6 +56,7 @@ static const struct nla_policy kbroker_topic_new_nl_policy[KBROKER_A_TOPIC_CONFI
 static const struct nla_policy kbroker_topic_set_nl_policy[KBROKER_A_TOPIC_CONFIG + 1] = {
 	[KBROKER_A_TOPIC_BROKER] = { .type = NLA_NUL_STRING, .len = KBROKER_BROKER_NAME_MAX, },
 	[KBROKER_A_TOPIC_NAME] = { .type = NLA_NUL_STRING, .len = KBROKER_TOPIC_NAME_MAX, },
+	[KBROKER_A_TOPIC_ID] = NLA_POLICY_EXACT_LEN(KBROKER_UUID_SIZE),
 	[KBROKER_A_TOPIC_PARTITIONS] = NLA_POLICY_RANGE(NLA_BE32, 1, KBROKER_TOPIC_PARTITIONS_MAX),
 	[KBROKER_A_TOPIC_UID] = { .type = NLA_BE32, },
 	[KBROKER_A_TOPIC_GID] = { .type = NLA_BE32, },
@@ -62,9 +69,10 @@ static const struct nla_policy kbroker_topic_get_nl_policy[KBROKER_A_TOPIC_NAME 
 	[KBROKER_A_TOPIC_NAME] = { .type = NLA_NUL_STRING, .len = KBROKER_TOPIC_NAME_MAX, },
 };
 
-static const struct nla_policy kbroker_topic_del_nl_policy[KBROKER_A_TOPIC_NAME + 1] = {
+static const struct nla_policy kbroker_topic_del_nl_policy[KBROKER_A_TOPIC_ID + 1] = {
 	[KBROKER_A_TOPIC_BROKER] = { .type = NLA_NUL_STRING, .len = KBROKER_BROKER_NAME_MAX, },
 	[KBROKER_A_TOPIC_NAME] = { .type = NLA_NUL_STRING, .len = KBROKER_TOPIC_NAME_MAX, },
+	[KBROKER_A_TOPIC_ID] = NLA_POLICY_EXACT_LEN(KBROKER_UUID_SIZE),
 };
 
 static const struct nla_policy kbroker_partition_get_nl_policy[KBROKER_A_PARTITION_INDEX + 1] = {
@@ -157,7 +165,56 @@ static const struct nla_policy kbroker_group_offset_del_nl_policy[KBROKER_A_GROU
 	[KBROKER_A_GROUP_OFFSET_ENTRY] = NLA_POLICY_NESTED(kbroker_group_offset_params_nl_policy),
 };
 
-const struct genl_ops kbroker_nl_ops[25] = {
+static const struct nla_policy kbroker_cluster_get_nl_policy[KBROKER_A_CLUSTER_BROKER + 1] = {
+	[KBROKER_A_CLUSTER_BROKER] = { .type = NLA_NUL_STRING, .len = KBROKER_BROKER_NAME_MAX, },
+};
+
+static const struct nla_policy kbroker_cluster_set_nl_policy[KBROKER_A_CLUSTER_RACK + 1] = {
+	[KBROKER_A_CLUSTER_BROKER] = { .type = NLA_NUL_STRING, .len = KBROKER_BROKER_NAME_MAX, },
+	[KBROKER_A_CLUSTER_CLUSTER_ID] = NLA_POLICY_EXACT_LEN(KBROKER_UUID_SIZE),
+	[KBROKER_A_CLUSTER_SECRET] = NLA_POLICY_RANGE(NLA_BINARY, KBROKER_SECRET_MIN, KBROKER_SECRET_MAX),
+	[KBROKER_A_CLUSTER_BROKER_EPOCH] = { .type = NLA_S64, },
+	[KBROKER_A_CLUSTER_FENCED] = NLA_POLICY_MAX(NLA_U8, 1),
+	[KBROKER_A_CLUSTER_CONTROLLER] = { .type = NLA_S32, },
+	[KBROKER_A_CLUSTER_METADATA_OFFSET] = { .type = NLA_U64, },
+	[KBROKER_A_CLUSTER_RACK] = { .type = NLA_NUL_STRING, .len = KBROKER_RACK_MAX, },
+};
+
+static const struct nla_policy kbroker_peer_new_nl_policy[KBROKER_A_PEER_RACK + 1] = {
+	[KBROKER_A_PEER_BROKER] = { .type = NLA_NUL_STRING, .len = KBROKER_BROKER_NAME_MAX, },
+	[KBROKER_A_PEER_ID] = NLA_POLICY_FULL_RANGE(NLA_BE32, &kbroker_a_peer_id_range),
+	[KBROKER_A_PEER_EPOCH] = { .type = NLA_S64, },
+	[KBROKER_A_PEER_FENCED] = NLA_POLICY_MAX(NLA_U8, 1),
+	[KBROKER_A_PEER_ADDRESS] = { .type = NLA_NUL_STRING, .len = KBROKER_ADDRESS_MAX, },
+	[KBROKER_A_PEER_PORT] = NLA_POLICY_MIN(NLA_BE16, 1),
+	[KBROKER_A_PEER_ADVERTISED_HOST] = { .type = NLA_NUL_STRING, .len = KBROKER_HOST_MAX, },
+	[KBROKER_A_PEER_ADVERTISED_PORT] = NLA_POLICY_MIN(NLA_BE16, 1),
+	[KBROKER_A_PEER_RACK] = { .type = NLA_NUL_STRING, .len = KBROKER_RACK_MAX, },
+};
+
+static const struct nla_policy kbroker_peer_get_nl_policy[KBROKER_A_PEER_ID + 1] = {
+	[KBROKER_A_PEER_BROKER] = { .type = NLA_NUL_STRING, .len = KBROKER_BROKER_NAME_MAX, },
+	[KBROKER_A_PEER_ID] = NLA_POLICY_FULL_RANGE(NLA_BE32, &kbroker_a_peer_id_range),
+};
+
+static const struct nla_policy kbroker_peer_del_nl_policy[KBROKER_A_PEER_ID + 1] = {
+	[KBROKER_A_PEER_BROKER] = { .type = NLA_NUL_STRING, .len = KBROKER_BROKER_NAME_MAX, },
+	[KBROKER_A_PEER_ID] = NLA_POLICY_FULL_RANGE(NLA_BE32, &kbroker_a_peer_id_range),
+};
+
+static const struct nla_policy kbroker_request_get_nl_policy[KBROKER_A_REQUEST_ID + 1] = {
+	[KBROKER_A_REQUEST_BROKER] = { .type = NLA_NUL_STRING, .len = KBROKER_BROKER_NAME_MAX, },
+	[KBROKER_A_REQUEST_ID] = { .type = NLA_U64, },
+};
+
+static const struct nla_policy kbroker_request_set_nl_policy[KBROKER_A_REQUEST_MESSAGE + 1] = {
+	[KBROKER_A_REQUEST_BROKER] = { .type = NLA_NUL_STRING, .len = KBROKER_BROKER_NAME_MAX, },
+	[KBROKER_A_REQUEST_ID] = { .type = NLA_U64, },
+	[KBROKER_A_REQUEST_ERROR] = { .type = NLA_BE32, },
+	[KBROKER_A_REQUEST_MESSAGE] = { .type = NLA_NUL_STRING, .len = 255, },
+};
+
+const struct genl_ops kbroker_nl_ops[32] = {
 	{
 		.cmd = KBROKER_CMD_MODULE_GET,
 		.doit = kbroker_nl_module_get_doit,
@@ -189,7 +246,7 @@ const struct genl_ops kbroker_nl_ops[25] = {
 		.cmd = KBROKER_CMD_BROKER_DEL,
 		.doit = kbroker_nl_broker_del_doit,
 		.policy = kbroker_broker_del_nl_policy,
-		.maxattr = KBROKER_A_BROKER_NAME,
+		.maxattr = KBROKER_A_BROKER_NOW,
 		.flags = GENL_ADMIN_PERM,
 	},
 	{
@@ -219,7 +276,7 @@ const struct genl_ops kbroker_nl_ops[25] = {
 		.cmd = KBROKER_CMD_TOPIC_DEL,
 		.doit = kbroker_nl_topic_del_doit,
 		.policy = kbroker_topic_del_nl_policy,
-		.maxattr = KBROKER_A_TOPIC_NAME,
+		.maxattr = KBROKER_A_TOPIC_ID,
 		.flags = GENL_ADMIN_PERM,
 	},
 	{
@@ -349,6 +406,58 @@ const struct genl_ops kbroker_nl_ops[25] = {
 		.doit = kbroker_nl_group_offset_del_doit,
 		.policy = kbroker_group_offset_del_nl_policy,
 		.maxattr = KBROKER_A_GROUP_OFFSET_ENTRY,
+		.flags = GENL_ADMIN_PERM,
+	},
+	{
+		.cmd = KBROKER_CMD_CLUSTER_GET,
+		.doit = kbroker_nl_cluster_get_doit,
+		.policy = kbroker_cluster_get_nl_policy,
+		.maxattr = KBROKER_A_CLUSTER_BROKER,
+	},
+	{
+		.cmd = KBROKER_CMD_CLUSTER_SET,
+		.doit = kbroker_nl_cluster_set_doit,
+		.policy = kbroker_cluster_set_nl_policy,
+		.maxattr = KBROKER_A_CLUSTER_RACK,
+		.flags = GENL_ADMIN_PERM,
+	},
+	{
+		.cmd = KBROKER_CMD_PEER_NEW,
+		.doit = kbroker_nl_peer_new_doit,
+		.policy = kbroker_peer_new_nl_policy,
+		.maxattr = KBROKER_A_PEER_RACK,
+		.flags = GENL_ADMIN_PERM,
+	},
+	{
+		.cmd = KBROKER_CMD_PEER_GET,
+		.doit = kbroker_nl_peer_get_doit,
+		.dumpit = kbroker_nl_peer_get_dumpit,
+		.start = kbroker_nl_peer_dump_start,
+		.done = kbroker_nl_dump_done,
+		.policy = kbroker_peer_get_nl_policy,
+		.maxattr = KBROKER_A_PEER_ID,
+	},
+	{
+		.cmd = KBROKER_CMD_PEER_DEL,
+		.doit = kbroker_nl_peer_del_doit,
+		.policy = kbroker_peer_del_nl_policy,
+		.maxattr = KBROKER_A_PEER_ID,
+		.flags = GENL_ADMIN_PERM,
+	},
+	{
+		.cmd = KBROKER_CMD_REQUEST_GET,
+		.doit = kbroker_nl_request_get_doit,
+		.dumpit = kbroker_nl_request_get_dumpit,
+		.start = kbroker_nl_request_dump_start,
+		.done = kbroker_nl_dump_done,
+		.policy = kbroker_request_get_nl_policy,
+		.maxattr = KBROKER_A_REQUEST_ID,
+	},
+	{
+		.cmd = KBROKER_CMD_REQUEST_SET,
+		.doit = kbroker_nl_request_set_doit,
+		.policy = kbroker_request_set_nl_policy,
+		.maxattr = KBROKER_A_REQUEST_MESSAGE,
 		.flags = GENL_ADMIN_PERM,
 	},
 };

@@ -9,7 +9,7 @@
 #include <net/genetlink.h>
 #include "base/policy-gen.h"
 
-extern const struct genl_ops kbroker_nl_ops[25];
+extern const struct genl_ops kbroker_nl_ops[32];
 
 int kbroker_nl_module_get_doit(struct sk_buff *skb, struct genl_info *info);
 int kbroker_nl_broker_new_doit(struct sk_buff *skb, struct genl_info *info);
@@ -55,6 +55,17 @@ int kbroker_nl_group_offset_get_dumpit(struct sk_buff *skb, struct netlink_callb
 int kbroker_nl_group_offset_dump_start(struct netlink_callback *cb);
 int kbroker_nl_group_offset_set_doit(struct sk_buff *skb, struct genl_info *info);
 int kbroker_nl_group_offset_del_doit(struct sk_buff *skb, struct genl_info *info);
+int kbroker_nl_cluster_get_doit(struct sk_buff *skb, struct genl_info *info);
+int kbroker_nl_cluster_set_doit(struct sk_buff *skb, struct genl_info *info);
+int kbroker_nl_peer_new_doit(struct sk_buff *skb, struct genl_info *info);
+int kbroker_nl_peer_get_doit(struct sk_buff *skb, struct genl_info *info);
+int kbroker_nl_peer_get_dumpit(struct sk_buff *skb, struct netlink_callback *cb);
+int kbroker_nl_peer_dump_start(struct netlink_callback *cb);
+int kbroker_nl_peer_del_doit(struct sk_buff *skb, struct genl_info *info);
+int kbroker_nl_request_get_doit(struct sk_buff *skb, struct genl_info *info);
+int kbroker_nl_request_get_dumpit(struct sk_buff *skb, struct netlink_callback *cb);
+int kbroker_nl_request_dump_start(struct netlink_callback *cb);
+int kbroker_nl_request_set_doit(struct sk_buff *skb, struct genl_info *info);
 
 enum {
 	KBROKER_NLGRP_EVENTS,

@@ -14,13 +14,16 @@
 #include "base/limits.h"
 #include "base/refusal.h"
 #include "broker/broker.h"
+#include "broker/cluster.h"
 #include "broker/event.h"
 #include "broker/group.h"
 #include "broker/listener.h"
 #include "broker/net.h"
 #include "broker/op.h"
 #include "broker/partition.h"
+#include "broker/request.h"
 #include "broker/topic.h"
+#include "kbr_unaligned.h"
 #include "netlink/netlink-gen.h"
 
 extern struct genl_family kbr_nl_family;
@@ -35,8 +38,8 @@ extern struct genl_family kbr_nl_family;
  *	on), or after which to go on if @partition is -1
  * @partition: number of the partition that comes next
  * @nth: what comes next inside it: config, open device
- * @id: operation or listener after which to go on
- * @connection: connection after which to go on
+ * @id: operation or listener after which to go on; a peer: that comes next
+ * @connection: connection or request after which to go on
  * @one_group: only the group of this name
  * @in_group: @group goes on; else it is done, and the next one follows
  * @group: name of that group, @group_len bytes
@@ -130,6 +133,27 @@ struct kbr_nl_listener {
 int kbr_nl_listener_fill(struct sk_buff *skb, void *obj);
 int kbr_nl_get_listeners(struct genl_info *info, struct kbr_listener_params **params,
 			 unsigned int *count);
+int kbr_nl_put_address(struct sk_buff *skb, int type, int port_type,
+		       const struct sockaddr_storage *address);
+int kbr_nl_get_address(const struct nlattr *text, const struct nlattr *port,
+		       struct sockaddr_storage *address, struct netlink_ext_ack *extack);
+int kbr_nl_get_host(const struct nlattr *attr, char host[KBR_HOST_MAX + 1],
+		    struct netlink_ext_ack *extack);
+
+/**
+ * struct kbr_nl_peer - a broker of a cluster for kbr_nl_peer_fill()
+ * @broker: who knows of it
+ * @peer: what it knows
+ */
+struct kbr_nl_peer {
+	struct kbr_broker *broker;
+	struct kbr_peer peer;
+};
+
+/* nl_cluster.c, nl_request.c */
+int kbr_nl_cluster_fill(struct sk_buff *skb, void *obj);
+int kbr_nl_peer_fill(struct sk_buff *skb, void *obj);
+int kbr_nl_request_fill_hint(struct sk_buff *skb, const struct kbr_cluster_request *request);
 
 /**
  * struct kbr_nl_group - a consumer group for kbr_nl_group_fill()
@@ -163,6 +187,11 @@ static inline int kbr_nl_put_u64(struct sk_buff *skb, int type, u64 val)
 	__be64 raw = cpu_to_be64(val);
 
 	return nla_put(skb, type, sizeof(raw), &raw);
+}
+
+static inline u64 kbr_nl_get_u64(const struct nlattr *attr)
+{
+	return get_unaligned_be64(nla_data(attr));
 }
 
 #endif /* _KBR_NETLINK_NL_H */

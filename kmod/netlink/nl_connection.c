@@ -5,7 +5,6 @@
  */
 #include <linux/ctype.h>
 
-#include "kbr_unaligned.h"
 #include "netlink/nl.h"
 
 /**

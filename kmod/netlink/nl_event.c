@@ -42,6 +42,18 @@ static const struct kbr_nl_event_form kbr_nl_event_group = {
 	KBROKER_CMD_GROUP_NTF, KBROKER_A_GROUP_EVENT_SEQ, KBROKER_A_GROUP_EVENT_REASON,
 };
 
+static const struct kbr_nl_event_form kbr_nl_event_cluster = {
+	KBROKER_CMD_CLUSTER_NTF, KBROKER_A_CLUSTER_EVENT_SEQ, KBROKER_A_CLUSTER_EVENT_REASON,
+};
+
+static const struct kbr_nl_event_form kbr_nl_event_peer = {
+	KBROKER_CMD_PEER_NTF, KBROKER_A_PEER_EVENT_SEQ, KBROKER_A_PEER_EVENT_REASON,
+};
+
+static const struct kbr_nl_event_form kbr_nl_event_request = {
+	KBROKER_CMD_REQUEST_NTF, KBROKER_A_REQUEST_EVENT_SEQ, KBROKER_A_REQUEST_EVENT_REASON,
+};
+
 static const struct kbr_nl_event_form *kbr_nl_event_form(const struct kbr_event *event, u8 *reason)
 {
 	switch (event->kind) {
@@ -83,6 +95,24 @@ static const struct kbr_nl_event_form *kbr_nl_event_form(const struct kbr_event 
 	case KBR_EVENT_GROUP_DEL:
 		*reason = KBROKER_REASON_DELETED;
 		return &kbr_nl_event_group;
+	case KBR_EVENT_CLUSTER:
+		*reason = KBROKER_REASON_STATE;
+		return &kbr_nl_event_cluster;
+	case KBR_EVENT_PEER_NEW:
+		*reason = KBROKER_REASON_CREATED;
+		return &kbr_nl_event_peer;
+	case KBR_EVENT_PEER_SET:
+		*reason = KBROKER_REASON_CHANGED;
+		return &kbr_nl_event_peer;
+	case KBR_EVENT_PEER_DEL:
+		*reason = KBROKER_REASON_DELETED;
+		return &kbr_nl_event_peer;
+	case KBR_EVENT_REQUEST_NEW:
+		*reason = KBROKER_REASON_CREATED;
+		return &kbr_nl_event_request;
+	case KBR_EVENT_REQUEST_DEL:
+		*reason = KBROKER_REASON_DELETED;
+		return &kbr_nl_event_request;
 	}
 	return NULL;
 }
@@ -99,6 +129,13 @@ static int kbr_nl_event_fill_group(struct sk_buff *skb, const struct kbr_event *
 	struct kbr_nl_group group = { .broker = event->broker, .group = event->group };
 
 	return kbr_nl_group_fill(skb, &group);
+}
+
+static int kbr_nl_event_fill_peer(struct sk_buff *skb, const struct kbr_event *event)
+{
+	struct kbr_nl_peer peer = { .broker = event->broker, .peer = *event->peer };
+
+	return kbr_nl_peer_fill(skb, &peer);
 }
 
 static int kbr_nl_event_fill(struct sk_buff *skb, const struct kbr_event *event)
@@ -122,6 +159,15 @@ static int kbr_nl_event_fill(struct sk_buff *skb, const struct kbr_event *event)
 	case KBR_EVENT_GROUP:
 	case KBR_EVENT_GROUP_DEL:
 		return kbr_nl_event_fill_group(skb, event);
+	case KBR_EVENT_CLUSTER:
+		return kbr_nl_cluster_fill(skb, event->broker);
+	case KBR_EVENT_PEER_NEW:
+	case KBR_EVENT_PEER_SET:
+	case KBR_EVENT_PEER_DEL:
+		return kbr_nl_event_fill_peer(skb, event);
+	case KBR_EVENT_REQUEST_NEW:
+	case KBR_EVENT_REQUEST_DEL:
+		return kbr_nl_request_fill_hint(skb, event->request);
 	}
 	return -EINVAL;
 }

@@ -11,24 +11,25 @@
 
 static_assert(KBR_HOST_MAX == KBROKER_HOST_MAX);
 
-static int kbr_nl_listener_fill_address(struct sk_buff *skb, const struct kbr_listener_params *params)
+/** kbr_nl_put_address() - an address as text and, beside it, its port */
+int kbr_nl_put_address(struct sk_buff *skb, int type, int port_type,
+		       const struct sockaddr_storage *address)
 {
 	char text[KBROKER_ADDRESS_MAX + 1];
 	u16 port;
 
-	if (params->address.ss_family == AF_INET) {
-		const struct sockaddr_in *in = (const struct sockaddr_in *)&params->address;
+	if (address->ss_family == AF_INET) {
+		const struct sockaddr_in *in = (const struct sockaddr_in *)address;
 
 		snprintf(text, sizeof(text), "%pI4", &in->sin_addr);
 		port = ntohs(in->sin_port);
 	} else {
-		const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)&params->address;
+		const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)address;
 
 		snprintf(text, sizeof(text), "%pI6c", &in6->sin6_addr);
 		port = ntohs(in6->sin6_port);
 	}
-	return nla_put_string(skb, KBROKER_A_LISTENER_ADDRESS, text) ?:
-	       kbr_nl_put_u16(skb, KBROKER_A_LISTENER_PORT, port);
+	return nla_put_string(skb, type, text) ?: kbr_nl_put_u16(skb, port_type, port);
 }
 
 /** kbr_nl_listener_fill() - attributes of a struct kbr_nl_listener */
@@ -42,7 +43,8 @@ int kbr_nl_listener_fill(struct sk_buff *skb, void *obj)
 
 	if (nla_put_string(skb, KBROKER_A_LISTENER_BROKER, listener->broker->name) ||
 	    kbr_nl_put_u32(skb, KBROKER_A_LISTENER_ID, info->id) ||
-	    kbr_nl_listener_fill_address(skb, params) ||
+	    kbr_nl_put_address(skb, KBROKER_A_LISTENER_ADDRESS, KBROKER_A_LISTENER_PORT,
+			       &params->address) ||
 	    (params->advertised_host[0] &&
 	     nla_put_string(skb, KBROKER_A_LISTENER_ADVERTISED_HOST, params->advertised_host)) ||
 	    (params->advertised_port &&
@@ -57,41 +59,61 @@ int kbr_nl_listener_fill(struct sk_buff *skb, void *obj)
 	return 0;
 }
 
-static int kbr_nl_listener_get_address(struct nlattr **attrs, struct kbr_listener_params *params,
-				       struct netlink_ext_ack *extack)
+/**
+ * kbr_nl_get_address() - an address and its port out of a request
+ * @text: attribute of the address
+ * @port: attribute of the port, NULL: 0
+ * @address: out
+ * @extack: of the request
+ *
+ * Return: 0; -EINVAL.
+ */
+int kbr_nl_get_address(const struct nlattr *text, const struct nlattr *port,
+		       struct sockaddr_storage *address, struct netlink_ext_ack *extack)
 {
-	struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)&params->address;
-	struct sockaddr_in *in = (struct sockaddr_in *)&params->address;
-	const char *text = nla_data(attrs[KBROKER_A_LISTENER_ADDRESS]);
-	__be16 port = 0;
+	struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)address;
+	struct sockaddr_in *in = (struct sockaddr_in *)address;
+	__be16 number = port ? nla_get_be16(port) : 0;
+	int err = kbr_nl_check_text(text, extack);
 
-	if (attrs[KBROKER_A_LISTENER_PORT])
-		port = nla_get_be16(attrs[KBROKER_A_LISTENER_PORT]);
-	if (in4_pton(text, -1, (u8 *)&in->sin_addr, -1, NULL)) {
+	if (err)
+		return err;
+	if (in4_pton(nla_data(text), -1, (u8 *)&in->sin_addr, -1, NULL)) {
 		in->sin_family = AF_INET;
-		in->sin_port = port;
-	} else if (in6_pton(text, -1, (u8 *)&in6->sin6_addr, -1, NULL)) {
+		in->sin_port = number;
+	} else if (in6_pton(nla_data(text), -1, (u8 *)&in6->sin6_addr, -1, NULL)) {
 		in6->sin6_family = AF_INET6;
-		in6->sin6_port = port;
+		in6->sin6_port = number;
 	} else {
-		return kbr_nl_refuse(extack, attrs[KBROKER_A_LISTENER_ADDRESS], -EINVAL,
-				     "%s is no IPv4 or IPv6 address", text);
+		return kbr_nl_refuse(extack, text, -EINVAL, "%s is no IPv4 or IPv6 address",
+				     (const char *)nla_data(text));
 	}
 	return 0;
 }
 
-/* Clients are told it as it is: nothing in it may surprise them. */
-static int kbr_nl_listener_get_host(const struct nlattr *attr, struct kbr_listener_params *params,
-				    struct netlink_ext_ack *extack)
+/**
+ * kbr_nl_get_host() - the name of a host that clients are told, out of a request
+ * @attr: its attribute, or NULL
+ * @host: out; unchanged without the attribute
+ * @extack: of the request
+ *
+ * They are told it as it is: nothing in it may surprise them. Return: 0; -EINVAL.
+ */
+int kbr_nl_get_host(const struct nlattr *attr, char host[KBR_HOST_MAX + 1],
+		    struct netlink_ext_ack *extack)
 {
 	const char *at;
+	int err;
 
 	if (!attr)
 		return 0;
-	nla_strscpy(params->advertised_host, attr, sizeof(params->advertised_host));
-	if (!params->advertised_host[0])
+	err = kbr_nl_check_text(attr, extack);
+	if (err)
+		return err;
+	nla_strscpy(host, attr, KBR_HOST_MAX + 1);
+	if (!host[0])
 		return kbr_nl_refuse(extack, attr, -EINVAL, "the name of a host is not empty");
-	for (at = params->advertised_host; *at; at++)
+	for (at = host; *at; at++)
 		if (*at <= ' ' || *at >= 0x7f)
 			return kbr_nl_refuse(extack, attr, -EINVAL,
 					     "the name of a host has no blanks or special characters");
@@ -114,14 +136,11 @@ static int kbr_nl_listener_get(struct nlattr **attrs, const struct nlattr *nest,
 		NL_SET_ERR_ATTR_MISS(extack, nest, KBROKER_A_LISTENER_ADDRESS);
 		return kbr_nl_refuse(extack, nest, -EINVAL, "a listener needs an address");
 	}
-	err = kbr_nl_check_text(attrs[KBROKER_A_LISTENER_ADDRESS], extack);
+	err = kbr_nl_get_address(attrs[KBROKER_A_LISTENER_ADDRESS], attrs[KBROKER_A_LISTENER_PORT],
+				 &params->address, extack);
 	if (!err)
-		err = kbr_nl_check_text(attrs[KBROKER_A_LISTENER_ADVERTISED_HOST], extack);
-	if (!err)
-		err = kbr_nl_listener_get_address(attrs, params, extack);
-	if (!err)
-		err = kbr_nl_listener_get_host(attrs[KBROKER_A_LISTENER_ADVERTISED_HOST], params,
-					       extack);
+		err = kbr_nl_get_host(attrs[KBROKER_A_LISTENER_ADVERTISED_HOST],
+				      params->advertised_host, extack);
 	if (err)
 		return err;
 	if (attrs[KBROKER_A_LISTENER_ADVERTISED_PORT])
