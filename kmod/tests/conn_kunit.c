@@ -105,9 +105,6 @@ static int kbr_conn_test_init(struct kunit *test)
 	test->priv = kunit_kzalloc(test, sizeof(struct kbr_conn_test), GFP_KERNEL);
 	if (!test->priv)
 		return -ENOMEM;
-	/* The user-mode kernel receives on the stack of who sends, and KASAN's frames are large. */
-	if (IS_ENABLED(CONFIG_UML) && IS_ENABLED(CONFIG_KASAN) && THREAD_SIZE < 32768)
-		kunit_skip(test, "TCP needs more stack here: CONFIG_KERNEL_STACK_ORDER=3");
 	return 0;
 }
 
