@@ -87,7 +87,7 @@ static const struct kbr_dir_case {
 } kbr_dir_cases[] = {
 	{ "letter.txt", "dear", -EINVAL, "letter.txt" },
 	{ "meta.properties", "version=2\nnode.id=1\n", -EPROTONOSUPPORT, "version 2" },
-	{ "meta.properties", "version=1\nnode.id=1\ncluster.id=abc\n", -EOPNOTSUPP, "cluster abc" },
+	{ "meta.properties", "version=1\nnode.id=1\ncluster.id=abc\n", -EBADMSG, "is no UUID: \"abc\"" },
 	{ "meta.properties", "version=1\nnode.id=1\ndirectory.id=short\n", -EBADMSG, "UUID" },
 	{ "meta.properties", "hello\n", -EBADMSG, "no sense" },
 	{ "meta.properties", "", -EBADMSG, "no sense" },
