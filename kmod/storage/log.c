@@ -87,6 +87,7 @@ int kbr_log_init(struct kbr_log *log, struct kbr_log_env *env, const char *name,
 	log->noted = -1;
 	log->snapshot = -1;
 	log->snapshot_wanted = -1;
+	log->snapshot_durable = -1;
 	log->half_made = -1;
 	log->synced_base = S64_MIN;
 	INIT_LIST_HEAD(&log->dirty);
@@ -727,6 +728,7 @@ KBR_EXPORT_IF_KUNIT(kbr_log_append);
 int kbr_log_close(struct kbr_log *log)
 {
 	struct kbr_segment *seg;
+	bool taken = false;
 	int err, e;
 
 	if (log->env->syncer)
@@ -743,10 +745,11 @@ int kbr_log_close(struct kbr_log *log)
 		    (log->start != log->end || kbr_producer_table_count(log->producers))) {
 			err = kbr_log_write_snapshot_locked(log);
 			seg->snapshot_dirty = false;
-			if (!err)
-				err = kbr_log_sync_snapshot(log, log->end);
+			taken = !err;
 		}
 		mutex_unlock(&log->lock);
+		if (taken)
+			err = kbr_log_sync_snapshot(log, log->end);
 	}
 	if (!err) {
 		kbr_log_checkpoint(log);

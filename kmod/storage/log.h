@@ -154,6 +154,7 @@ struct kbr_log_border {
  * @snapshot: offset of the newest producer snapshot, -1 none (@lock)
  * @snapshot_wanted: the one that must be durable before segments are removed,
  *	-1 not chosen yet (@lock)
+ * @snapshot_durable: the newest that was synced, -1 none (@lock)
  * @snapshot_behind: bytes appended since it was taken (@lock)
  * @snapshots_stale: there are others that nobody needs any more (@lock)
  * @half_made: base of a segment that could not be made and whose file did not
@@ -196,6 +197,7 @@ struct kbr_log {
 	bool snapshots_stale;
 	s64 snapshot;
 	s64 snapshot_wanted;
+	s64 snapshot_durable;
 	u64 snapshot_behind;
 	s64 half_made;
 	struct kbr_log_env *env;

@@ -85,7 +85,12 @@ void kbr_log_forget_unsynced_locked(struct kbr_log *log, struct kbr_segment *seg
 void kbr_log_clamp_synced_locked(struct kbr_log *log, struct kbr_segment *seg, s64 offset, u32 pos);
 /** kbr_log_write_snapshot_locked() - producer snapshot at the end of the log, if there is none; not synced */
 int kbr_log_write_snapshot_locked(struct kbr_log *log);
-/** kbr_log_sync_snapshot() - make the snapshot named for @offset durable; -ENOENT there is none */
+/**
+ * kbr_log_sync_snapshot() - make the snapshot named for @offset durable
+ *
+ * Not under log->lock. After an error it is not believed any more.
+ * Return: 0; -ENOENT there is none; an error.
+ */
 int kbr_log_sync_snapshot(struct kbr_log *log, s64 offset);
 /**
  * kbr_log_secure_producers() - before the segments below @first are removed
@@ -145,7 +150,10 @@ int kbr_log_cut_locked(struct kbr_log *log, unsigned int keep, s64 offset, u32 p
 int kbr_log_restart_locked(struct kbr_log *log, s64 offset);
 
 /* recovery.c */
-/** kbr_log_load_producers_locked() - newest usable snapshot and the batches after it */
-int kbr_log_load_producers_locked(struct kbr_log *log);
+/**
+ * kbr_log_load_producers_locked() - newest usable snapshot and the batches after it
+ * @clean: what the page cache holds is on the disk, too
+ */
+int kbr_log_load_producers_locked(struct kbr_log *log, bool clean);
 
 #endif /* _KBR_STORAGE_LOG_INTERNAL_H */

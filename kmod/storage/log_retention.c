@@ -453,7 +453,7 @@ int kbr_log_cut_locked(struct kbr_log *log, unsigned int keep, s64 offset, u32 p
 	}
 	epochs = rcu_dereference_protected(log->epochs, lockdep_is_held(&log->lock));
 	kbr_log_set_epochs_locked(log, kbr_epoch_cut_end(epochs, offset));
-	return err ?: kbr_log_load_producers_locked(log);
+	return err ?: kbr_log_load_producers_locked(log, false);
 }
 
 int kbr_log_truncate(struct kbr_log *log, s64 offset)

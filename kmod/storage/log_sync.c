@@ -293,7 +293,7 @@ int kbr_log_write_snapshot_locked(struct kbr_log *log)
 	return err;
 }
 
-int kbr_log_sync_snapshot(struct kbr_log *log, s64 offset)
+static int kbr_log_sync_snapshot_file(struct kbr_log *log, s64 offset)
 {
 	struct kbr_file *file;
 	char *path;
@@ -309,6 +309,37 @@ int kbr_log_sync_snapshot(struct kbr_log *log, s64 offset)
 	err = kbr_file_sync(file);
 	kbr_file_close(file);
 	return err ?: kbr_dir_sync(log->env->dir, log->name);
+}
+
+int kbr_log_sync_snapshot(struct kbr_log *log, s64 offset)
+{
+	u32 generation;
+	bool durable;
+	int err;
+
+	mutex_lock(&log->lock);
+	generation = log->generation;
+	durable = offset == log->snapshot_durable;
+	mutex_unlock(&log->lock);
+	if (durable)
+		return 0;
+	err = kbr_log_sync_snapshot_file(log, offset);
+	mutex_lock(&log->lock);
+	if (generation != log->generation) {
+		/* the log was cut: another one may have that name by now */
+	} else if (!err) {
+		log->snapshot_durable = max(log->snapshot_durable, offset);
+	} else {
+		/* What it failed to write no later sync writes: another one must be taken. */
+		if (log->snapshot == offset) {
+			log->snapshot = -1;
+			log->snapshots_stale = true;
+		}
+		if (log->snapshot_wanted == offset)
+			log->snapshot_wanted = -1;
+	}
+	mutex_unlock(&log->lock);
+	return err;
 }
 
 int kbr_log_secure_producers(struct kbr_log *log, s64 first)

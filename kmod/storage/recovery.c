@@ -636,17 +636,35 @@ static int kbr_recovery_note_producer(struct kbr_log *log, const struct kbr_batc
 	return log->producers ? kbr_producer_update(log->producers, batch) : -ENOMEM;
 }
 
-static int kbr_recovery_read_snapshot(struct kbr_log *log, const struct kbr_found *f)
+/* As kbr_recovery_disbelieve_cache(), but what is lost of a snapshot its CRC tells. */
+static int kbr_recovery_disbelieve_snapshot(struct kbr_log *log, const char *path)
+{
+	struct kbr_file *file;
+	int err;
+
+	err = kbr_file_open(log->env->dir, path, 0, &file);
+	if (err)
+		return err;
+	kbr_file_sync(file);
+	err = kbr_file_invalidate(file, 0);
+	kbr_file_close(file);
+	return err;
+}
+
+static int kbr_recovery_read_snapshot(struct kbr_log *log, const struct kbr_found *f, bool clean)
 {
 	struct kbr_producer_table *table;
 	char *path, *buf;
 	size_t len;
-	int err;
+	int err = 0;
 
 	path = kbr_found_path(log, f, KBR_FOUND_LIVE);
 	if (!path)
 		return -ENOMEM;
-	err = kbr_checkpoint_read(log->env->dir, path, KBR_SNAPSHOT_FILE_MAX, &buf, &len);
+	if (!clean)
+		err = kbr_recovery_disbelieve_snapshot(log, path);
+	if (!err)
+		err = kbr_checkpoint_read(log->env->dir, path, KBR_SNAPSHOT_FILE_MAX, &buf, &len);
 	kfree(path);
 	if (err)
 		return err;
@@ -661,7 +679,7 @@ static int kbr_recovery_read_snapshot(struct kbr_log *log, const struct kbr_foun
 	return err;
 }
 
-int kbr_log_load_producers_locked(struct kbr_log *log)
+int kbr_log_load_producers_locked(struct kbr_log *log, bool clean)
 {
 	struct kbr_found_all all = { .file = NULL };
 	/* below the log's start, too: who wrote there last may still repeat it */
@@ -674,6 +692,7 @@ int kbr_log_load_producers_locked(struct kbr_log *log)
 	log->producers = NULL;
 	log->snapshot = -1;
 	log->snapshot_wanted = -1;
+	log->snapshot_durable = -1;
 	err = kbr_found_list(log, &all);
 	for (i = all.count; i-- > 0 && !err;) {
 		struct kbr_found *f = &all.file[i];
@@ -688,7 +707,7 @@ int kbr_log_load_producers_locked(struct kbr_log *log)
 		}
 		if (log->snapshot >= 0)
 			continue;
-		err = kbr_recovery_read_snapshot(log, f);
+		err = kbr_recovery_read_snapshot(log, f, clean);
 		if (!err) {
 			log->snapshot = f->base;
 			from = max(from, f->base);
@@ -738,7 +757,7 @@ static int kbr_recovery_finish(struct kbr_recovery *rec, bool clean, s64 start_c
 	if (!err)
 		err = kbr_log_set_epochs_locked(log, kbr_epoch_cut_start(epochs, log->start));
 	log->epoch = kbr_log_last_epoch(log);
-	return err ?: kbr_log_load_producers_locked(log);
+	return err ?: kbr_log_load_producers_locked(log, clean);
 }
 
 static int kbr_log_recover(struct kbr_recovery *rec, bool clean, s64 start_checkpoint)

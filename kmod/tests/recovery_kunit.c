@@ -380,6 +380,52 @@ static void rec_producers(struct kunit *test)
 	rec_expect_producer(test, 8);
 }
 
+/* A snapshot whose sync failed stays in memory alone: no segment is removed for its sake. */
+static void rec_lost_snapshot(struct kunit *test)
+{
+	struct fix *fix = test->priv;
+	struct fix_batch b = { .records = 1, .timestamp = 1, .producer_id = 5 };
+	struct kbr_append append;
+	s64 end;
+	int i;
+
+	fix_reset(fix);
+	KUNIT_ASSERT_TRUE(test, fix_add(fix, &b));
+	KUNIT_ASSERT_EQ(test, fix_append(fix, &append), 0);
+	for (i = 0; i < 60; i++)
+		KUNIT_ASSERT_GE(test, fix_append_one(fix, 10, 100, 2000 + i), 0LL);
+	end = kbr_log_end(&fix->log);
+	KUNIT_ASSERT_EQ(test, kbr_log_sync_now(&fix->log), 0);
+	KUNIT_ASSERT_EQ(test, kbr_log_set_start(&fix->log, end), 0);
+	kbr_ram_fail(fix->dir, KBR_RAM_SYNC, 0, 1, -EIO, ".snapshot");
+	KUNIT_EXPECT_EQ(test, kbr_log_retain(&fix->log, end, 9999), -EIO);
+	KUNIT_EXPECT_GT(test, kbr_log_retain(&fix->log, end, 9999), 0);
+	/* their files go now */
+	KUNIT_EXPECT_EQ(test, kbr_log_retain(&fix->log, end, 9999 + 60000), 0);
+	KUNIT_ASSERT_EQ(test, fix_crash(fix, 0), 0);
+	KUNIT_ASSERT_EQ(test, fix_open(fix, false, 0, end), 0);
+	rec_expect_producer(test, 1);
+}
+
+/* Nor does a start within the same boot believe it. */
+static void rec_cached_snapshot(struct kunit *test)
+{
+	struct fix *fix = test->priv;
+	struct fix_batch b = { .records = 1, .timestamp = 1, .producer_id = 5 };
+	struct kbr_append append;
+
+	fix_reset(fix);
+	KUNIT_ASSERT_TRUE(test, fix_add(fix, &b));
+	KUNIT_ASSERT_EQ(test, fix_append(fix, &append), 0);
+	KUNIT_ASSERT_EQ(test, kbr_log_sync_now(&fix->log), 0);
+	kbr_ram_fail(fix->dir, KBR_RAM_SYNC, 0, 1, -EIO, "0601.snapshot");
+	KUNIT_EXPECT_EQ(test, fix_close(fix), -EIO);
+	KUNIT_EXPECT_TRUE(test, fix_exists(fix, SEG("0601") ".snapshot"));
+	KUNIT_ASSERT_EQ(test, fix_open(fix, false, 600, 0), 0);
+	KUNIT_EXPECT_FALSE(test, fix_exists(fix, SEG("0601") ".snapshot"));
+	rec_expect_producer(test, 1);
+}
+
 /* there is no memory for a new segment: its empty @log stays behind, its @index was not made */
 static void rec_fail_roll(struct kunit *test, const char *log, const char *index)
 {
@@ -504,6 +550,8 @@ static struct kunit_case rec_cases[] = {
 	KUNIT_CASE(rec_epochs),
 	KUNIT_CASE(rec_other_topic),
 	KUNIT_CASE(rec_producers),
+	KUNIT_CASE(rec_lost_snapshot),
+	KUNIT_CASE(rec_cached_snapshot),
 	KUNIT_CASE(rec_half_made_segment),
 	KUNIT_CASE(rec_empty_segments),
 	KUNIT_CASE(rec_bit_rot),
