@@ -348,11 +348,14 @@ int kbr_broker_queue(struct kbr_broker *broker, struct kbr_task *task, int kind,
 
 	mutex_lock(&knet->admin);
 	state = READ_ONCE(broker->state);
-	if (state == KBR_BROKER_RUNNING)
-		err = kbr_broker_queue_locked(broker, task, kind, object, op_id);
-	else
+	if (state != KBR_BROKER_RUNNING)
 		err = kbr_refuse(why, -ENODEV, 0, "broker %s is %s", broker->name,
 				 kbr_broker_state_name(state));
+	else if (kbr_op_full(knet))
+		err = kbr_refuse(why, -EBUSY, 0,
+				 "too many operations wait for broker %s: try again", broker->name);
+	else
+		err = kbr_broker_queue_locked(broker, task, kind, object, op_id);
 	mutex_unlock(&knet->admin);
 	return err;
 }

@@ -35,13 +35,17 @@ bool kbr_op_ended(const struct kbr_op *op)
 	return state == KBR_OP_DONE || state == KBR_OP_FAILED;
 }
 
+bool kbr_op_full(const struct kbr_net *knet)
+{
+	return READ_ONCE(knet->ops_count) >= KBR_OPS_PENDING_MAX + KBR_OPS_MAX;
+}
+KBR_EXPORT_IF_KUNIT(kbr_op_full);
+
 struct kbr_op *kbr_op_create(struct kbr_net *knet, enum kbr_op_kind kind, const char *object)
 {
 	struct kbr_op *op;
 	u32 id;
 
-	if (READ_ONCE(knet->ops_count) >= KBR_OPS_PENDING_MAX + KBR_OPS_MAX)
-		return NULL;
 	op = kzalloc(sizeof(*op), GFP_KERNEL);
 	if (!op)
 		return NULL;

@@ -61,7 +61,9 @@ struct kbr_op {
 	struct kbr_refusal why;
 };
 
-/** kbr_op_create() - a pending operation of @knet, a reference; NULL without memory or if too many wait */
+/** kbr_op_full() - do as many wait as may? A start or a stop may begin nevertheless: there is one of them */
+bool kbr_op_full(const struct kbr_net *knet);
+/** kbr_op_create() - a pending operation of @knet, a reference; NULL without memory */
 struct kbr_op *kbr_op_create(struct kbr_net *knet, enum kbr_op_kind kind, const char *object);
 void kbr_op_start(struct kbr_op *op);
 void kbr_op_progress(struct kbr_op *op, u32 done, u32 total);

@@ -24,6 +24,9 @@ s16 kbr_admin_code(int err)
 	case -ENODEV:
 	case -ECANCELED:
 		return KBR_KAFKA_NOT_CONTROLLER;
+	/* nothing was begun, and one may try again */
+	case -EBUSY:
+		return KBR_KAFKA_TIMED_OUT;
 	default:
 		return kbr_error_to_kafka(err);
 	}

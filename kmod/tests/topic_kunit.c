@@ -40,6 +40,25 @@ static void kbr_topic_test_names(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, kbr_topic_name_check(name, NULL), -EINVAL);
 }
 
+/* As many operations wait as may: no more are taken, but for a stop. */
+static void kbr_topic_test_busy(struct kunit *test)
+{
+	struct kbr_test_broker *tb = kbr_test_init(test);
+	unsigned int count;
+
+	KUNIT_ASSERT_EQ(test, kbr_test_start(tb), 0);
+	for (count = 0; !kbr_op_full(tb->knet); count++)
+		tb->knet->ops_count++;
+	KUNIT_EXPECT_EQ(test, kbr_test_create(tb, "t", 1, NULL, NULL), -EBUSY);
+	KUNIT_EXPECT_TRUE(test, strstr(tb->why.text, "too many operations wait"));
+	kbr_test_stop(tb);
+	KUNIT_EXPECT_PTR_EQ(test, tb->knet->broker, NULL);
+	tb->knet->ops_count -= count;
+	KUNIT_EXPECT_EQ(test, kbr_test_start(tb), 0);
+	KUNIT_EXPECT_EQ(test, kbr_test_create(tb, "t", 1, NULL, NULL), 0);
+	kbr_test_exit(tb);
+}
+
 static void kbr_topic_test_refusals(struct kunit *test)
 {
 	struct kbr_test_broker *tb = kbr_test_init(test);
@@ -297,6 +316,7 @@ static void kbr_topic_test_access(struct kunit *test)
 static struct kunit_case kbr_topic_test_cases[] = {
 	KUNIT_CASE(kbr_topic_test_names),
 	KUNIT_CASE(kbr_topic_test_refusals),
+	KUNIT_CASE(kbr_topic_test_busy),
 	KUNIT_CASE(kbr_topic_test_alter),
 	KUNIT_CASE(kbr_topic_test_delete_open),
 	KUNIT_CASE(kbr_topic_test_create_fails),
