@@ -62,6 +62,24 @@ static void kbr_partition_raise_hw(struct kbr_partition *part, s64 to)
 	}
 }
 
+/*
+ * Raise it to the log's end, for an async topic. A repair that came between the
+ * append and this has cut the log and lowered the high watermark: not above it again.
+ */
+static void kbr_partition_raise_async(struct kbr_partition *part, u32 failures)
+{
+	s64 end, raised = kbr_log_end(&part->log);
+
+	kbr_partition_raise_hw(part, raised);
+	smp_mb();	/* pairs with the release of hw in kbr_partition_repaired() */
+	if (likely(READ_ONCE(part->sync_failures) == failures))
+		return;
+	end = kbr_log_end(&part->log);
+	if (end < raised)
+		cmpxchg_release(&part->hw, raised, end);
+	kbr_partition_raise_hw(part, kbr_log_end(&part->log));
+}
+
 /* A sync failed: whoever waits learns it, and the repair begins. */
 static void kbr_partition_sync_failed(struct kbr_partition *part, int err)
 {
@@ -260,7 +278,7 @@ static int kbr_partition_append(struct kbr_partition *part, struct kbr_produce *
 	p->log_append_time = append->log_append_time;
 	p->records = append->last_offset - append->base_offset + 1;
 	if (async) {
-		kbr_partition_raise_hw(part, kbr_log_end(&part->log));
+		kbr_partition_raise_async(part, p->failures);
 		kbr_partition_wake_readers(part);
 	}
 	if (!p->defer_sync)
