@@ -150,6 +150,9 @@ static void kbr_server_sweep(struct work_struct *work)
 		kbr_conn_kick(conn);
 	}
 	xa_unlock(&server->conns);
+	/* The limit may have been raised. */
+	if (starved && atomic64_read(&server->bytes) < kbr_server_bytes_max(server))
+		kbr_server_feed(server);
 	kbr_server_sweep_later(server, starved);
 }
 

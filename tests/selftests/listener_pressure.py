@@ -8,6 +8,7 @@ middle. What is asked for is answered or ended, and nobody else waits for it.
 """
 import json
 import os
+import select
 import socket
 import struct
 
@@ -119,6 +120,34 @@ def hoard():
     kbroker("broker", "alter", "--delete-config", "queued.max.request.bytes")
 
 
+def raised():
+    """Who waits for memory goes on once the limit is raised."""
+    kbroker("broker", "alter", "--config", "queued.max.request.bytes=1048576")
+    size = 900000
+    stuck = [impatient() for _ in range(2)]
+    for c in stuck:
+        c.socket.sendall(struct.pack(">i", size) + bytes(size - 9999))
+        wait_for(lambda c=c: connection(c)["received_bytes"] > size - 9999, PATIENCE)
+    other = impatient()
+    other.send(METADATA, 1, array([string("p0")]))
+
+    def answered(tries):
+        for _ in range(tries):
+            for c in stuck:
+                c.socket.send(b"\0")     # or they are closed after ten seconds
+            if select.select([other.socket], [], [], 0.1)[0]:
+                return True
+        return False
+    say(not answered(20), "two requests under way hold all memory, a third one waits")
+    kbroker("broker", "alter", "--config", "queued.max.request.bytes=16777216")
+    say(answered(PATIENCE * 10), "until there may be more of it")
+    other.receive()
+    equal("and the two go on", [bool(connection(c)) for c in stuck], [True, True])
+    for c in stuck + [other]:
+        c.close()
+    kbroker("broker", "alter", "--delete-config", "queued.max.request.bytes")
+
+
 def farewell():
     """What was sent with acks=0 counts, though the client has gone."""
     kbroker("broker", "alter", "--config", "log.unsynced.bytes.max=65536")
@@ -162,6 +191,7 @@ def main():
     pipeline()
     heavy()
     hoard()
+    raised()
     farewell()
     orphans()
 
