@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * The caches of fetch sessions; see fetch_session.h. One mutex for all of
- * them: it is held over a look into a hash table, and over memory when a
- * session ends.
+ * them: it is held over a look into a hash table; what ends is freed without it.
  *
  * Who wants a new session when the slots are used up gets the one that was not
  * used for longest, if that is longer than KBR_SESSION_IDLE_MS; or else the
@@ -58,8 +57,10 @@ void kbr_fetch_parts_free(struct kbr_fetch_parts *parts)
 {
 	struct kbr_fetch_part *fp, *next;
 
-	list_for_each_entry_safe(fp, next, &parts->list, node)
+	list_for_each_entry_safe(fp, next, &parts->list, node) {
 		kbr_fetch_part_free(fp);
+		cond_resched();
+	}
 	kbr_fetch_parts_init(parts);
 }
 
@@ -164,18 +165,32 @@ static void kbr_fetch_session_free(struct kref *ref)
 	kfree(session);
 }
 
-/* Nobody finds it any more; a request that uses it goes on. */
-static void kbr_fetch_session_unhash_locked(struct kbr_fetch_session *session)
+static void kbr_fetch_session_put(struct kbr_fetch_session *session)
+{
+	kref_put(&session->ref, kbr_fetch_session_free);
+}
+
+/* Nobody finds it any more; a request that uses it goes on. It goes to @gone. */
+static void kbr_fetch_session_unhash_locked(struct kbr_fetch_session *session,
+					    struct list_head *gone)
 {
 	struct kbr_fetch_cache *cache = session->cache;
 
 	lockdep_assert_held(&kbr_fetch_lock);
-	list_del(&session->node);
+	list_move_tail(&session->node, gone);
 	hash_del(&session->by_id);
 	cache->count--;
 	cache->parts -= session->parts.count;
 	session->cache = NULL;
-	kref_put(&session->ref, kbr_fetch_session_free);
+}
+
+/* The cache's references. Without the lock: a large session takes long to free, and all brokers share it. */
+static void kbr_fetch_sessions_put(struct list_head *gone)
+{
+	struct kbr_fetch_session *session, *next;
+
+	list_for_each_entry_safe(session, next, gone, node)
+		kbr_fetch_session_put(session);
 }
 
 struct kbr_fetch_session *kbr_fetch_session_begin(struct kbr_broker *broker, s32 id, s32 epoch)
@@ -204,25 +219,28 @@ void kbr_fetch_session_end(struct kbr_fetch_session *session)
 {
 	mutex_lock(&kbr_fetch_lock);
 	session->busy = false;
-	kref_put(&session->ref, kbr_fetch_session_free);
 	mutex_unlock(&kbr_fetch_lock);
+	kbr_fetch_session_put(session);
 }
 KBR_EXPORT_IF_KUNIT(kbr_fetch_session_end);
 
 void kbr_fetch_session_close(struct kbr_broker *broker, s32 id)
 {
 	struct kbr_fetch_session *session;
+	LIST_HEAD(gone);
 
 	mutex_lock(&kbr_fetch_lock);
 	session = kbr_fetch_session_lookup_locked(broker, id);
 	if (session)
-		kbr_fetch_session_unhash_locked(session);
+		kbr_fetch_session_unhash_locked(session, &gone);
 	mutex_unlock(&kbr_fetch_lock);
+	kbr_fetch_sessions_put(&gone);
 }
 KBR_EXPORT_IF_KUNIT(kbr_fetch_session_close);
 
 /* Make room for a session of @count partitions, by the rules at the head of this file. */
-static bool kbr_fetch_cache_evict_locked(struct kbr_fetch_cache *cache, unsigned int count)
+static bool kbr_fetch_cache_evict_locked(struct kbr_fetch_cache *cache, unsigned int count,
+					 struct list_head *gone)
 {
 	unsigned long idle = msecs_to_jiffies(KBR_SESSION_IDLE_MS);
 	struct kbr_fetch_session *session, *victim;
@@ -239,18 +257,19 @@ static bool kbr_fetch_cache_evict_locked(struct kbr_fetch_cache *cache, unsigned
 				victim = session;
 	}
 	if (victim)
-		kbr_fetch_session_unhash_locked(victim);
+		kbr_fetch_session_unhash_locked(victim, gone);
 	return victim;
 }
 
-static bool kbr_fetch_cache_room_locked(struct kbr_fetch_cache *cache, unsigned int count)
+static bool kbr_fetch_cache_room_locked(struct kbr_fetch_cache *cache, unsigned int count,
+					struct list_head *gone)
 {
 	unsigned int slots = READ_ONCE(cache->broker->config.fetch_sessions_max);
 
 	if (!slots || count > KBR_SESSION_PARTITIONS_MAX)
 		return false;
 	while (cache->count >= slots || cache->parts > KBR_SESSION_PARTITIONS_MAX - count)
-		if (!kbr_fetch_cache_evict_locked(cache, count))
+		if (!kbr_fetch_cache_evict_locked(cache, count, gone))
 			return false;
 	return true;
 }
@@ -270,14 +289,16 @@ struct kbr_fetch_session *kbr_fetch_session_create(struct kbr_broker *broker,
 {
 	struct kbr_fetch_session *session = kzalloc(sizeof(*session), GFP_KERNEL);
 	struct kbr_fetch_cache *cache;
+	LIST_HEAD(gone);
 
 	if (!session)
 		return NULL;
 	kref_init(&session->ref);
 	mutex_lock(&kbr_fetch_lock);
 	cache = kbr_fetch_cache_make_locked(broker);
-	if (!cache || !kbr_fetch_cache_room_locked(cache, parts->count)) {
+	if (!cache || !kbr_fetch_cache_room_locked(cache, parts->count, &gone)) {
 		mutex_unlock(&kbr_fetch_lock);
+		kbr_fetch_sessions_put(&gone);
 		kfree(session);
 		return NULL;
 	}
@@ -294,6 +315,7 @@ struct kbr_fetch_session *kbr_fetch_session_create(struct kbr_broker *broker,
 	cache->parts += session->parts.count;
 	kref_get(&session->ref);
 	mutex_unlock(&kbr_fetch_lock);
+	kbr_fetch_sessions_put(&gone);
 	return session;
 }
 KBR_EXPORT_IF_KUNIT(kbr_fetch_session_create);
@@ -328,15 +350,17 @@ void kbr_fetch_sessions_forget(struct kbr_broker *broker)
 {
 	struct kbr_fetch_session *session, *next;
 	struct kbr_fetch_cache *cache;
+	LIST_HEAD(gone);
 
 	mutex_lock(&kbr_fetch_lock);
 	cache = kbr_fetch_cache_find_locked(broker);
 	if (cache) {
 		list_for_each_entry_safe(session, next, &cache->sessions, node)
-			kbr_fetch_session_unhash_locked(session);
+			kbr_fetch_session_unhash_locked(session, &gone);
 		list_del(&cache->node);
 		kfree(cache);
 	}
 	mutex_unlock(&kbr_fetch_lock);
+	kbr_fetch_sessions_put(&gone);
 }
 KBR_EXPORT_IF_KUNIT(kbr_fetch_sessions_forget);
