@@ -3,21 +3,21 @@
  * CRC-32C: the kernel's (in user space: the stand-in's) function in the form
  * in which Kafka stores the checksum.
  */
-#include <linux/crc32c.h>
 #include <linux/limits.h>
 #include <linux/types.h>
 
 #include "base/kunit.h"
 #include "codec/crc32c.h"
+#include "kbr_crc32c.h"
 
 u32 kbr_crc32c(u32 crc, const void *data, size_t len)
 {
 	/* the kernel's does not invert; it takes the length as an unsigned int */
 	while (len > INT_MAX) {
-		crc = ~crc32c(~crc, data, INT_MAX);
+		crc = ~kbr_crc32c_update(~crc, data, INT_MAX);
 		data += INT_MAX;
 		len -= INT_MAX;
 	}
-	return ~crc32c(~crc, data, len);
+	return ~kbr_crc32c_update(~crc, data, len);
 }
 KBR_EXPORT_IF_KUNIT(kbr_crc32c);

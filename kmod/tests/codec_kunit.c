@@ -122,6 +122,34 @@ static void codec_test_crc32c(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, kbr_crc32c(0, NULL, 0), 0);
 }
 
+/* The definition, bit by bit. */
+static u32 codec_slow_crc32c(const u8 *p, size_t len)
+{
+	u32 crc = ~0u;
+	int bit;
+
+	for (; len; p++, len--) {
+		crc ^= *p;
+		for (bit = 0; bit < 8; bit++)
+			crc = crc >> 1 ^ (crc & 1 ? 0x82f63b78 : 0);
+	}
+	return ~crc;
+}
+
+/* How it is computed depends on the length. */
+static void codec_test_crc32c_lengths(struct kunit *test)
+{
+	size_t len, max = 1100;
+	u8 *buf = kunit_kmalloc(test, max + 8, GFP_KERNEL);
+
+	KUNIT_ASSERT_NOT_NULL(test, buf);
+	for (len = 0; len < max + 8; len++)
+		buf[len] = len * 151 ^ len >> 3;
+	for (len = 0; len <= max; len++)
+		KUNIT_ASSERT_EQ(test, kbr_crc32c(0, buf + len % 8, len),
+				codec_slow_crc32c(buf + len % 8, len));
+}
+
 static void codec_check_text(struct kunit *test, const u8 *bytes, u32 len, const char *want)
 {
 	if (!want) {
@@ -321,6 +349,7 @@ static void codec_test_builder(struct kunit *test)
 static struct kunit_case codec_cases[] = {
 	KUNIT_CASE(codec_test_varints),
 	KUNIT_CASE(codec_test_crc32c),
+	KUNIT_CASE(codec_test_crc32c_lengths),
 	KUNIT_CASE_PARAM(codec_test_vector, vector_gen_params),
 	KUNIT_CASE(codec_test_stamp),
 	KUNIT_CASE_PARAM(codec_test_packed, packed_gen_params),
