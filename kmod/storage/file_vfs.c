@@ -25,6 +25,7 @@
 #include <linux/mount.h>
 #include <linux/module.h>
 #include <linux/namei.h>
+#include <linux/pagemap.h>
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
 #include <linux/swap.h>
@@ -260,6 +261,30 @@ static void kbr_vfs_kiocb_init(struct kiocb *kiocb, struct file *filp, loff_t po
 }
 
 /*
+ * What is in one page that the cache has, such as a header, or what a reader at
+ * the end of a log waits for: most of what a file system's read does is for
+ * other cases. Return: bytes; 0 leave it to the file system.
+ */
+static size_t kbr_vfs_read_page(struct file *filp, struct iov_iter *to, loff_t pos)
+{
+	size_t len = iov_iter_count(to), copied = 0;
+	struct folio *folio;
+
+	folio = kbr_filemap_get_folio(filp->f_mapping, pos >> PAGE_SHIFT);
+	if (!folio)
+		return 0;
+	/* As filemap_read(): the size is looked at when the contents are there. */
+	if (folio_test_uptodate(folio) && !folio_test_readahead(folio) &&
+	    pos + len <= i_size_read(file_inode(filp))) {
+		folio_mark_accessed(folio);
+		copied = copy_page_to_iter(folio_file_page(folio, pos >> PAGE_SHIFT),
+					   offset_in_page(pos), len, to);
+	}
+	folio_put(folio);
+	return copied;
+}
+
+/*
  * Straight to the file system: what the VFS does on top (notification, access
  * checks that were made at open, accounting of calls) is not for log files.
  * Reads need no credentials either: they were checked at open.
@@ -268,7 +293,13 @@ static ssize_t kbr_vfs_read_iter(struct kbr_file *f, struct iov_iter *to, loff_t
 {
 	struct file *filp = kbr_vfs_file(f)->filp;
 	struct kiocb kiocb;
+	size_t copied;
 
+	if (offset_in_page(pos) + iov_iter_count(to) <= PAGE_SIZE) {
+		copied = kbr_vfs_read_page(filp, to, pos);
+		if (copied)
+			return copied;
+	}
 	kbr_vfs_kiocb_init(&kiocb, filp, pos);
 	return filp->f_op->read_iter(&kiocb, to);
 }
