@@ -51,7 +51,7 @@ ssize_t kbr_lines_read(struct kbr_open *open, struct iov_iter *to)
 		else
 			line = (u8 *)"\n";
 		want = min(total - reader->done, iov_iter_count(to));
-		copied = copy_to_iter(line + reader->done, want, to);
+		copied = kbr_reader_copy(reader, line + reader->done, want, to);
 		bytes += copied;
 		reader->done += copied;
 		if (copied < want) {

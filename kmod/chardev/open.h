@@ -63,6 +63,7 @@ struct kbr_cursors {
  * @part: that partition
  * @orphan: member of a group: it has lost @part, and finishes a line of it
  * @buf: whole batches
+ * @page: that @buf is, or NULL
  * @size: bytes of @buf
  * @len: bytes loaded
  * @pos: next batch in @buf
@@ -84,6 +85,7 @@ struct kbr_reader {
 	struct kbr_partition *part;
 	bool orphan;
 	u8 *buf;
+	struct page *page;
 	size_t size;
 	size_t len;
 	size_t pos;
@@ -257,6 +259,8 @@ void kbr_reader_given(struct kbr_open *open, unsigned int index, s64 offset);
 int kbr_reader_check_start(struct kbr_open *open, unsigned int index);
 int kbr_reader_next(struct kbr_open *open);
 void kbr_reader_consume(struct kbr_open *open);
+size_t kbr_reader_copy(const struct kbr_reader *reader, const void *from, size_t len,
+		       struct iov_iter *to);
 void kbr_reader_drop(struct kbr_open *open);
 bool kbr_reader_ready(struct kbr_open *open);
 s64 kbr_reader_position(struct kbr_open *open, unsigned int index);

@@ -9,13 +9,14 @@
  */
 #include <linux/mm.h>
 #include <linux/slab.h>
+#include <linux/uio.h>
 
 #include "base/kunit.h"
 #include "broker/broker.h"
 #include "chardev/open.h"
 
 /* A reader at the end gets a record or two at a time; one behind gets more. */
-#define KBR_READER_BUF_MIN	4096u
+#define KBR_READER_BUF_MIN	PAGE_SIZE
 #define KBR_READER_BUF_BULK	(64u << 10)
 
 static struct kbr_cursors *kbr_cursors_alloc(unsigned int count, bool shared)
@@ -57,6 +58,17 @@ static void kbr_reader_publish(struct kbr_open *open, struct kbr_cursors *cursor
 		kvfree_rcu(old, rcu);	/* kbr_reader_ready() may look at them */
 }
 
+static void kbr_reader_free_buf(struct kbr_reader *reader)
+{
+	if (reader->page)
+		__free_page(reader->page);
+	else
+		kvfree(reader->buf);
+	reader->page = NULL;
+	reader->buf = NULL;
+	reader->size = 0;
+}
+
 /**
  * kbr_open_init_reader() - prepare the reading side of a new open
  * @open: not shown to anybody yet; its handle's topic is not set
@@ -88,7 +100,7 @@ void kbr_open_destroy_reader(struct kbr_open *open)
 
 	if (reader->walking)
 		kbr_unpacked_release(&reader->unpacked);
-	kvfree(reader->buf);
+	kbr_reader_free_buf(reader);
 	kvfree(rcu_dereference_protected(reader->cursors, 1));
 	mutex_destroy(&reader->lock);
 }
@@ -263,11 +275,8 @@ void kbr_reader_drop(struct kbr_open *open)
 			.offset = kbr_reader_position(open, reader->current_index),
 		};
 	reader->orphan = false;
-	if (reader->size > KBR_OPEN_KEEP_BYTES) {
-		kvfree(reader->buf);
-		reader->buf = NULL;
-		reader->size = 0;
-	}
+	if (reader->size > KBR_OPEN_KEEP_BYTES)
+		kbr_reader_free_buf(reader);
 }
 
 /**
@@ -324,15 +333,38 @@ static int kbr_reader_reserve(struct kbr_reader *reader, size_t size)
 	if (size > KBR_BATCH_BYTES_MAX)
 		return -EBADMSG;
 	/* Nothing in the old one is needed: loads come when all was read. */
-	kvfree(reader->buf);
-	reader->buf = NULL;
-	reader->size = 0;
-	buf = kvmalloc(size, GFP_KERNEL_ACCOUNT);
-	if (!buf)
-		return -ENOMEM;
+	kbr_reader_free_buf(reader);
+	if (size == PAGE_SIZE) {
+		reader->page = alloc_page(GFP_KERNEL_ACCOUNT);
+		if (!reader->page)
+			return -ENOMEM;
+		buf = page_address(reader->page);
+	} else {
+		buf = kvmalloc(size, GFP_KERNEL_ACCOUNT);
+		if (!buf)
+			return -ENOMEM;
+	}
 	reader->buf = buf;
 	reader->size = size;
 	return 0;
+}
+
+/**
+ * kbr_reader_copy() - hand out what was loaded
+ * @reader: the reading side
+ * @from: part of a record, or other memory of the kernel's
+ * @len: bytes
+ * @to: where to
+ *
+ * Copying from a page needs no look at what kind of memory it is.
+ * Context: reader lock held. Return: bytes copied.
+ */
+size_t kbr_reader_copy(const struct kbr_reader *reader, const void *from, size_t len,
+		       struct iov_iter *to)
+{
+	if (likely(reader->page && PTR_ALIGN_DOWN((u8 *)from, PAGE_SIZE) == reader->buf))
+		return copy_page_to_iter(reader->page, offset_in_page(from), len, to);
+	return copy_to_iter(from, len, to);
 }
 
 /* Batches of one partition from its position on. 1, 0 nothing there, or -errno. */
