@@ -163,7 +163,7 @@ int kbr_cluster_peer(struct kbr_broker *broker, s32 id, struct kbr_peer *copy);
 int kbr_cluster_next_peer(struct kbr_broker *broker, s32 after, struct kbr_peer *copy);
 /** kbr_cluster_peers() - how many there are, this broker included if it was told of itself */
 unsigned int kbr_cluster_peers(struct kbr_broker *broker);
-/** kbr_cluster_peer_set() - add or replace one; -EINVAL not a member; -E2BIG; -ENOMEM; -ESTALE older epoch; may sleep */
+/** kbr_cluster_peer_set() - add or change one; -EINVAL not a member; -E2BIG; -ENOMEM; -ESTALE older epoch; may sleep */
 int kbr_cluster_peer_set(struct kbr_broker *broker, const struct kbr_peer *peer,
 			 struct kbr_refusal *why);
 /** kbr_cluster_peer_del() - forget one; -ENOENT; may sleep */
