@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
+# kernel: 6.1
 """Consumer groups as devices: G1 to G18 of the ABI text."""
 import stat
 
