@@ -426,28 +426,36 @@ void kbr_group_info_locked(struct kbr_group *group, struct kbr_group_info *info)
 }
 KBR_EXPORT_IF_KUNIT(kbr_group_info_locked);
 
+void kbr_group_member_tell_locked(const struct kbr_group *group,
+				  const struct kbr_group_member *member,
+				  struct kbr_group_member_info *info)
+{
+	unsigned int i;
+
+	*info = (struct kbr_group_member_info) {
+		.id = member->id,
+		.instance_id = member->instance_id,
+		.client_id = kbr_group_text_or_empty(&member->client_id),
+		.client_host = kbr_group_text_or_empty(&member->client_host),
+		.metadata = { .at = "" },
+		.assignment = kbr_group_text_or_empty(&member->assignment),
+		.session_timeout_ms = member->session_timeout_ms,
+		.rebalance_timeout_ms = member->rebalance_timeout_ms,
+	};
+	for (i = 0; i < member->protocols_count; i++)
+		if (kbr_group_str_same(&member->protocols[i].name, &group->protocol))
+			info->metadata = member->protocols[i].metadata;
+}
+
 bool kbr_group_member_locked(struct kbr_group *group, unsigned int n,
 			     struct kbr_group_member_info *info)
 {
-	struct kbr_group_member *member;
-	unsigned int i;
+	const struct kbr_group_member *member;
 
 	list_for_each_entry(member, &group->members, node) {
 		if (n--)
 			continue;
-		*info = (struct kbr_group_member_info) {
-			.id = member->id,
-			.instance_id = member->instance_id,
-			.client_id = kbr_group_text_or_empty(&member->client_id),
-			.client_host = kbr_group_text_or_empty(&member->client_host),
-			.metadata = { .at = "" },
-			.assignment = kbr_group_text_or_empty(&member->assignment),
-			.session_timeout_ms = member->session_timeout_ms,
-			.rebalance_timeout_ms = member->rebalance_timeout_ms,
-		};
-		for (i = 0; i < member->protocols_count; i++)
-			if (kbr_group_str_same(&member->protocols[i].name, &group->protocol))
-				info->metadata = member->protocols[i].metadata;
+		kbr_group_member_tell_locked(group, member, info);
 		return true;
 	}
 	return false;
@@ -456,11 +464,11 @@ KBR_EXPORT_IF_KUNIT(kbr_group_member_locked);
 
 int kbr_group_set_kind_locked(struct kbr_group *group, enum kbr_group_kind kind)
 {
-	if (kind == group->kind)
-		return 0;
-	/* The broker stops, or stopped: it has no members any more. */
+	/* The broker stops, or stopped: it gets no members any more. */
 	if (group->state == KBR_GROUP_DEAD)
 		return kind == KBR_GROUP_NONE ? 0 : -ENODEV;
+	if (kind == group->kind)
+		return 0;
 	if (kind == KBR_GROUP_DEVICE && (group->members_count || group->promised_count))
 		return -EBUSY;
 	group->kind = kind;
@@ -485,11 +493,12 @@ void kbr_group_wait_add(struct kbr_group_wait *wait, struct kbr_waiter *waiter)
 		kbr_waiter_add_partition(waiter, wait->part, wait->last);
 		return;
 	}
-	/* Its SyncGroup is answered when the group's record is on disk. */
+	/* It is answered when the group's record is on disk. */
 	mutex_lock(&group->lock);
-	list_for_each_entry(pending, &group->pending, node)
-		if (pending->seq == group->storing && group->state != KBR_GROUP_DEAD)
-			last = pending->last;
+	pending = kbr_group_pending_locked(group, (wait->member && wait->member->storing) ?
+					   wait->member->storing : group->storing);
+	if (pending)
+		last = pending->last;
 	if (last >= 0) {
 		part = kbr_group_log_part(group);
 		if (!wait->topic) {
@@ -676,8 +685,8 @@ void kbr_groups_free(struct kbr_broker *broker)
 	if (!groups)
 		return;
 	broker->groups = NULL;
-	kvfree(groups->live);
-	groups->live = NULL;
+	kvfree(groups->logs);
+	groups->logs = NULL;
 	kref_put(&groups->ref, kbr_groups_release);
 }
 

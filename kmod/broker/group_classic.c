@@ -33,6 +33,7 @@ static void kbr_group_member_release(struct kref *ref)
 	struct kbr_group_member *member = container_of(ref, struct kbr_group_member, ref);
 
 	kfree(member->id.at);
+	kfree(member->former.at);
 	kfree(member->instance_id.at);
 	kfree(member->client_id.at);
 	kfree(member->client_host.at);
@@ -102,6 +103,7 @@ static struct kbr_group_member *kbr_group_member_new(const struct kbr_group_join
 	kref_init(&member->ref);
 	INIT_LIST_HEAD(&member->node);
 	member->assignment.len = -1;
+	member->former.len = -1;
 	member->fresh = true;
 	ok = kbr_group_str_dup(&member->instance_id, &join->id.instance_id) &&
 	     kbr_group_str_dup(&member->client_id, &join->client_id) &&
@@ -119,6 +121,8 @@ static struct kbr_group_member *kbr_group_member_new(const struct kbr_group_join
 			kbr_group_text_bytes(&member->instance_id) +
 			kbr_group_text_bytes(&member->client_id) +
 			kbr_group_text_bytes(&member->client_host);
+	if (member->instance_id.len >= 0)
+		member->bytes += kbr_group_text_bytes(&member->id);	/* @former */
 	return member;
 }
 
@@ -570,23 +574,34 @@ KBR_EXPORT_IF_KUNIT(kbr_group_tick_locked);
 
 /* ---- JoinGroup ---- */
 
-static void kbr_group_tell_join(struct kbr_group *group, const struct kbr_group_member *member,
-				const struct kbr_str *old_leader, kbr_group_tell tell, void *ctx)
+static void kbr_group_forget_former(struct kbr_group_member *member)
 {
+	kfree(member->former.at);
+	member->former = (struct kbr_str) { .len = -1 };
+	member->storing = 0;
+}
+
+static void kbr_group_tell_join(struct kbr_group *group, struct kbr_group_member *member,
+				kbr_group_tell tell, void *ctx)
+{
+	bool back = member->former.len >= 0;
 	struct kbr_group_answer answer = {
 		.generation = group->generation,
 		.protocol = group->protocol,
-		.leader = old_leader ? *old_leader : group->leader ? group->leader->id :
-						     (struct kbr_str) { .at = "" },
+		.leader = group->leader ? group->leader->id : (struct kbr_str) { .at = "" },
 		.member_id = member->id,
-		.lead = !old_leader && group->leader == member,
+		.lead = !back && group->leader == member,
 		.assignment = { .at = "" },
 		.group = group,
 	};
 
+	/* A leader that is back is told its old id, so that it does not assign anew. */
+	if (back && group->leader == member)
+		answer.leader = member->former;
 	if (answer.protocol.len < 0)
 		answer.protocol = (struct kbr_str) { .at = "" };
 	tell(ctx, &answer);
+	kbr_group_forget_former(member);
 }
 
 static void kbr_group_tell_error(struct kbr_group *group, s16 code, const struct kbr_str *member_id,
@@ -605,6 +620,28 @@ static void kbr_group_tell_error(struct kbr_group *group, s16 code, const struct
 	if (answer.member_id.len < 0)
 		answer.member_id = (struct kbr_str) { .at = "" };
 	tell(ctx, &answer);
+}
+
+/*
+ * Answer a request that waits if it is over with it: its member is out, or has
+ * asked anew, or somebody else is that static member now.
+ */
+static bool kbr_group_tell_over(const struct kbr_group_wait *wait, kbr_group_tell tell, void *ctx)
+{
+	static const struct kbr_str nobody = { .at = "", .len = 0 };
+	const struct kbr_group_member *member = wait->member;
+	const struct kbr_str *id = &member->id;
+	s16 code = member->code;
+
+	if ((s32)(member->fenced - wait->seq) >= 0) {
+		code = KBR_KAFKA_FENCED_INSTANCE_ID;
+		id = &nobody;	/* its own is forgotten, the other's not for it */
+	} else if (!code && member->seq != wait->seq) {
+		code = KBR_KAFKA_REBALANCE_IN_PROGRESS;
+	}
+	if (code)
+		kbr_group_tell_error(wait->group, code, id, tell, ctx);
+	return code;
 }
 
 /* It waits: @wait finds it again. */
@@ -627,6 +664,7 @@ static void kbr_group_wait_for(struct kbr_group *group, struct kbr_group_member 
 static void kbr_group_await_join(struct kbr_group *group, struct kbr_group_member *member, s64 now,
 				 struct kbr_group_wait *wait)
 {
+	kbr_group_forget_former(member);
 	member->joining = true;
 	member->deadline = now + KBR_GROUP_FRESH_MS;
 	kbr_group_wait_for(group, member, wait);
@@ -706,14 +744,28 @@ static bool kbr_group_choice_stays(struct kbr_group *group, struct kbr_group_mem
 	return false;
 }
 
+/* Its new id has to be on disk before it hears of it: after a crash it would be fenced. */
+static void kbr_group_store_id(struct kbr_group *group, struct kbr_group_member *member,
+			       struct kbr_str *old, struct kbr_group_wait *wait)
+{
+	LIST_HEAD(none);
+
+	kbr_group_wait_for(group, member, wait);
+	kfree(member->former.at);
+	member->former = *old;
+	old->at = NULL;
+	/* If it can't be written down, it is fenced by a crash and begins anew. */
+	member->storing = kbr_group_append_locked(group, &none, KBR_GROUP_PUT_FULL, NULL) ?
+			  0 : group->seq;
+}
+
 /*
  * KIP-345: a static member comes back under a new id. In a stable group whose
  * choice stays the same, nobody else notices.
  */
 static s16 kbr_group_join_static(struct kbr_group *group, struct kbr_group_member *member,
 				 const struct kbr_group_join *join, s64 now,
-				 struct kbr_group_wait *wait, kbr_group_tell tell, void *ctx,
-				 bool *told)
+				 struct kbr_group_wait *wait)
 {
 	bool quiet = group->state == KBR_GROUP_STABLE && kbr_group_choice_stays(group, member, join);
 	struct kbr_str id, old;
@@ -729,23 +781,16 @@ static s16 kbr_group_join_static(struct kbr_group *group, struct kbr_group_membe
 	old = member->id;
 	member->id = id;
 	/* What its former self waits for: somebody else is it now. */
-	member->seq++;
+	member->fenced = member->seq++;
 	member->joining = false;
 	member->syncing = false;
-	member->code = KBR_KAFKA_FENCED_INSTANCE_ID;
+	member->code = 0;
 	kbr_group_wake_locked(group);
 	kbr_group_alive(member, now);
-	if (quiet) {
-		LIST_HEAD(none);
-
-		kbr_group_append_locked(group, &none, KBR_GROUP_PUT_FULL, NULL);
-		/* A leader is told its old id, so that it does not assign anew. */
-		kbr_group_tell_join(group, member, group->leader == member ? &old :
-				    group->leader ? &group->leader->id : NULL, tell, ctx);
-		*told = true;
-	} else {
+	if (quiet)
+		kbr_group_store_id(group, member, &old, wait);
+	else
 		kbr_group_await_join(group, member, now, wait);
-	}
 	kfree(old.at);
 	return 0;
 }
@@ -763,7 +808,7 @@ static s16 kbr_group_join_known(struct kbr_group *group, struct kbr_group_member
 	/* The answer to its JoinGroup may have been lost. */
 	if (same && (group->state == KBR_GROUP_COMPLETING_REBALANCE ||
 		     (group->state == KBR_GROUP_STABLE && member != group->leader))) {
-		kbr_group_tell_join(group, member, NULL, tell, ctx);
+		kbr_group_tell_join(group, member, tell, ctx);
 		*told = true;
 		return 0;
 	}
@@ -810,7 +855,7 @@ static s16 kbr_group_do_join(struct kbr_group *group, const struct kbr_group_joi
 	if (member && join->id.member_id.len > 0)
 		return kbr_group_join_known(group, member, join, now, wait, tell, ctx, told);
 	if (member)
-		return kbr_group_join_static(group, member, join, now, wait, tell, ctx, told);
+		return kbr_group_join_static(group, member, join, now, wait);
 	if (group->members_count + (promise ? 0 : group->promised_count) >=
 	    READ_ONCE(group->groups->broker->config.group_size_max))
 		return KBR_KAFKA_GROUP_MAX_SIZE_REACHED;
@@ -852,15 +897,13 @@ bool kbr_group_join_again(struct kbr_group_wait *wait, s64 now_ms, kbr_group_tel
 	bool told = true;
 
 	mutex_lock(&group->lock);
+	kbr_group_settle_locked(group);
 	kbr_group_arm_locked(group, now_ms);
-	if (member->code)
-		kbr_group_tell_error(group, member->code, &member->id, tell, ctx);
-	else if (member->seq != wait->seq)
-		kbr_group_tell_error(group, KBR_KAFKA_REBALANCE_IN_PROGRESS, &member->id, tell, ctx);
-	else if (member->joining)
-		told = false;
-	else
-		kbr_group_tell_join(group, member, NULL, tell, ctx);
+	if (!kbr_group_tell_over(wait, tell, ctx)) {
+		told = !member->joining && !kbr_group_pending_locked(group, member->storing);
+		if (told)
+			kbr_group_tell_join(group, member, tell, ctx);
+	}
 	mutex_unlock(&group->lock);
 	return told;
 }
@@ -907,6 +950,7 @@ static s16 kbr_group_assign(struct kbr_group *group, const struct kbr_group_assi
 				mine = &assignments[i].assignment;
 		if (!kbr_group_member_assign(group, member, mine))
 			return KBR_KAFKA_GROUP_MAX_SIZE_REACHED;
+		cond_resched();
 	}
 	if (kbr_group_append_locked(group, &none, KBR_GROUP_PUT_FULL, NULL))
 		return KBR_KAFKA_COORDINATOR_NOT_AVAILABLE;
@@ -1011,10 +1055,8 @@ bool kbr_group_sync_again(struct kbr_group_wait *wait, s64 now_ms, kbr_group_tel
 	mutex_lock(&group->lock);
 	kbr_group_settle_locked(group);
 	kbr_group_arm_locked(group, now_ms);
-	if (member->code) {
-		kbr_group_tell_error(group, member->code, &member->id, tell, ctx);
-	} else if (member->seq != wait->seq) {
-		kbr_group_tell_error(group, KBR_KAFKA_REBALANCE_IN_PROGRESS, &member->id, tell, ctx);
+	if (kbr_group_tell_over(wait, tell, ctx)) {
+		;
 	} else if (group->state == KBR_GROUP_STABLE) {
 		member->syncing = false;
 		kbr_group_tell_sync(group, member, tell, ctx);

@@ -39,6 +39,16 @@ enum kbr_groups_state {
 };
 
 /**
+ * struct kbr_group_log - one partition of __consumer_offsets
+ * @live: bytes of live records
+ * @partial: not all of it could be loaded: nothing of it may be removed
+ */
+struct kbr_group_log {
+	atomic64_t live;
+	bool partial;
+};
+
+/**
  * struct kbr_groups - the groups of a broker
  * @ref: kref: the broker and each group hold one
  * @broker: its broker; valid until it is STOPPED
@@ -51,9 +61,8 @@ enum kbr_groups_state {
  * @topic: __consumer_offsets, a reference, from LOADING on
  * @partitions: of @topic
  * @load: loads it, or finds it after it was made
- * @partial: not all of it could be loaded: nothing of it may be removed
+ * @logs: struct kbr_group_log of each partition of @topic
  * @bytes: memory that groups hold
- * @live: bytes of live records in each partition of @topic
  * @checked_ms: when offsets were last looked at for their expiry (upkeep)
  * @news_lock: guards @news and @silent
  * @news: groups that changed and were not told of, a reference each
@@ -72,9 +81,8 @@ struct kbr_groups {
 	struct kbr_topic *topic;
 	u32 partitions;
 	struct work_struct load;
-	bool partial;
+	struct kbr_group_log *logs;
 	atomic64_t bytes;
-	atomic64_t *live;
 	s64 checked_ms;
 	spinlock_t news_lock;
 	struct list_head news;
@@ -176,6 +184,9 @@ struct kbr_group {
  * @assignment: owned
  * @bytes: memory accounted
  * @seq: number of its newest JoinGroup or SyncGroup that waits
+ * @fenced: the last one of them that a former self of a static member asked
+ * @former: static: its id before, while its new one is being stored; else null
+ * @storing: number of the pending record with its new id, 0 none
  * @joining: it waits for the end of the join phase
  * @syncing: it waits for its assignment
  * @fresh: it never got an answer to a JoinGroup
@@ -197,13 +208,16 @@ struct kbr_group_member {
 	struct kbr_str assignment;
 	size_t bytes;
 	u32 seq;
+	u32 fenced;
+	struct kbr_str former;
+	u32 storing;
 	bool joining;
 	bool syncing;
 	bool fresh;
 	s16 code;
 };
 
-/** struct kbr_group_text - name of a topic, shared by a group's offsets */
+/** struct kbr_group_text - name of a topic, shared by a group's offsets, accounted once */
 struct kbr_group_text {
 	u32 refs;
 	u32 len;
@@ -291,6 +305,10 @@ void kbr_group_arm_locked(struct kbr_group *group, s64 now);
 void kbr_group_set_state_locked(struct kbr_group *group, enum kbr_group_state state);
 /** kbr_group_wake_locked() - who waits for the group should ask again */
 void kbr_group_wake_locked(struct kbr_group *group);
+/** kbr_group_member_tell_locked() - what is told of a member */
+void kbr_group_member_tell_locked(const struct kbr_group *group,
+				  const struct kbr_group_member *member,
+				  struct kbr_group_member_info *info);
 /** kbr_groups_set_state() - and tell who waits for it; STOPPED is the last one */
 void kbr_groups_set_state(struct kbr_groups *groups, enum kbr_groups_state state, int err);
 /** kbr_groups_stopped() - the broker ends: everything is answered now */
@@ -319,19 +337,20 @@ void kbr_group_abandon_locked(struct kbr_group *group, struct kbr_group_member *
 			      s64 now);
 
 /* group_offsets.c */
+/** kbr_group_pending_locked() - the one with number @seq, NULL: it is settled, or there was none */
+struct kbr_group_pending *kbr_group_pending_locked(struct kbr_group *group, u32 seq);
 /** kbr_group_settle_locked() - apply what is on disk by now, drop what failed */
 void kbr_group_settle_locked(struct kbr_group *group);
 /** kbr_group_apply_locked() - @entry, taken over, holds unless a newer one does */
 void kbr_group_apply_locked(struct kbr_group *group, struct kbr_group_entry *entry);
 /** kbr_group_apply_record_locked() - the same for a group record */
 void kbr_group_apply_record_locked(struct kbr_group *group, s64 record, u32 bytes);
-/** kbr_group_entry_new() - not accounted; NULL on -ENOMEM */
+/** kbr_group_entry_new() - accounted, if @always over the limit, too; ERR_PTR: -ENOMEM, -EDQUOT */
 struct kbr_group_entry *kbr_group_entry_new(struct kbr_group *group,
-					    const struct kbr_group_offset *offset);
-void kbr_group_entry_free(struct kbr_group_entry *entry);
+					    const struct kbr_group_offset *offset, bool always);
 /** kbr_group_expire_locked() - tombstones for offsets that are over at @now_ms; did it append any? */
 bool kbr_group_expire_locked(struct kbr_group *group, s64 now_ms);
-/** kbr_group_free_entries_locked() - entries of a list that were accounted for and not appended */
+/** kbr_group_free_entries_locked() - entries of a list that were not appended */
 void kbr_group_free_entries_locked(struct kbr_group *group, struct list_head *entries);
 /** kbr_group_mark_locked() - the offset that @entry will replace needs (not) to be copied */
 void kbr_group_mark_locked(struct kbr_group *group, const struct kbr_group_entry *entry,

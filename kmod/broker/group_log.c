@@ -101,7 +101,8 @@ static int kbr_group_batch_flush(struct kbr_group_batch *batch)
 
 	if (!pending || !batch->bld.count)
 		return 0;
-	if (!kbr_broker_has_room(broker))
+	/* A device that leaves must not forget how far it came. */
+	if (group->kind != KBR_GROUP_DEVICE && !kbr_broker_has_room(broker))
 		return -EAGAIN;
 	produce.len = kbr_batch_builder_close(&batch->bld, &produce.verdict.batch);
 	err = kbr_partition_produce(kbr_group_log_part(group), &produce);
@@ -182,25 +183,26 @@ static int kbr_group_batch_put_entry(struct kbr_group_batch *batch, struct kbr_g
 	return 0;
 }
 
-static void kbr_group_encode_member(struct kbr_wire_writer *w, struct kbr_group *group,
-				    unsigned int n)
+static void kbr_group_encode_members(struct kbr_wire_writer *w, const struct kbr_group *group)
 {
+	const struct kbr_group_member *member;
 	struct kbr_group_member_info info;
-	struct kbr_group_value_member member;
+	struct kbr_group_value_member value;
 
-	if (!kbr_group_member_locked(group, n, &info))
-		return;
-	member = (struct kbr_group_value_member) {
-		.id = info.id,
-		.instance_id = info.instance_id,
-		.client_id = info.client_id,
-		.client_host = info.client_host,
-		.rebalance_timeout_ms = info.rebalance_timeout_ms,
-		.session_timeout_ms = info.session_timeout_ms,
-		.subscription = info.metadata,
-		.assignment = info.assignment,
-	};
-	kbr_group_value_member_encode(w, &member);
+	list_for_each_entry(member, &group->members, node) {
+		kbr_group_member_tell_locked(group, member, &info);
+		value = (struct kbr_group_value_member) {
+			.id = info.id,
+			.instance_id = info.instance_id,
+			.client_id = info.client_id,
+			.client_host = info.client_host,
+			.rebalance_timeout_ms = info.rebalance_timeout_ms,
+			.session_timeout_ms = info.session_timeout_ms,
+			.subscription = info.metadata,
+			.assignment = info.assignment,
+		};
+		kbr_group_value_member_encode(w, &value);
+	}
 }
 
 static int kbr_group_batch_put_group(struct kbr_group_batch *batch, enum kbr_group_put put)
@@ -217,7 +219,6 @@ static int kbr_group_batch_put_group(struct kbr_group_batch *batch, enum kbr_gro
 		.leader = { .len = -1 },
 		.state_ms = group->state_ms,
 	};
-	unsigned int n;
 	u32 bytes;
 	int at;
 
@@ -234,8 +235,8 @@ static int kbr_group_batch_put_group(struct kbr_group_batch *batch, enum kbr_gro
 	kbr_group_key_encode(&batch->key, &key);
 	if (put != KBR_GROUP_PUT_DEAD)
 		kbr_group_value_encode(&batch->value, &value);
-	for (n = 0; n < value.members && !batch->value.err; n++)
-		kbr_group_encode_member(&batch->value, group, n);
+	if (value.members)
+		kbr_group_encode_members(&batch->value, group);
 	at = kbr_group_batch_put(batch, put == KBR_GROUP_PUT_DEAD, &bytes);
 	if (at < 0)
 		return at;
@@ -356,15 +357,12 @@ static int kbr_group_load_offset(struct kbr_group *group, const struct kbr_group
 		offset.commit_ms = value.commit_ms;
 		offset.expire_ms = value.expire_ms;
 	}
-	entry = kbr_group_entry_new(group, &offset);
-	if (!entry)
+	/* Tombstones make room. */
+	entry = kbr_group_entry_new(group, &offset, !rec->value);
+	if (IS_ERR(entry))
 		return -ENOMEM;
 	entry->record = rec->offset;
 	entry->record_bytes = rec->key_len + rec->value_len + KBR_GROUP_FRAMING;
-	if (!kbr_group_charge(group, struct_size(entry, metadata, entry->metadata_len))) {
-		kbr_group_entry_free(entry);
-		return -ENOMEM;
-	}
 	kbr_group_apply_locked(group, entry);
 	return 0;
 }
@@ -400,13 +398,8 @@ static void kbr_group_load_record(struct kbr_group_load *load, const struct kbr_
 	int err = -EBADMSG;
 	s16 code;
 
-	if (!rec->key || kbr_group_key_decode(&key, rec->key, rec->key_len)) {
-		load->skipped++;
-		return;
-	}
-	if (key.kind == KBR_GROUP_RECORD_UNKNOWN)
-		return;
-	if (key.group.len > KBR_GROUP_NAME_MAX ||
+	if (!rec->key || kbr_group_key_decode(&key, rec->key, rec->key_len) ||
+	    key.kind == KBR_GROUP_RECORD_UNKNOWN || key.group.len > KBR_GROUP_NAME_MAX ||
 	    kbr_group_partition(&key.group, groups->partitions) != load->part->index) {
 		load->skipped++;
 		return;
@@ -495,8 +488,11 @@ static void kbr_group_load_partition(struct kbr_group_load *load)
 			break;
 		for (at = 0; at < len; at += batch.size) {
 			if (kbr_batch_decode(&batch, load->buf + at, len - at) ||
-			    batch.size > len - at)
+			    batch.size > len - at) {
+				/* where the next one begins is not known */
+				load->skipped++;
 				break;
+			}
 			kbr_group_load_batch(load, &batch, load->buf + at);
 		}
 	}
@@ -525,25 +521,30 @@ static void kbr_groups_arm_all(struct kbr_groups *groups)
 static int kbr_groups_load(struct kbr_groups *groups)
 {
 	struct kbr_group_load load = { .groups = groups };
+	u64 before;
+	int err = 0;
 	u32 i;
 
 	load.buf = kvmalloc(KBR_GROUP_READ_BYTES, GFP_KERNEL);
 	if (!load.buf)
 		return -ENOMEM;
 	load.size = KBR_GROUP_READ_BYTES;
-	for (i = 0; i < groups->partitions && load.size; i++) {
+	for (i = 0; i < groups->partitions; i++) {
 		load.part = kbr_topic_partition(groups->topic, i);
+		load.err = 0;
+		before = load.skipped;
 		kbr_group_load_partition(&load);
+		/* What was passed over may mean something to a newer version. */
+		groups->logs[i].partial = load.err || load.skipped > before;
+		err = err ?: load.err;
 	}
 	kvfree(load.buf);
 	if (load.skipped)
 		pr_warn("%s: %llu records of %s could not be understood and were passed over\n",
 			groups->broker->name, load.skipped, KBR_OFFSETS_TOPIC);
-	/* What was passed over may mean something to a newer version. */
-	groups->partial = load.err || load.skipped;
-	if (load.err)
+	if (err)
 		pr_err("%s: not all of %s could be loaded (%d): its groups may begin at older offsets\n",
-		       groups->broker->name, KBR_OFFSETS_TOPIC, load.err);
+		       groups->broker->name, KBR_OFFSETS_TOPIC, err);
 	return 0;
 }
 
@@ -562,8 +563,8 @@ void kbr_groups_load_work(struct work_struct *work)
 		return;
 	}
 	groups->partitions = kbr_topic_partitions(topic);
-	groups->live = kvcalloc(groups->partitions, sizeof(*groups->live), GFP_KERNEL);
-	if (!groups->live) {
+	groups->logs = kvcalloc(groups->partitions, sizeof(*groups->logs), GFP_KERNEL);
+	if (!groups->logs) {
 		kbr_topic_put(topic);
 		kbr_groups_set_state(groups, KBR_GROUPS_ABSENT, -ENOMEM);
 		return;
@@ -572,8 +573,8 @@ void kbr_groups_load_work(struct work_struct *work)
 	err = kbr_groups_load(groups);
 	if (err) {
 		groups->topic = NULL;
-		kvfree(groups->live);
-		groups->live = NULL;
+		kvfree(groups->logs);
+		groups->logs = NULL;
 		kbr_topic_put(topic);
 		kbr_groups_set_state(groups, KBR_GROUPS_ABSENT, err);
 		return;
@@ -700,9 +701,6 @@ void kbr_groups_rewrite(struct kbr_groups *groups)
 	u32 i;
 	int err;
 
-	/* What is not in memory is in the log only: a restart may load it. */
-	if (groups->partial)
-		return;
 	/* The stop does not wait for this, and gives the topic away. */
 	down_read(&groups->lock);
 	topic = kbr_groups_stopped(groups) ? NULL : groups->topic;
@@ -713,10 +711,11 @@ void kbr_groups_rewrite(struct kbr_groups *groups)
 		return;
 	for (i = 0; i < groups->partitions && !kbr_groups_stopped(groups); i++) {
 		part = kbr_topic_partition(topic, i);
-		if (READ_ONCE(part->state) != KBR_PARTITION_LEADER)
+		/* What is not in memory is in the log only: a restart may load it. */
+		if (groups->logs[i].partial || READ_ONCE(part->state) != KBR_PARTITION_LEADER)
 			continue;
 		bytes = kbr_groups_log_bytes(part);
-		live = atomic64_read(&groups->live[i]);
+		live = atomic64_read(&groups->logs[i].live);
 		if (bytes - live <= max_t(s64, live, KBR_GROUP_DEAD_BYTES_MIN))
 			continue;
 		err = kbr_groups_rewrite_partition(groups, part);

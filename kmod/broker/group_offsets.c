@@ -65,9 +65,24 @@ static struct kbr_group_entry *kbr_group_entry_after(struct kbr_group *group,
 	return found;
 }
 
-/* A topic's name, which its offsets share. */
+/* Account for @bytes; @always: what makes room in the end is not kept from it by a limit. */
+static bool kbr_group_charge_for(struct kbr_group *group, size_t bytes, bool always)
+{
+	if (!always)
+		return kbr_group_charge(group, bytes);
+	atomic64_add(bytes, &group->groups->bytes);
+	group->bytes += bytes;
+	return true;
+}
+
+static size_t kbr_group_text_size(u32 len)
+{
+	return sizeof(struct kbr_group_text) + len + 1;
+}
+
+/* A topic's name, which its offsets share, accounted for. */
 static struct kbr_group_text *kbr_group_text_get(struct kbr_group *group,
-						 const struct kbr_str *topic)
+						 const struct kbr_str *topic, bool always)
 {
 	struct kbr_group_entry *other = kbr_group_entry_after(group, topic, -1);
 	struct kbr_group_text *text;
@@ -80,9 +95,13 @@ static struct kbr_group_text *kbr_group_text_get(struct kbr_group *group,
 			return other->topic;
 		}
 	}
-	text = kmalloc(struct_size(text, text, topic->len + 1), GFP_KERNEL_ACCOUNT);
+	text = kmalloc(kbr_group_text_size(topic->len), GFP_KERNEL_ACCOUNT);
 	if (!text)
-		return NULL;
+		return ERR_PTR(-ENOMEM);
+	if (!kbr_group_charge_for(group, kbr_group_text_size(topic->len), always)) {
+		kfree(text);
+		return ERR_PTR(-EDQUOT);
+	}
 	text->refs = 1;
 	text->len = topic->len;
 	memcpy(text->text, topic->at, topic->len);
@@ -90,20 +109,32 @@ static struct kbr_group_text *kbr_group_text_get(struct kbr_group *group,
 	return text;
 }
 
+static void kbr_group_text_put(struct kbr_group *group, struct kbr_group_text *text)
+{
+	if (--text->refs)
+		return;
+	kbr_group_charge(group, -(ssize_t)kbr_group_text_size(text->len));
+	kfree(text);
+}
+
 struct kbr_group_entry *kbr_group_entry_new(struct kbr_group *group,
-					    const struct kbr_group_offset *offset)
+					    const struct kbr_group_offset *offset, bool always)
 {
 	size_t len = max(offset->metadata.len, 0);
 	struct kbr_group_entry *entry;
+	int err;
 
 	entry = kmalloc(struct_size(entry, metadata, len), GFP_KERNEL_ACCOUNT);
 	if (!entry)
-		return NULL;
-	entry->topic = kbr_group_text_get(group, &offset->topic);
-	if (!entry->topic) {
-		kfree(entry);
-		return NULL;
+		return ERR_PTR(-ENOMEM);
+	entry->topic = kbr_group_text_get(group, &offset->topic, always);
+	if (IS_ERR(entry->topic)) {
+		err = PTR_ERR(entry->topic);
+		goto out_free;
 	}
+	err = -EDQUOT;
+	if (!kbr_group_charge_for(group, struct_size(entry, metadata, len), always))
+		goto out_text;
 	INIT_LIST_HEAD(&entry->list);
 	RB_CLEAR_NODE(&entry->node);
 	entry->partition = offset->partition;
@@ -118,26 +149,19 @@ struct kbr_group_entry *kbr_group_entry_new(struct kbr_group *group,
 	if (len)
 		memcpy(entry->metadata, offset->metadata.at, len);
 	return entry;
-}
 
-void kbr_group_entry_free(struct kbr_group_entry *entry)
-{
-	if (!--entry->topic->refs)
-		kfree(entry->topic);
+out_text:
+	kbr_group_text_put(group, entry->topic);
+out_free:
 	kfree(entry);
+	return ERR_PTR(err);
 }
 
-/* Memory that an offset takes, its share of the topic's name included */
-static ssize_t kbr_group_entry_bytes(const struct kbr_group_entry *entry)
+static void kbr_group_entry_free(struct kbr_group *group, struct kbr_group_entry *entry)
 {
-	return struct_size(entry, metadata, entry->metadata_len);
-}
-
-/* What makes room in the end is not kept from it by a limit. */
-static void kbr_group_charge_always(struct kbr_group *group, size_t bytes)
-{
-	atomic64_add(bytes, &group->groups->bytes);
-	group->bytes += bytes;
+	kbr_group_charge(group, -(ssize_t)struct_size(entry, metadata, entry->metadata_len));
+	kbr_group_text_put(group, entry->topic);
+	kfree(entry);
 }
 
 static void kbr_group_entry_tell(const struct kbr_group_entry *entry, struct kbr_group_offset *to)
@@ -157,8 +181,8 @@ static void kbr_group_entry_tell(const struct kbr_group_entry *entry, struct kbr
 
 static void kbr_group_live(struct kbr_group *group, s64 bytes)
 {
-	if (group->groups->live)
-		atomic64_add(bytes, &group->groups->live[group->partition]);
+	if (group->groups->logs)
+		atomic64_add(bytes, &group->groups->logs[group->partition].live);
 }
 
 static void kbr_group_entry_remove(struct kbr_group *group, struct kbr_group_entry *entry)
@@ -166,8 +190,7 @@ static void kbr_group_entry_remove(struct kbr_group *group, struct kbr_group_ent
 	rb_erase(&entry->node, &group->offsets);
 	group->offsets_count--;
 	kbr_group_live(group, -(s64)entry->record_bytes);
-	kbr_group_charge(group, -kbr_group_entry_bytes(entry));
-	kbr_group_entry_free(entry);
+	kbr_group_entry_free(group, entry);
 }
 
 static void kbr_group_entry_insert(struct kbr_group *group, struct kbr_group_entry *entry)
@@ -193,20 +216,16 @@ void kbr_group_apply_locked(struct kbr_group *group, struct kbr_group_entry *ent
 	struct kbr_str topic = kbr_group_entry_topic(entry);
 	struct kbr_group_entry *old = kbr_group_entry_find(group, &topic, entry->partition);
 
-	/* It was accounted for when it was appended. */
 	if (old && old->record > entry->record) {
-		kbr_group_charge(group, -kbr_group_entry_bytes(entry));
-		kbr_group_entry_free(entry);
+		kbr_group_entry_free(group, entry);
 		return;
 	}
 	if (old)
 		kbr_group_entry_remove(group, old);
-	if (entry->offset >= 0) {
+	if (entry->offset >= 0)
 		kbr_group_entry_insert(group, entry);
-	} else {
-		kbr_group_charge(group, -kbr_group_entry_bytes(entry));
-		kbr_group_entry_free(entry);
-	}
+	else
+		kbr_group_entry_free(group, entry);
 }
 
 void kbr_group_apply_record_locked(struct kbr_group *group, s64 record, u32 bytes)
@@ -226,16 +245,26 @@ static void kbr_group_pending_free(struct kbr_group *group, struct kbr_group_pen
 	list_del(&pending->node);
 	list_for_each_entry_safe(entry, next, &pending->entries, list) {
 		list_del_init(&entry->list);
-		if (apply) {
+		if (apply)
 			kbr_group_apply_locked(group, entry);
-		} else {
-			kbr_group_charge(group, -kbr_group_entry_bytes(entry));
-			kbr_group_entry_free(entry);
-		}
+		else
+			kbr_group_entry_free(group, entry);
 	}
 	if (apply && pending->has_group)
 		kbr_group_apply_record_locked(group, pending->group_record, pending->group_bytes);
 	kfree(pending);
+}
+
+struct kbr_group_pending *kbr_group_pending_locked(struct kbr_group *group, u32 seq)
+{
+	struct kbr_group_pending *pending;
+
+	if (!seq || group->state == KBR_GROUP_DEAD)
+		return NULL;
+	list_for_each_entry(pending, &group->pending, node)
+		if (pending->seq == seq)
+			return pending;
+	return NULL;
 }
 
 void kbr_group_settle_locked(struct kbr_group *group)
@@ -303,10 +332,8 @@ void kbr_group_free_entries_locked(struct kbr_group *group, struct list_head *en
 {
 	struct kbr_group_entry *entry, *next;
 
-	list_for_each_entry_safe(entry, next, entries, list) {
-		kbr_group_charge(group, -kbr_group_entry_bytes(entry));
-		kbr_group_entry_free(entry);
-	}
+	list_for_each_entry_safe(entry, next, entries, list)
+		kbr_group_entry_free(group, entry);
 	INIT_LIST_HEAD(entries);
 }
 
@@ -341,13 +368,10 @@ static s16 kbr_group_make_entries(struct kbr_group *group, struct kbr_group_offs
 	for (i = 0; i < count; i++) {
 		if (offsets[i].code)
 			continue;
-		entry = kbr_group_entry_new(group, &offsets[i]);
-		if (!entry)
-			return KBR_KAFKA_COORDINATOR_NOT_AVAILABLE;
-		if (!kbr_group_charge(group, kbr_group_entry_bytes(entry))) {
-			kbr_group_entry_free(entry);
-			return KBR_KAFKA_INVALID_COMMIT_OFFSET_SIZE;
-		}
+		entry = kbr_group_entry_new(group, &offsets[i], false);
+		if (IS_ERR(entry))
+			return PTR_ERR(entry) == -EDQUOT ? KBR_KAFKA_INVALID_COMMIT_OFFSET_SIZE :
+							   KBR_KAFKA_COORDINATOR_NOT_AVAILABLE;
 		list_add_tail(&entry->list, entries);
 	}
 	return 0;
@@ -496,29 +520,52 @@ bool kbr_group_delete_offsets(struct kbr_group *group, struct kbr_group_offset *
 }
 KBR_EXPORT_IF_KUNIT(kbr_group_delete_offsets);
 
-/* Tombstones, accounted for, of those that @over says; true if there is memory for them */
+static bool kbr_group_bury_one(struct kbr_group *group, struct list_head *entries,
+			       const struct kbr_group_entry *entry)
+{
+	struct kbr_group_entry *grave;
+	struct kbr_group_offset offset;
+
+	kbr_group_entry_tell(entry, &offset);
+	offset.offset = -1;
+	offset.metadata.len = 0;
+	grave = kbr_group_entry_new(group, &offset, true);
+	if (IS_ERR(grave))
+		return false;
+	list_add_tail(&grave->list, entries);
+	return true;
+}
+
+/* Tombstones of those that @over says; true if there is memory for them */
 static bool kbr_group_bury(struct kbr_group *group, struct list_head *entries, s64 now_ms,
 			   bool (*over)(struct kbr_group *group, const struct kbr_group_entry *entry,
 					s64 now_ms))
 {
-	struct kbr_group_offset offset;
-	struct kbr_group_entry *grave;
 	struct rb_node *node;
 
 	for (node = rb_first(&group->offsets); node; node = rb_next(node)) {
 		struct kbr_group_entry *entry = rb_entry(node, struct kbr_group_entry, node);
 
-		if (over && !over(group, entry, now_ms))
-			continue;
-		kbr_group_entry_tell(entry, &offset);
-		offset.offset = -1;
-		offset.metadata.len = 0;
-		grave = kbr_group_entry_new(group, &offset);
-		if (!grave)
+		if (over(group, entry, now_ms) && !kbr_group_bury_one(group, entries, entry))
 			return false;
-		kbr_group_charge_always(group, kbr_group_entry_bytes(grave));
-		list_add_tail(&grave->list, entries);
 	}
+	return true;
+}
+
+/* The same of all, also of those that are not known to be on disk. */
+static bool kbr_group_bury_all(struct kbr_group *group, struct list_head *entries)
+{
+	struct kbr_group_pending *pending;
+	struct kbr_group_entry *entry;
+	struct rb_node *node;
+
+	for (node = rb_first(&group->offsets); node; node = rb_next(node))
+		if (!kbr_group_bury_one(group, entries, rb_entry(node, struct kbr_group_entry, node)))
+			return false;
+	list_for_each_entry(pending, &group->pending, node)
+		list_for_each_entry(entry, &pending->entries, list)
+			if (entry->offset >= 0 && !kbr_group_bury_one(group, entries, entry))
+				return false;
 	return true;
 }
 
@@ -533,7 +580,7 @@ bool kbr_group_delete(struct kbr_group *group, s64 now_ms, struct kbr_group_wait
 		*code = KBR_KAFKA_COORDINATOR_NOT_AVAILABLE;
 	else if (group->state != KBR_GROUP_EMPTY || group->kind != KBR_GROUP_NONE)
 		*code = KBR_KAFKA_NON_EMPTY_GROUP;
-	else if (!kbr_group_bury(group, &entries, now_ms, NULL) ||
+	else if (!kbr_group_bury_all(group, &entries) ||
 		 kbr_group_append_locked(group, &entries, KBR_GROUP_PUT_DEAD, wait))
 		*code = KBR_KAFKA_COORDINATOR_NOT_AVAILABLE;
 	kbr_group_free_entries_locked(group, &entries);
@@ -576,10 +623,9 @@ bool kbr_group_copy_old_locked(struct kbr_group *group, s64 to, struct list_head
 		if (entry->marked || entry->record >= to)
 			continue;
 		kbr_group_entry_tell(entry, &offset);
-		copy = kbr_group_entry_new(group, &offset);
-		if (!copy)
+		copy = kbr_group_entry_new(group, &offset, true);
+		if (IS_ERR(copy))
 			return false;
-		kbr_group_charge_always(group, kbr_group_entry_bytes(copy));
 		list_add_tail(&copy->list, entries);
 	}
 	return true;

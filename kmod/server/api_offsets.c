@@ -75,8 +75,10 @@ static s16 kbr_offsets_read(struct kbr_request *req, struct kbr_group_ask *ask, 
 	if (!ask->offsets)
 		return KBR_KAFKA_COORDINATOR_NOT_AVAILABLE;
 	req->pinned += room * sizeof(*ask->offsets);
-	for (topics = kbr_get_count(&req->body); topics > 0; topics--)
+	for (topics = kbr_get_count(&req->body); topics > 0 && ask->offsets_count < room; topics--) {
 		kbr_offsets_read_topic(req, ask, room, expire_ms);
+		cond_resched();
+	}
 	return ask->offsets_count < room ? 0 : KBR_KAFKA_INVALID_COMMIT_OFFSET_SIZE;
 }
 
@@ -353,39 +355,41 @@ static bool kbr_offset_fetch_next(struct kbr_group *group, struct kbr_str *name,
 	return more;
 }
 
-/* All of one topic: how many partitions; @w: into it */
-static s32 kbr_offset_fetch_parts(struct kbr_request *req, struct kbr_group *group,
-				  const struct kbr_str *name, struct kbr_wire_writer *w)
+/* Write a count at @at, before what was counted. */
+static void kbr_offset_fetch_put_count(struct kbr_wire_writer *w, size_t at, s32 count)
 {
-	struct kbr_group_offset offset = { .partition = -1 };
-	s32 count = 0;
+	struct kbr_wire_writer head;
 
-	while (kbr_group_offset_next_locked(group, name, offset.partition, &offset) &&
-	       kbr_str_same(&offset.topic, name)) {
-		offset.code = KBR_KAFKA_NONE;
-		if (w)
-			kbr_offset_fetch_put(req, w, &offset);
-		count++;
-	}
-	return count;
+	kbr_wire_writer_init(&head, sizeof(u64), w->flexible);
+	kbr_put_count(&head, count);
+	if (head.err)
+		w->err = head.err;
+	else
+		kbr_wire_writer_insert(w, at, head.buf, head.len);
+	kbr_wire_writer_free(&head);
 }
 
-/* The same with its head; false: there is nothing any more */
-static bool kbr_offset_fetch_topic(struct kbr_request *req, struct kbr_group *group,
-				   const struct kbr_str *name, struct kbr_wire_writer *w)
+/* All of one topic. How many there are is known at the end: one may come to be on disk meanwhile. */
+static void kbr_offset_fetch_topic(struct kbr_request *req, struct kbr_group *group,
+				   const struct kbr_str *name)
 {
-	s32 count;
+	struct kbr_group_offset offset = { .partition = -1 };
+	struct kbr_wire_writer *w = &req->reply;
+	s32 count = 0;
+	size_t at;
 
+	kbr_put_str(w, name);
+	at = w->len;
 	kbr_group_lock(group);
-	count = kbr_offset_fetch_parts(req, group, name, NULL);
-	if (count) {
-		kbr_put_str(w, name);
-		kbr_put_count(w, count);
-		kbr_offset_fetch_parts(req, group, name, w);
-		kbr_put_tags(w);
+	while (!w->err && kbr_group_offset_next_locked(group, name, offset.partition, &offset) &&
+	       kbr_str_same(&offset.topic, name)) {
+		offset.code = KBR_KAFKA_NONE;
+		kbr_offset_fetch_put(req, w, &offset);
+		count++;
 	}
 	kbr_group_unlock(group);
-	return count;
+	kbr_offset_fetch_put_count(w, at, count);
+	kbr_put_tags(w);
 }
 
 /* Everything that the client may know of. The group is not locked over a look at its topics. */
@@ -394,23 +398,17 @@ static void kbr_offset_fetch_all(struct kbr_request *req, struct kbr_group *grou
 	struct kbr_str name = { .len = -1 };
 	struct kbr_wire_writer *w = &req->reply;
 	char text[KBR_TOPIC_NAME_MAX];
-	struct kbr_wire_writer head;
 	size_t at = w->len;
 	s32 count = 0;
 
 	while (group && !w->err && kbr_offset_fetch_next(group, &name, text)) {
-		if (!kbr_offset_fetch_check(req, &name))
-			count += kbr_offset_fetch_topic(req, group, &name, w);
+		if (!kbr_offset_fetch_check(req, &name)) {
+			kbr_offset_fetch_topic(req, group, &name);
+			count++;
+		}
 		cond_resched();
 	}
-	/* how many there are is known now */
-	kbr_wire_writer_init(&head, sizeof(u64), w->flexible);
-	kbr_put_count(&head, count);
-	if (head.err)
-		w->err = head.err;
-	else
-		kbr_wire_writer_insert(w, at, head.buf, head.len);
-	kbr_wire_writer_free(&head);
+	kbr_offset_fetch_put_count(w, at, count);
 }
 
 static bool kbr_offset_fetch_begin(struct kbr_request *req, struct kbr_group_ask *ask)
