@@ -334,7 +334,14 @@ static int kbr_broker_queue_locked(struct kbr_broker *broker, struct kbr_task *t
 	kbr_broker_get(broker);
 	task->broker = broker;
 	*op_id = task->op->id;
-	INIT_WORK(&task->work, kbr_task_work);
+	/*
+	 * Those of the ordered queue wait for works of the other one: to lockdep, which
+	 * tells works apart by where they are initialized, they are two kinds.
+	 */
+	if (task->wq)
+		INIT_WORK(&task->work, kbr_task_work);
+	else
+		INIT_WORK(&task->work, kbr_task_work);
 	queue_work(task->wq ?: broker->ops_wq, &task->work);
 	return 0;
 }

@@ -122,11 +122,12 @@ static void kbr_group_sleep_work(struct work_struct *work)
 	complete(&container_of(work, struct kbr_group_sleep, work)->news);
 }
 
-static void kbr_group_sleep_begin(struct kbr_group_sleep *sleep, struct kbr_broker *broker)
+static void kbr_group_sleep_begin(struct kbr_group_sleep *sleep)
 {
 	INIT_WORK_ONSTACK(&sleep->work, kbr_group_sleep_work);
 	init_completion(&sleep->news);
-	kbr_waiter_init(&sleep->waiter, broker->work_wq, &sleep->work, sleep->entries);
+	/* Not on the broker's queue: who waits fills it, where there are many. */
+	kbr_waiter_init(&sleep->waiter, system_wq, &sleep->work, sleep->entries);
 }
 
 /* Until there is news, which loading may take long for; it was looked at again after the waiter was added. */
@@ -150,7 +151,7 @@ static int kbr_group_await_ready(struct kbr_broker *broker, bool create)
 	struct kbr_group_sleep sleep;
 	int err;
 
-	kbr_group_sleep_begin(&sleep, broker);
+	kbr_group_sleep_begin(&sleep);
 	while ((err = kbr_groups_ready(broker, create)) == -EAGAIN) {
 		kbr_waiter_add_head(&sleep.waiter, kbr_groups_wait_head(broker));
 		err = kbr_groups_ready(broker, create);
@@ -163,13 +164,13 @@ static int kbr_group_await_ready(struct kbr_broker *broker, bool create)
 }
 
 /* Wait until @wait's request is answered: @again says so. */
-static void kbr_group_await(struct kbr_broker *broker, struct kbr_group_wait *wait,
+static void kbr_group_await(struct kbr_group_wait *wait,
 			    bool (*again)(struct kbr_group_wait *wait, void *ctx), void *ctx)
 {
 	struct kbr_group_sleep sleep;
 	bool answered;
 
-	kbr_group_sleep_begin(&sleep, broker);
+	kbr_group_sleep_begin(&sleep);
 	do {
 		kbr_group_wait_add(wait, &sleep.waiter);
 		answered = again(wait, ctx);
@@ -254,7 +255,7 @@ static int kbr_group_reset_run(struct kbr_task *task)
 	if (!err) {
 		if (!kbr_group_commit(group, &nobody, todo->offsets, todo->count,
 				      kbr_clock_now_ms(), &wait))
-			kbr_group_await(task->broker, &wait, kbr_group_offsets_again, todo);
+			kbr_group_await(&wait, kbr_group_offsets_again, todo);
 		err = kbr_group_task_result(todo);
 	}
 	kbr_group_put(group);
@@ -271,7 +272,7 @@ static int kbr_group_forget_run(struct kbr_task *task)
 	if (IS_ERR(group))
 		return PTR_ERR(group);
 	if (!kbr_group_delete_offsets(group, todo->offsets, todo->count, kbr_clock_now_ms(), &wait))
-		kbr_group_await(task->broker, &wait, kbr_group_offsets_again, todo);
+		kbr_group_await(&wait, kbr_group_offsets_again, todo);
 	kbr_group_put(group);
 	return kbr_group_task_result(todo);
 }
@@ -287,7 +288,7 @@ static int kbr_group_remove_run(struct kbr_task *task)
 	if (IS_ERR(group))
 		return PTR_ERR(group);
 	if (!kbr_group_delete(group, kbr_clock_now_ms(), &wait, &code))
-		kbr_group_await(task->broker, &wait, kbr_group_remove_again, &code);
+		kbr_group_await(&wait, kbr_group_remove_again, &code);
 	kbr_group_put(group);
 	return kbr_group_refuse(&task->op->why, code, todo->name);
 }

@@ -4,6 +4,7 @@
  * gaps in each network namespace. A message that can't be made or delivered
  * shows as ENOBUFS on the listeners' sockets, and as a gap in the numbers.
  */
+#include "base/kunit.h"
 #include "netlink/nl.h"
 
 /**
@@ -206,3 +207,4 @@ void kbr_nl_event(const struct kbr_event *event)
 	}
 	genl_set_err(&kbr_nl_family, net, 0, KBROKER_NLGRP_EVENTS, -ENOBUFS);
 }
+KBR_EXPORT_IF_KUNIT(kbr_nl_event);

@@ -6,6 +6,7 @@
 #include <linux/slab.h>
 #include <linux/string.h>
 
+#include "base/kunit.h"
 #include "broker/group_ops.h"
 #include "broker/share.h"
 #include "kbr_genetlink.h"
@@ -84,6 +85,7 @@ int kbr_nl_group_fill(struct sk_buff *skb, void *obj)
 	kbr_group_unlock(show->group);
 	return err ? -EMSGSIZE : 0;
 }
+KBR_EXPORT_IF_KUNIT(kbr_nl_group_fill);
 
 /*
  * The refusals of what needs no privilege are constants, see netlink.c. Groups
