@@ -413,6 +413,8 @@ static loff_t kbr_chardev_llseek(struct file *file, loff_t offset, int whence)
 		return -ERESTARTSYS;
 	if (open->part)
 		kbr_reader_seek(open, 0, ret);
+	else if (kbr_open_group(open))
+		ret = -ESPIPE;	/* it joined meanwhile */
 	else
 		ret = kbr_open_seek_all(open, whence);
 	mutex_unlock(&open->reader.lock);

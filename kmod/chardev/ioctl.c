@@ -208,7 +208,8 @@ static long kbr_ioctl_seek_time(struct kbr_open *open, void __user *arg)
 	seek.found = -1;
 	if (mutex_lock_interruptible(&open->reader.lock))
 		return -ERESTARTSYS;
-	err = kbr_reader_grow(open);
+	/* it may have joined meanwhile */
+	err = kbr_open_group(open) ? -ESPIPE : kbr_reader_grow(open);
 	if (!err && !all)
 		err = kbr_ioctl_find_time(open, index, seek.timestamp, &seek.offset, &seek.found);
 	/* F5: before it moves */

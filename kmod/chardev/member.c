@@ -33,7 +33,7 @@ int kbr_member_join(struct kbr_open *open, struct kbr_node_group *node, const st
 		return err;
 	}
 	mutex_lock(&open->reader.lock);
-	if (kbr_reader_cursors(open)) {
+	if (kbr_open_group(open) || kbr_reader_cursors(open)) {
 		mutex_unlock(&open->reader.lock);
 		kbr_share_leave(&group->member);
 		kfree(group);

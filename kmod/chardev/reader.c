@@ -120,7 +120,7 @@ int kbr_reader_grow(struct kbr_open *open)
 	unsigned int count;
 
 	/* A member of a group reads what kbr_reader_adopt() found. */
-	if (open->part || (old && old->parts))
+	if (open->part || kbr_open_group(open))
 		return 0;
 	count = kbr_topic_partitions(topic);
 	if (old && old->count >= count)
