@@ -282,8 +282,6 @@ struct kbr_share_member_info {
  */
 bool kbr_share_nth_member(struct kbr_group *group, unsigned int nth,
 			  struct kbr_share_member_info *info, u32 *list, unsigned int room);
-/** kbr_share_group_position() - up to where devices of the group have counted; -1 not known; group unlocked */
-s64 kbr_share_group_position(struct kbr_group *group, const struct kbr_str *topic, u32 partition);
 /** struct kbr_share_place - a partition that devices of a group read */
 struct kbr_share_place {
 	char topic[KBR_TOPIC_NAME_MAX + 1];

@@ -93,6 +93,17 @@ static void kbr_share_put(struct kbr_share *share)
 
 /* Commits */
 
+/* The group has answered: why something can't be written, if so. */
+static void kbr_share_commit_answered(struct kbr_share_commit *commit)
+{
+	unsigned int i;
+
+	commit->answered = true;
+	for (i = 0; i < commit->count && !commit->err; i++)
+		if (commit->offsets[i].code)
+			commit->err = commit->wait.err ?: kbr_share_errno(commit->offsets[i].code);
+}
+
 static void kbr_share_commit_end(struct kbr_share *share, struct kbr_share_commit *commit)
 {
 	unsigned int i;
@@ -100,8 +111,6 @@ static void kbr_share_commit_end(struct kbr_share *share, struct kbr_share_commi
 	for (i = 0; i < commit->count; i++) {
 		if (!commit->offsets[i].code)
 			continue;
-		if (!commit->err)
-			commit->err = commit->wait.err ?: kbr_share_errno(commit->offsets[i].code);
 		/* Without members the group's own position counts, which others may move. */
 		if (READ_ONCE(share->members_count) && !READ_ONCE(share->ended))
 			kbr_share_part_dirty(commit->parts[i]);
@@ -117,11 +126,11 @@ static void kbr_share_reap(struct kbr_share *share)
 	struct kbr_share_commit *commit, *next;
 
 	list_for_each_entry_safe(commit, next, &share->commits, node) {
-		if (!commit->answered)
-			commit->answered = kbr_group_commit_again(&commit->wait, commit->offsets,
-								  commit->count);
-		if (!commit->answered)
-			break;
+		if (!commit->answered) {
+			if (!kbr_group_commit_again(&commit->wait, commit->offsets, commit->count))
+				break;
+			kbr_share_commit_answered(commit);
+		}
 		kbr_share_commit_end(share, commit);
 	}
 }
@@ -183,9 +192,17 @@ static int kbr_share_append(struct kbr_share *share)
 	if (IS_ERR_OR_NULL(commit))
 		return PTR_ERR_OR_ZERO(commit);
 	list_add_tail(&commit->node, &share->commits);
-	commit->answered = kbr_group_commit_device(share->group, commit->offsets, commit->count,
-						   kbr_clock_now_ms(), &commit->wait);
+	if (kbr_group_commit_device(share->group, commit->offsets, commit->count,
+				    kbr_clock_now_ms(), &commit->wait))
+		kbr_share_commit_answered(commit);
 	return 0;
+}
+
+/* Is anything not known to be on disk? commit_lock held. */
+static bool kbr_share_unwritten(struct kbr_share *share)
+{
+	return !list_empty(&share->commits) ||
+	       (!llist_empty(&share->dirty) && !kbr_topic_gone(share->topic));
 }
 
 /* There is something to write: some time, so that others share the write. Any context. */
@@ -212,8 +229,7 @@ static void kbr_share_commit_work(struct work_struct *work)
 	kbr_share_reap(share);
 	kbr_share_append(share);
 	kbr_share_reap(share);
-	more = !list_empty(&share->commits) ||
-	       (!llist_empty(&share->dirty) && !kbr_topic_gone(share->topic));
+	more = kbr_share_unwritten(share);
 	if (!READ_ONCE(share->members_count))
 		ms = KBR_SHARE_LINGER_MS;
 	mutex_unlock(&share->commit_lock);
@@ -266,7 +282,8 @@ int kbr_share_commit(struct kbr_share *share)
 	}
 	mutex_lock(&share->commit_lock);
 	kbr_share_reap(share);
-	if (list_empty(&commit->node))
+	/* One that was answered may stand behind one that was not. */
+	if (commit->answered)
 		err = commit->err ? err ?: commit->err : 0;
 	else
 		err = err ?: -EIO;
@@ -338,8 +355,8 @@ static void kbr_share_load(struct kbr_share *share)
 	mutex_lock(&share->commit_lock);
 	kbr_share_reap(share);
 	mutex_lock(&share->lock);
-	/* While commits are on their way it knows better. */
-	if (share->members_count || !list_empty(&share->commits))
+	/* While something is on its way it knows better. */
+	if (share->members_count || kbr_share_unwritten(share))
 		goto out;
 	kbr_group_lock(share->group);
 	for (i = 0; i < share->count; i++)
@@ -420,10 +437,11 @@ void kbr_share_leave(struct kbr_share_member *member)
 	kbr_share_append(share);
 	kbr_share_reap(share);
 	last = !READ_ONCE(share->members_count);
-	if (last && list_empty(&share->commits) && cancel_delayed_work(&share->commit))
-		kbr_share_put(share);
-	else if (last && !list_empty(&share->commits))
+	/* What there was no memory to write is tried again, as what is not on disk is looked at. */
+	if (last && kbr_share_unwritten(share))
 		kbr_share_linger(share, KBR_SHARE_LINGER_MS);
+	else if (last && cancel_delayed_work(&share->commit))
+		kbr_share_put(share);
 	mutex_unlock(&share->commit_lock);
 
 	kbr_group_lock(share->group);
@@ -445,11 +463,13 @@ static struct kbr_share *kbr_share_nth(struct kbr_group *group, unsigned int nth
 
 	kbr_group_lock(group);
 	list_for_each_entry(share, &group->shares, node) {
-		if (nth--)
-			continue;
-		if (kref_get_unless_zero(&share->ref))
+		/* those that are about to be freed do not count */
+		if (nth) {
+			nth -= !!kref_read(&share->ref);
+		} else if (kref_get_unless_zero(&share->ref)) {
 			found = share;
-		break;
+			break;
+		}
 	}
 	kbr_group_unlock(group);
 	return found;
@@ -486,24 +506,6 @@ bool kbr_share_nth_member(struct kbr_group *group, unsigned int nth,
 		kbr_share_put(share);
 	}
 	return found;
-}
-
-s64 kbr_share_group_position(struct kbr_group *group, const struct kbr_str *topic, u32 partition)
-{
-	struct kbr_share *share;
-	s64 counted = -1;
-	unsigned int i;
-
-	for (i = 0; counted < 0 && (share = kbr_share_nth(group, i)); i++) {
-		mutex_lock(&share->lock);
-		if (strlen(share->topic->name) == topic->len &&
-		    !memcmp(share->topic->name, topic->at, topic->len) &&
-		    !kbr_topic_gone(share->topic) && partition < share->count)
-			counted = READ_ONCE(share->parts[partition]->counted);
-		mutex_unlock(&share->lock);
-		kbr_share_put(share);
-	}
-	return counted;
 }
 
 /* What the share has next behind (@topic, @partition); false: nothing. */
