@@ -249,6 +249,9 @@ static bool kbr_delete_again(struct kbr_request *req, struct kbr_group_ask *ask)
 
 	if (!kbr_group_delete_again(&ask->wait, &code))
 		return false;
+	/* the next one may wait for another group */
+	kbr_waiter_drop(&req->waiter);
+	kbr_group_wait_drop(&ask->wait);
 	kbr_delete_put(req, ask, code);
 	return kbr_delete_go_on(req, ask);
 }

@@ -9,7 +9,7 @@
 #include <linux/cred.h>
 #include <linux/slab.h>
 
-#include "broker/group.h"
+#include "broker/group_internal.h"
 #include "server_test.h"
 
 /* A fixture whose rebalances begin at once, with a topic */
@@ -586,6 +586,40 @@ static void kbr_gapi_test_looks(struct kunit *test)
 	kbr_test_server_end(ts);
 }
 
+/* Several groups with offsets in one request, which waits for the disk for each of them */
+static void kbr_gapi_test_delete_many(struct kunit *test)
+{
+	static const char * const names[] = { "one", "two", "three", "nowhere" };
+	struct kbr_test_server *ts = kbr_gapi_begin(test);
+	struct kbr_test_request *tr;
+	struct kbr_str name;
+	unsigned int i;
+
+	for (i = 0; i < 3; i++) {
+		tr = kbr_gapi_commit_request(ts, 5, names[i], "t", 3, 5);
+		kbr_test_ask(tr);
+		kbr_gapi_commit_expect(tr, "t", 3, 3, 0);
+	}
+	tr = kbr_test_request(ts, KBR_API_DELETE_GROUPS, 1);
+	kbr_put_count(&tr->body, ARRAY_SIZE(names));
+	for (i = 0; i < ARRAY_SIZE(names); i++)
+		kbr_put_string(&tr->body, names[i]);
+	kbr_test_ask(tr);
+	kbr_gapi_skip_throttle(tr, 0);
+	KUNIT_EXPECT_EQ(test, kbr_get_count(&tr->reply), (s32)ARRAY_SIZE(names));
+	for (i = 0; i < ARRAY_SIZE(names); i++) {
+		name = kbr_get_string(&tr->reply);
+		KUNIT_EXPECT_TRUE(test, kbr_str_equal(&name, names[i]));
+		KUNIT_EXPECT_EQ(test, kbr_get_s16(&tr->reply), i < 3 ? 0 : 69);
+	}
+	kbr_gapi_expect_end(tr);
+	KUNIT_EXPECT_EQ(test, kbr_gapi_list(ts, 2), 0);
+	/* nobody holds them any more: they go */
+	kbr_groups_upkeep(ts->server.broker, 0);
+	KUNIT_EXPECT_EQ(test, ts->server.broker->groups->count, 0U);
+	kbr_test_server_end(ts);
+}
+
 /* ---- the coordinator ---- */
 
 static s16 kbr_gapi_find(struct kbr_test_server *ts, s16 version, s8 type)
@@ -712,6 +746,7 @@ static struct kunit_case kbr_gapi_cases[] = {
 	KUNIT_CASE(kbr_gapi_test_offsets),
 	KUNIT_CASE(kbr_gapi_test_bounds),
 	KUNIT_CASE(kbr_gapi_test_looks),
+	KUNIT_CASE(kbr_gapi_test_delete_many),
 	KUNIT_CASE(kbr_gapi_test_rights),
 	{}
 };
