@@ -7,7 +7,7 @@ from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient, Ne
 from kafka.errors import (InvalidTopicError, MessageSizeTooLargeError, TopicAlreadyExistsError,
                           UnknownTopicOrPartitionError)
 
-from lib import BOOTSTRAP, HERE, UNIQUE, equal, eventually, fails, run, say
+from lib import HERE, KAFKA_PYTHON, UNIQUE, equal, eventually, fails, run, say
 
 
 def admin_calls(admin, producer):
@@ -37,8 +37,8 @@ def admin_calls(admin, producer):
 
 
 def main():
-    admin = eventually(lambda: KafkaAdminClient(bootstrap_servers=BOOTSTRAP))
-    producer = KafkaProducer(bootstrap_servers=BOOTSTRAP, acks="all", linger_ms=20, max_block_ms=30000)
+    admin = eventually(lambda: KafkaAdminClient(**KAFKA_PYTHON))
+    producer = KafkaProducer(**KAFKA_PYTHON, acks="all", linger_ms=20, max_block_ms=30000)
     topic = "py" + UNIQUE
     admin.create_topics([NewTopic(topic, 2, 1)])
     first = TopicPartition(topic, 0)
@@ -47,7 +47,7 @@ def main():
                           headers=[("h", b"%d" % i), ("empty", b"")], timestamp_ms=1700000000000 + 10 * i)
             for i in range(100)]
     equal("offsets come back in order", [f.get(30).offset for f in sent], list(range(100)))
-    consumer = KafkaConsumer(bootstrap_servers=BOOTSTRAP, consumer_timeout_ms=10000, auto_offset_reset="earliest")
+    consumer = KafkaConsumer(**KAFKA_PYTHON, consumer_timeout_ms=10000, auto_offset_reset="earliest")
     consumer.assign([first])
 
     def take(count):
@@ -66,7 +66,7 @@ def main():
     consumer.seek(first, 98)
     equal("seek", [r.offset for r in take(2)], [98, 99])
 
-    zipped = KafkaProducer(bootstrap_servers=BOOTSTRAP, compression_type="gzip", acks=1, linger_ms=50)
+    zipped = KafkaProducer(**KAFKA_PYTHON, compression_type="gzip", acks=1, linger_ms=50)
     for i in range(50):
         zipped.send(topic, b"gzip %d" % i, partition=1)
     zipped.flush(30)
@@ -75,7 +75,7 @@ def main():
     equal("gzip", [r.value for r in take(50)], [b"gzip %d" % i for i in range(50)])
 
     fails("a record that is too large", MessageSizeTooLargeError,
-          lambda: KafkaProducer(bootstrap_servers=BOOTSTRAP, max_request_size=3 << 20, buffer_memory=8 << 20)
+          lambda: KafkaProducer(**KAFKA_PYTHON, max_request_size=3 << 20, buffer_memory=8 << 20)
           .send(topic, bytes(2 << 20), partition=0).get(30))
     if HERE:
         with open(f"/dev/kbroker/{topic}/0", "rb") as device:

@@ -12,6 +12,8 @@ from device_lib import DIR, equal, kbroker, results, say, wait_for  # noqa: E402
 
 HERE = not os.environ.get("KBROKER_INTEROP_BOOTSTRAP")
 BOOTSTRAP = os.environ.get("KBROKER_INTEROP_BOOTSTRAP", "127.0.0.1:9092")
+# for the clients of kafka-python, which give up on a broker after two seconds otherwise
+KAFKA_PYTHON = {"bootstrap_servers": BOOTSTRAP, "api_version_auto_timeout_ms": 60000}
 UNIQUE = f"-{os.getpid()}"
 
 

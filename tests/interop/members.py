@@ -14,7 +14,7 @@ import time
 from confluent_kafka import Consumer, Producer
 from kafka import ConsumerRebalanceListener, KafkaConsumer
 
-from lib import BOOTSTRAP
+from lib import BOOTSTRAP, KAFKA_PYTHON
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 KAFKAJS = os.environ.get("KBROKER_KAFKAJS") or os.path.expanduser("~/.cache/kbroker/npm/kafkajs/package")
@@ -77,7 +77,7 @@ class Listener(ConsumerRebalanceListener):
 def python(path, topic, group, options):
     notes, stop = Notes(path), Stop()
     config = {k.replace(".", "_"): v for k, v in options.items()}
-    consumer = KafkaConsumer(bootstrap_servers=BOOTSTRAP, group_id=group, auto_offset_reset="earliest",
+    consumer = KafkaConsumer(**KAFKA_PYTHON, group_id=group, auto_offset_reset="earliest",
                              auto_commit_interval_ms=300, consumer_timeout_ms=200, reconnect_backoff_max_ms=500, **config)
     consumer.subscribe([topic], listener=Listener(notes))
     while not stop.asked:
