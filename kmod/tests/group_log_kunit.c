@@ -206,14 +206,14 @@ static void kbr_gl_fill_other(struct kbr_group_test *gt, struct kbr_gl_commit *c
 
 static void kbr_gl_expect_kept(struct kbr_group_test *gt, struct kbr_gl_commit *commit)
 {
+	struct kbr_partition *other = kbr_topic_partition(gt->broker->groups->topic, 0);
 	struct kunit *test = gt->tb->test;
 
 	KUNIT_ASSERT_EQ(test, gt->group->partition, 1U);
 	kbr_gl_fill_other(gt, commit, KBR_GL_ROUNDS);
 	kbr_groups_upkeep(gt->broker, gt->now);
 	KUNIT_EXPECT_EQ(test, kbr_log_start(&kbr_gt_log(gt)->log), 0LL);
-	KUNIT_EXPECT_GT(test, kbr_log_start(&kbr_topic_partition(gt->broker->groups->topic,
-								  0)->log), 0LL);
+	KUNIT_EXPECT_GT(test, kbr_log_start(&other->log), 0LL);
 }
 
 /* There is no room for all of them: what was not kept in memory is loaded another time. */

@@ -79,9 +79,11 @@ static bool kbr_gm_once_in(struct kbr_gm *gm, u32 n)
 }
 
 #define kbr_gm_expect(gm, cond, fmt, ...) do {					\
+	struct kbr_gm *_gm = (gm);						\
+										\
 	if (!(cond)) {								\
-		(gm)->failed = true;						\
-		KUNIT_FAIL((gm)->test, "group_seed=%llu: " fmt, (gm)->seed, ##__VA_ARGS__); \
+		_gm->failed = true;						\
+		KUNIT_FAIL(_gm->test, "group_seed=%llu: " fmt, _gm->seed, ##__VA_ARGS__); \
 	}									\
 } while (0)
 
