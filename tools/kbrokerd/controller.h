@@ -10,6 +10,8 @@
  *
  * It does no I/O and reads no clock: time is an argument, in milliseconds of
  * any clock that never goes back, and the rest is struct kbd_controller_ops.
+ * Where there is no memory it ends the process: another daemon takes over.
+ *
  * No lock: all calls come from one thread. An operation may be called from
  * within each function that takes the controller; none may call back into it.
  */
@@ -64,7 +66,7 @@ struct kbd_controller_options {
 #define KBD_BALANCE_DELAY_MS	30000
 
 /**
- * kbd_controller_new() - an empty state; NULL: no memory
+ * kbd_controller_new() - an empty state
  * @ops: stays the caller's
  * @options: copied; NULL: the defaults above
  */
@@ -78,16 +80,16 @@ void kbd_controller_free(struct kbd_controller *ctl);
  * @token: as it was proposed with, 0 if it was not by this daemon
  * @now_ms: for the sessions; the state does not depend on it
  *
- * Return: 0; -ENOMEM; -EPROTO: it is of a newer version, or damaged. The daemon
+ * Return: 0; -EPROTO: it is of a newer version, or damaged. The daemon
  * cannot follow its cluster then and must end; @ops->log was told why.
  */
 int kbd_controller_apply(struct kbd_controller *ctl, u64 index, const void *entry, size_t len,
 			 u64 token, u64 now_ms);
 
-/** kbd_controller_snapshot() - the state as it is, malloc()ed; 0 or -ENOMEM */
-int kbd_controller_snapshot(const struct kbd_controller *ctl, void **data, size_t *len);
+/** kbd_controller_snapshot() - the state as it is, malloc()ed */
+void kbd_controller_snapshot(const struct kbd_controller *ctl, void **data, size_t *len);
 
-/** kbd_controller_restore() - the state becomes that of a snapshot; 0, -ENOMEM, -EPROTO */
+/** kbd_controller_restore() - the state becomes that of a snapshot; 0 or -EPROTO */
 int kbd_controller_restore(struct kbd_controller *ctl, const void *data, size_t len);
 
 /**
