@@ -41,6 +41,7 @@ static const struct kb_opt list_opts[] = {
 
 static const struct kb_opt stop_opts[] = {
 	{ "all", 'a', NULL, "stop the brokers of all network namespaces" },
+	{ "now", 0, NULL, "do not wait until a cluster has moved its leaderships away" },
 	KB_OPT_NO_WAIT,
 	{ 0 }
 };
@@ -255,9 +256,12 @@ static int stop_one(void)
 	msg = kb_nl_request(&nl, KBROKER_CMD_BROKER_DEL, 0);
 	if (kb.broker)
 		kb_put_text(msg, KBROKER_A_BROKER_NAME, kb.broker);
+	if (kb_opt_has("now"))
+		nla_put_flag(msg, KBROKER_A_BROKER_NOW);
 	ret = kb_nl_call(&nl, msg, kb_op_take_id, &op);
 	if (ret)
-		ret = kb_nl_refused(&nl, ret, ret == -ENOENT || ret == -ENODEV ?
+		ret = kb_nl_refused(&nl, ret, ret == -EALREADY && !kb_opt_has("now") ? "--now stops it at once" :
+				    ret == -ENOENT || ret == -ENODEV ?
 				    "'kbroker broker list --all' shows the brokers of all network namespaces" : NULL,
 				    "the broker was not stopped");
 	else

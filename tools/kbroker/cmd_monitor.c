@@ -30,6 +30,9 @@ static const struct {
 	{ "topic", KBROKER_CMD_TOPIC_GET, KBROKER_CMD_TOPIC_NTF, kb_topic_attrs },
 	{ "partition", KBROKER_CMD_PARTITION_GET, KBROKER_CMD_PARTITION_NTF, kb_partition_attrs },
 	{ "group", KBROKER_CMD_GROUP_GET, KBROKER_CMD_GROUP_NTF, kb_group_attrs },
+	{ "cluster", KBROKER_CMD_CLUSTER_GET, KBROKER_CMD_CLUSTER_NTF, kb_cluster_attrs },
+	{ "peer", KBROKER_CMD_PEER_GET, KBROKER_CMD_PEER_NTF, kb_peer_attrs },
+	{ "request", KBROKER_CMD_REQUEST_GET, KBROKER_CMD_REQUEST_NTF, kb_request_attrs },
 	{ "op", KBROKER_CMD_OP_GET, KBROKER_CMD_OP_NTF, kb_op_attrs },
 };
 

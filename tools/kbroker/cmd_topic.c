@@ -12,6 +12,8 @@
 
 #define KB_OPT_PARTITIONS { "partitions", 'p', "N", "number of partitions" }
 
+#define KB_OPT_ID { "id", 0, "UUID", "a cluster has decided so: do it here, and ask nobody" }
+
 static const struct kb_opt create_opts[] = {
 	KB_OPT_PARTITIONS,
 	{ "replication-factor", 'r', "N", "replicas of each partition" },
@@ -19,12 +21,14 @@ static const struct kb_opt create_opts[] = {
 	KB_OPT_OWNER,
 	KB_OPT_GROUP,
 	KB_OPT_MODE,
+	KB_OPT_ID,
 	{ "if-not-exists", 0, NULL, "it is no error if the topic is there already" },
 	KB_OPT_NO_WAIT,
 	{ 0 }
 };
 
 static const struct kb_opt delete_opts[] = {
+	KB_OPT_ID,
 	{ "if-exists", 0, NULL, "it is no error if a topic is not there" },
 	KB_OPT_NO_WAIT,
 	{ 0 }
@@ -42,6 +46,7 @@ static const struct kb_opt alter_opts[] = {
 	KB_OPT_OWNER,
 	KB_OPT_GROUP,
 	KB_OPT_MODE,
+	KB_OPT_ID,
 	KB_OPT_NO_WAIT,
 	{ 0 }
 };
@@ -65,6 +70,25 @@ static const char *topic_hint(int err)
 	default:
 		return NULL;
 	}
+}
+
+static int check_id(void)
+{
+	const char *text = kb_opt_get("id");
+	unsigned char id[16];
+
+	if (text && kb_uuid_parse(text, id))
+		return kb_usage("--id: '%s' is no UUID of 22 characters", text);
+	return KB_OK;
+}
+
+static void put_id(struct nl_msg *msg)
+{
+	const char *text = kb_opt_get("id");
+	unsigned char id[16];
+
+	if (text && !kb_uuid_parse(text, id))
+		nla_put(msg, KBROKER_A_TOPIC_ID, sizeof(id), id);
 }
 
 static struct nl_msg *topic_request(struct kb_nl *nl, uint8_t cmd, int flags, const char *topic)
@@ -105,6 +129,8 @@ static int cmd_create(int argc, char **argv)
 	(void)argc;
 	ret = check_topic(topic);
 	if (ret == KB_OK)
+		ret = check_id();
+	if (ret == KB_OK)
 		ret = kb_opt_s64("partitions", 1, KBROKER_TOPIC_PARTITIONS_MAX, &partitions);
 	if (ret == KB_OK)
 		ret = kb_opt_s64("replication-factor", 1, KBROKER_REPLICATION_FACTOR_MAX, &factor);
@@ -117,6 +143,7 @@ static int cmd_create(int argc, char **argv)
 	if (kb_nl_open(&nl))
 		return KB_REFUSED;
 	msg = topic_request(&nl, KBROKER_CMD_TOPIC_NEW, 0, topic);
+	put_id(msg);
 	if (partitions > 0)
 		kb_put_u32(msg, KBROKER_A_TOPIC_PARTITIONS, (uint32_t)partitions);
 	if (factor > 0)
@@ -142,14 +169,19 @@ static int cmd_create(int argc, char **argv)
 
 static int delete_topic(struct kb_nl *nl, const char *topic)
 {
+	struct nl_msg *msg;
 	uint32_t op = 0;
 	char *what;
 	int ret;
 
 	ret = check_topic(topic);
+	if (ret == KB_OK)
+		ret = check_id();
 	if (ret != KB_OK)
 		return ret;
-	ret = kb_nl_call(nl, topic_request(nl, KBROKER_CMD_TOPIC_DEL, 0, topic), kb_op_take_id, &op);
+	msg = topic_request(nl, KBROKER_CMD_TOPIC_DEL, 0, topic);
+	put_id(msg);
+	ret = kb_nl_call(nl, msg, kb_op_take_id, &op);
 	if (ret == -ENOENT && kb_opt_has("if-exists"))
 		return KB_OK;
 	if (ret)
@@ -299,7 +331,7 @@ static bool something_to_alter(void)
 	const struct kb_opt *opt;
 
 	for (opt = alter_opts; opt->name; opt++)
-		if (strcmp(opt->name, "no-wait") && kb_opt_has(opt->name))
+		if (strcmp(opt->name, "no-wait") && strcmp(opt->name, "id") && kb_opt_has(opt->name))
 			return true;
 	return false;
 }
@@ -317,6 +349,8 @@ static int cmd_alter(int argc, char **argv)
 	(void)argc;
 	ret = check_topic(topic);
 	if (ret == KB_OK)
+		ret = check_id();
+	if (ret == KB_OK)
 		ret = kb_opt_s64("partitions", 1, KBROKER_TOPIC_PARTITIONS_MAX, &partitions);
 	if (ret == KB_OK)
 		ret = kb_check_access();
@@ -329,6 +363,7 @@ static int cmd_alter(int argc, char **argv)
 	if (kb_nl_open(&nl))
 		return KB_REFUSED;
 	msg = topic_request(&nl, KBROKER_CMD_TOPIC_SET, 0, topic);
+	put_id(msg);
 	if (partitions > 0)
 		kb_put_u32(msg, KBROKER_A_TOPIC_PARTITIONS, (uint32_t)partitions);
 	kb_put_access(msg, KBROKER_A_TOPIC_UID, KBROKER_A_TOPIC_GID, KBROKER_A_TOPIC_MODE);

@@ -143,6 +143,28 @@ static int get_advertised(size_t n, char *host, size_t size, uint16_t *port)
 	return KB_OK;
 }
 
+/**
+ * kb_advertised_put() - what clients are told, if --advertised-listener was given
+ * @msg: request, or inside a nest
+ * @n: which of them
+ * @host_type: attribute of the host
+ * @port_type: attribute of the port
+ *
+ * Return: KB_OK or KB_USAGE (told).
+ */
+int kb_advertised_put(struct nl_msg *msg, size_t n, int host_type, int port_type)
+{
+	char host[KBROKER_HOST_MAX + 1] = "";
+	uint16_t port = 0;
+	int ret = get_advertised(n, host, sizeof(host), &port);
+
+	if (ret == KB_OK && host[0]) {
+		kb_put_text(msg, host_type, host);
+		kb_put_u16(msg, port_type, port);
+	}
+	return ret;
+}
+
 static int get_user(uint32_t *uid, uint32_t *gid)
 {
 	const char *text = kb_opt_get("listener-user");
@@ -189,17 +211,12 @@ int kb_listeners_check(void)
  */
 void kb_listener_put(struct nl_msg *msg, const struct kb_listeners *listeners, size_t n)
 {
-	char host[KBROKER_HOST_MAX + 1] = "";
 	uint32_t uid, gid;
-	uint16_t port = 0;
 
 	kb_put_text(msg, KBROKER_A_LISTENER_ADDRESS, listeners->list[n].address);
 	kb_put_u16(msg, KBROKER_A_LISTENER_PORT, listeners->list[n].port);
-	get_advertised(listeners->advertised[n], host, sizeof(host), &port);
-	if (host[0]) {
-		kb_put_text(msg, KBROKER_A_LISTENER_ADVERTISED_HOST, host);
-		kb_put_u16(msg, KBROKER_A_LISTENER_ADVERTISED_PORT, port);
-	}
+	kb_advertised_put(msg, listeners->advertised[n], KBROKER_A_LISTENER_ADVERTISED_HOST,
+			  KBROKER_A_LISTENER_ADVERTISED_PORT);
 	if (kb_opt_has("listener-user")) {
 		get_user(&uid, &gid);
 		kb_put_u32(msg, KBROKER_A_LISTENER_UID, uid);

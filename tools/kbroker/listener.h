@@ -37,6 +37,7 @@ struct kb_listeners {
 int kb_listeners_add(struct kb_listeners *listeners, const char *text, size_t advertised);
 int kb_listeners_check(void);
 void kb_listener_put(struct nl_msg *msg, const struct kb_listeners *listeners, size_t n);
+int kb_advertised_put(struct nl_msg *msg, size_t n, int host_type, int port_type);
 void kb_listeners_warn(struct kb_nl *nl, const struct kb_listeners *listeners);
 
 #endif /* KBROKER_TOOL_LISTENER_H */

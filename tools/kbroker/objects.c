@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Tables of the kernel's attributes, and writing them; see objects.h. */
+#include <errno.h>
 #include <grp.h>
 #include <inttypes.h>
 #include <pwd.h>
@@ -31,11 +32,17 @@ static const char *const group_states[] = {
 	"empty", "preparing-rebalance", "completing-rebalance", "stable", "dead",
 };
 
+static const char *const cluster_states[] = { "standalone", "waiting", "active", "fenced" };
+
+static const char *const request_kinds[] = { "isr", "topic-new", "topic-set", "topic-del", "leave" };
+
 static const char *const reasons[] = { "created", "changed", "deleted", "state" };
 
 static const char *const directions[] = { "read", "write" };
 
 static const char *const formats[] = { "lines", "record", "batch" };
+
+static const char uuid_digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
 #define WORDS(list) (list), ARRAY_SIZE(list)
 
@@ -193,6 +200,70 @@ const struct kb_attr_def kb_group_attrs[] = {
 	{ 0 }
 };
 
+const struct kb_attr_def kb_cluster_attrs[] = {
+	{ KBROKER_A_CLUSTER_EVENT_SEQ, KB_ATTR_U64, "seq" },
+	{ KBROKER_A_CLUSTER_EVENT_REASON, KB_ATTR_WORD, "reason", WORDS(reasons) },
+	{ KBROKER_A_CLUSTER_BROKER, KB_ATTR_TEXT, "broker" },
+	{ KBROKER_A_CLUSTER_ID, KB_ATTR_U32, "id" },
+	{ KBROKER_A_CLUSTER_STATE, KB_ATTR_WORD, "state", WORDS(cluster_states) },
+	{ KBROKER_A_CLUSTER_CLUSTER_ID, KB_ATTR_UUID, "cluster_id" },
+	{ KBROKER_A_CLUSTER_DIRECTORY_ID, KB_ATTR_UUID, "directory_id" },
+	{ KBROKER_A_CLUSTER_BROKER_EPOCH, KB_ATTR_S64, "broker_epoch" },
+	{ KBROKER_A_CLUSTER_FENCED, KB_ATTR_U8, "fenced" },
+	{ KBROKER_A_CLUSTER_CLEAN, KB_ATTR_U8, "clean" },
+	{ KBROKER_A_CLUSTER_PREVIOUS_EPOCH, KB_ATTR_S64, "previous_epoch" },
+	{ KBROKER_A_CLUSTER_INCARNATION, KB_ATTR_UUID, "incarnation" },
+	{ KBROKER_A_CLUSTER_CONTROLLER, KB_ATTR_S32, "controller" },
+	{ KBROKER_A_CLUSTER_METADATA_OFFSET, KB_ATTR_U64, "metadata_offset" },
+	{ KBROKER_A_CLUSTER_RACK, KB_ATTR_TEXT, "rack" },
+	{ KBROKER_A_CLUSTER_REQUESTS, KB_ATTR_U32, "requests" },
+	{ 0 }
+};
+
+const struct kb_attr_def kb_peer_attrs[] = {
+	{ KBROKER_A_PEER_EVENT_SEQ, KB_ATTR_U64, "seq" },
+	{ KBROKER_A_PEER_EVENT_REASON, KB_ATTR_WORD, "reason", WORDS(reasons) },
+	{ KBROKER_A_PEER_BROKER, KB_ATTR_TEXT, "broker" },
+	{ KBROKER_A_PEER_ID, KB_ATTR_U32, "peer" },
+	{ KBROKER_A_PEER_EPOCH, KB_ATTR_S64, "epoch" },
+	{ KBROKER_A_PEER_FENCED, KB_ATTR_U8, "fenced" },
+	{ KBROKER_A_PEER_ADDRESS, KB_ATTR_TEXT, "address" },
+	{ KBROKER_A_PEER_PORT, KB_ATTR_U16, "port" },
+	{ KBROKER_A_PEER_ADVERTISED_HOST, KB_ATTR_TEXT, "advertised_host" },
+	{ KBROKER_A_PEER_ADVERTISED_PORT, KB_ATTR_U16, "advertised_port" },
+	{ KBROKER_A_PEER_RACK, KB_ATTR_TEXT, "rack" },
+	{ KBROKER_A_PEER_CONNECTED, KB_ATTR_U8, "connected" },
+	{ KBROKER_A_PEER_FETCHES, KB_ATTR_U64, "fetches" },
+	{ KBROKER_A_PEER_BYTES, KB_ATTR_U64, "bytes" },
+	{ KBROKER_A_PEER_ERROR, KB_ATTR_U32, "error" },
+	{ KBROKER_A_PEER_FOLLOWED, KB_ATTR_U32, "followed" },
+	{ 0 }
+};
+
+const struct kb_attr_def kb_request_attrs[] = {
+	{ KBROKER_A_REQUEST_EVENT_SEQ, KB_ATTR_U64, "seq" },
+	{ KBROKER_A_REQUEST_EVENT_REASON, KB_ATTR_WORD, "reason", WORDS(reasons) },
+	{ KBROKER_A_REQUEST_BROKER, KB_ATTR_TEXT, "broker" },
+	{ KBROKER_A_REQUEST_ID, KB_ATTR_U64, "request" },
+	{ KBROKER_A_REQUEST_KIND, KB_ATTR_WORD, "kind", WORDS(request_kinds) },
+	{ KBROKER_A_REQUEST_TOPIC, KB_ATTR_TEXT, "topic" },
+	{ KBROKER_A_REQUEST_TOPIC_ID, KB_ATTR_UUID, "topic_id" },
+	{ KBROKER_A_REQUEST_PARTITION, KB_ATTR_U32, "partition" },
+	{ KBROKER_A_REQUEST_LEADER_EPOCH, KB_ATTR_S32, "leader_epoch" },
+	{ KBROKER_A_REQUEST_PARTITION_EPOCH, KB_ATTR_S32, "partition_epoch" },
+	{ KBROKER_A_REQUEST_ISR, KB_ATTR_IDS, "isr" },
+	{ KBROKER_A_REQUEST_ISR_EPOCHS, KB_ATTR_EPOCHS, "isr_epochs" },
+	{ KBROKER_A_REQUEST_PARTITIONS, KB_ATTR_U32, "partitions" },
+	{ KBROKER_A_REQUEST_REPLICATION_FACTOR, KB_ATTR_U16, "replication_factor" },
+	{ KBROKER_A_REQUEST_ASSIGNMENT, KB_ATTR_IDS, "assignment" },
+	{ KBROKER_A_REQUEST_UID, KB_ATTR_U32, "uid" },
+	{ KBROKER_A_REQUEST_GID, KB_ATTR_U32, "gid" },
+	{ KBROKER_A_REQUEST_MODE, KB_ATTR_MODE, "mode" },
+	{ KBROKER_A_REQUEST_CONFIG, KB_ATTR_CONFIGS, "configs" },
+	{ KBROKER_A_REQUEST_AGE_MS, KB_ATTR_U64, "age_ms" },
+	{ 0 }
+};
+
 const struct kb_attr_def *kb_attr_def_find(const struct kb_attr_def *defs, int type)
 {
 	for (; defs->name; defs++)
@@ -229,13 +300,42 @@ const char *kb_broker_state_name(uint8_t state)
 }
 
 /**
+ * kb_uuid_parse() - a UUID as kb_uuid_text() writes it
+ * @text: 22 characters
+ * @id: out
+ *
+ * Return: 0, or -EINVAL.
+ */
+int kb_uuid_parse(const char *text, unsigned char id[16])
+{
+	unsigned int bits = 0, have = 0, n = 0;
+	const char *at;
+
+	if (strlen(text) != 22)
+		return -EINVAL;
+	for (; *text; text++) {
+		at = strchr(uuid_digits, *text);
+		if (!at)
+			return -EINVAL;
+		bits = bits << 6 | (unsigned int)(at - uuid_digits);
+		have += 6;
+		if (have >= 8 && n < 16) {
+			have -= 8;
+			id[n++] = (unsigned char)(bits >> have);
+		}
+	}
+	/* what is left of the last character stands for nothing */
+	return bits & ((1u << have) - 1) ? -EINVAL : 0;
+}
+
+/**
  * kb_uuid_text() - a UUID as Kafka writes it: 22 characters, base64url
  * @attr: 16 bytes
  * @buf: room for it
  */
 const char *kb_uuid_text(const struct nlattr *attr, char buf[24])
 {
-	static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+	const char *digits = uuid_digits;
 	const unsigned char *p;
 	unsigned int bits = 0, have = 0, i, n = 0;
 
@@ -325,13 +425,31 @@ static void json_repeated(struct kb_json *js, const struct kb_attr_def *def, con
 			continue;
 		}
 		kb_attrs_parse(conf, KBROKER_A_CONFIG_MAX, attr);
+		/* without a value: to be reset */
 		kb_json_string(js, kb_attr_text(conf[KBROKER_A_CONFIG_NAME]),
-			       kb_attr_text(conf[KBROKER_A_CONFIG_VALUE]));
+			       conf[KBROKER_A_CONFIG_VALUE] ?
+			       kb_attr_text(conf[KBROKER_A_CONFIG_VALUE]) : NULL);
 	}
 	if (def->kind == KB_ATTR_S32_LIST)
 		kb_json_array_end(js);
 	else
 		kb_json_object_end(js);
+}
+
+static void json_numbers(struct kb_json *js, const struct kb_attr_def *def, const struct nlattr *attr)
+{
+	size_t size = def->kind == KB_ATTR_IDS ? 4 : 8, i, j;
+	const unsigned char *at = nla_data((struct nlattr *)attr);
+	uint64_t value;
+
+	kb_json_array(js, def->name);
+	for (i = 0; i + size <= (size_t)nla_len((struct nlattr *)attr); i += size) {
+		value = 0;
+		for (j = 0; j < size; j++)
+			value = value << 8 | at[i + j];
+		kb_json_s64(js, NULL, size == 4 ? (int32_t)value : (int64_t)value);
+	}
+	kb_json_array_end(js);
 }
 
 static void json_value(struct kb_json *js, const struct kb_attr_def *def, const struct nlattr *attr)
@@ -378,6 +496,10 @@ static void json_value(struct kb_json *js, const struct kb_attr_def *def, const 
 		break;
 	case KB_ATTR_FLAG:
 		kb_json_bool(js, def->name, true);
+		break;
+	case KB_ATTR_IDS:
+	case KB_ATTR_EPOCHS:
+		json_numbers(js, def, attr);
 		break;
 	case KB_ATTR_S32_LIST:
 	case KB_ATTR_CONFIGS:

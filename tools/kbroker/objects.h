@@ -25,6 +25,8 @@ enum kb_attr_kind {
 	KB_ATTR_ERRNO,		/* u32 */
 	KB_ATTR_UUID,
 	KB_ATTR_FLAG,
+	KB_ATTR_IDS,		/* s32 values back to back */
+	KB_ATTR_EPOCHS,		/* s64 values back to back */
 	KB_ATTR_S32_LIST,	/* repeats */
 	KB_ATTR_CONFIGS,	/* repeats */
 	KB_ATTR_APIS,		/* repeats */
@@ -54,6 +56,9 @@ extern const struct kb_attr_def kb_handle_attrs[];
 extern const struct kb_attr_def kb_listener_attrs[];
 extern const struct kb_attr_def kb_connection_attrs[];
 extern const struct kb_attr_def kb_group_attrs[];
+extern const struct kb_attr_def kb_cluster_attrs[];
+extern const struct kb_attr_def kb_peer_attrs[];
+extern const struct kb_attr_def kb_request_attrs[];
 
 const struct kb_attr_def *kb_attr_def_find(const struct kb_attr_def *defs, int type);
 const char *kb_attr_word(const struct kb_attr_def *defs, const struct kb_nl_msg *msg, int type);
@@ -62,6 +67,7 @@ void kb_attrs_line(FILE *out, const struct kb_attr_def *defs, const struct kb_nl
 const char *kb_broker_state_name(uint8_t state);
 const char *kb_api_name(uint16_t key);
 const char *kb_uuid_text(const struct nlattr *attr, char buf[24]);
+int kb_uuid_parse(const char *text, unsigned char id[16]);
 const char *kb_user_name(uint32_t uid, char buf[32]);
 const char *kb_group_name(uint32_t gid, char buf[32]);
 
