@@ -135,12 +135,17 @@ WHOLE = {
     "group-get": {"name": "readers"}, "group-del": {"name": "readers"},
     "group-offset-set": {"group": "readers", "entry": {"topic": "two", "partition": 0, "offset": 1}},
     "group-offset-del": {"group": "readers", "entry": {"topic": "two", "partition": 0}},
+    "cluster-set": {"rack": "here"}, "peer-new": {"id": 2, "epoch": 1, "address": "127.0.0.1", "port": 9092},
+    "peer-get": {"id": 2}, "peer-del": {"id": 2}, "request-get": {"id": 1}, "request-set": {"id": 1},
 }
+# their answers need a member of a cluster: cluster_objects.sh
+MEMBERS = ("peer-get", "request-get")
 REQUIRED = {
     "broker-new": ("dir",), "topic-new": ("name",), "topic-set": ("name",), "topic-get": ("name",), "topic-del": ("name",),
     "partition-get": ("topic", "index"), "partition-set": ("topic", "index", "log-start"), "op-get": ("id",),
     "listener-new": ("address",), "listener-get": ("id",), "listener-del": ("id",), "connection-del": ("id",),
     "group-get": ("name",), "group-del": ("name",), "group-offset-set": ("group", "entry"), "group-offset-del": ("group", "entry"),
+    "peer-new": ("id", "epoch", "address", "port"), "peer-get": ("id",), "peer-del": ("id",), "request-get": ("id",), "request-set": ("id",),
 }
 # a value that passes the checks of any attribute of that type
 SOME = {"string": "x", "u8": 1, "u16": 1, "u32": 1, "s32": 1, "u64": 1, "s64": 1, "flag": b"", "binary": bytes(16)}
@@ -370,7 +375,7 @@ def check_value(what, payload):
     for rule, value in what.get("checks", {}).items():
         value = limit(value)
         got = be(payload) if size else len(payload) - (what["type"] == "string")
-        if {"min": got < value, "max": got > value, "max-len": got > value, "exact-len": got != value}[rule]:
+        if {"min": got < value, "max": got > value, "min-len": got < value, "max-len": got > value, "exact-len": got != value}[rule]:
             wrong.append(f"{what['name']} breaks its own {rule}")
     if what["type"] == "nest":
         inner = {K[c_name("a", what["nested-attributes"], n)]: w for n, w in SETS[what["nested-attributes"]].items()}
@@ -382,7 +387,7 @@ def check_value(what, payload):
 # left out only where there is nothing to say
 OPTIONAL = {"cluster-id", "config", "internal", "error", "damaged-offset", "message", "done", "total", "all", "position", "lag-records", "lag-bytes",
             "lag-ms", "lost", "topic", "partition", "pin", "default", "advertised-host", "advertised-port",
-            "protocol-type", "protocol", "leader", "expire-ms"}
+            "protocol-type", "protocol", "leader", "expire-ms", "broker-epoch", "fenced", "controller", "metadata-offset", "rack", "requests"}
 
 
 def replies(client):
@@ -391,7 +396,7 @@ def replies(client):
     reader = os.open(f"{DEV}/two/0", os.O_RDONLY)
     writer = os.open(f"{DEV}/two/all", os.O_WRONLY)
     for name, op in REQUESTS.items():
-        if "admin-perm" in (op.get("flags") or []) and name != "handle-get":
+        if ("admin-perm" in (op.get("flags") or []) and name != "handle-get") or name in MEMBERS:
             continue
         for dump in modes(name):
             part = op["dump" if dump else "do"]
@@ -448,6 +453,18 @@ def meaning(client):
         ("partition-set", "above the high watermark", {"topic": "two", "index": 0, "log_start": 4}, "log-start", None),
         ("partition-set", "-2", {"topic": "two", "index": 0, "log_start": -2}, "log-start", None),
         ("partition-set", "the least integer", {"topic": "two", "index": 0, "log_start": -1 << 63}, "log-start", None),
+        ("topic-new", "an id on a broker that stands alone", {"name": "n", "id": b"0123456789abcdef"}, "id", None),
+        ("topic-set", "another topic's id", {"name": "two", "mode": 0, "id": b"0123456789abcdef"}, "id", {errno.ENOENT}),
+        ("topic-del", "another topic's id", {"name": "two", "id": b"0123456789abcdef"}, "id", {errno.ENOENT}),
+        ("cluster-set", "nothing to change", {}, None, None), ("cluster-set", "an epoch without a cluster", {"broker_epoch": 1}, None, None),
+        ("cluster-set", "a negative epoch", {"broker_epoch": -1}, "broker-epoch", None), ("cluster-set", "a secret that is short", {"secret": bytes(15)}, "secret", None),
+        ("cluster-set", "a secret that is long", {"secret": bytes(65)}, "secret", None), ("cluster-set", "a cluster that is none", {"cluster_id": bytes(16)}, "cluster-id", None),
+        ("cluster-set", "a broker with topics", {"cluster_id": b"0123456789abcdef"}, "cluster-id", {errno.ENOTEMPTY}),
+        ("peer-new", "on a broker that stands alone", {"id": 2, "epoch": 1, "address": "127.0.0.1", "port": 9092}, None, None),
+        ("peer-new", "an address that is none", {"id": 2, "epoch": 1, "address": "host", "port": 9092}, "address", None),
+        ("peer-get", "one that is not there", {"id": 2}, "id", {errno.ENOENT}), ("peer-del", "one that is not there", {"id": 2}, "id", {errno.ENOENT}),
+        ("request-get", "one that is not open", {"id": 1}, "id", {errno.ENOENT}), ("request-set", "on a broker that stands alone", {"id": 1}, None, None),
+        ("request-set", "an errno that is none", {"id": 1, "error": 4096}, "error", None),
         ("op-get", "one that never was", {"id": 0xffffffff}, "id", {errno.ENOENT}),
         ("handle-get", "a topic that is not there", {"topic": "none"}, "topic", {errno.ENOENT}), ("handle-get", "a partition without a topic", {"partition": 0}, None, None),
         ("handle-get", "a partition that is not there", {"topic": "two", "partition": 2}, "partition", {errno.ENOENT}),
