@@ -22,6 +22,7 @@
 #include "broker/metadata.h"
 #include "broker/op.h"
 #include "broker/partition.h"
+#include "broker/request.h"
 #include "broker/topic.h"
 
 /* How long a reboot waits for all brokers to stop */
@@ -367,6 +368,38 @@ int kbr_broker_queue(struct kbr_broker *broker, struct kbr_task *task, int kind,
 	return err;
 }
 
+int kbr_broker_begin_request(struct kbr_broker *broker, struct kbr_cluster_request *request,
+			     int kind, const char *object, u32 *op_id, struct kbr_refusal *why)
+{
+	struct kbr_net *knet = broker->knet;
+	enum kbr_broker_state state;
+	struct kbr_op *op;
+	int err;
+
+	mutex_lock(&knet->admin);
+	state = READ_ONCE(broker->state);
+	if (state != KBR_BROKER_RUNNING) {
+		err = kbr_refuse(why, -ENODEV, 0, "broker %s is %s", broker->name,
+				 kbr_broker_state_name(state));
+		goto unlock;
+	}
+	op = kbr_op_create(knet, kind, object);
+	err = -ENOMEM;
+	if (!op)
+		goto unlock;
+	*op_id = op->id;
+	kbr_op_start(op);
+	request->op = op;
+	err = kbr_cluster_request_open(request, READ_ONCE(broker->config.request_timeout_ms), why);
+	if (err) {
+		request->op = NULL;
+		kbr_op_end(op, err);
+	}
+unlock:
+	mutex_unlock(&knet->admin);
+	return err;
+}
+
 static int kbr_broker_check_params(const struct kbr_broker_params *params, struct kbr_refusal *why)
 {
 	size_t i, len = strlen(params->name);
@@ -506,34 +539,93 @@ static void kbr_broker_begin_stop(struct kbr_broker *broker, struct kbr_op *op)
 	lockdep_assert_held(&broker->knet->admin);
 	WRITE_ONCE(broker->state, KBR_BROKER_STOPPING);
 	WRITE_ONCE(broker->give_up, true);
-	broker->stop_op = op;
+	/* One that left its cluster has the operation already. */
+	if (op)
+		broker->stop_op = op;
 	kbr_broker_get(broker);
 	queue_work(broker->ops_wq, &broker->stop);
 }
 
-int kbr_broker_stop(struct kbr_net *knet, u32 *op_id, struct kbr_refusal *why)
+/* Ask the controller to move its leaderships away first; false: there is nobody or nothing to ask. */
+static bool kbr_broker_begin_leave(struct kbr_broker *broker, struct kbr_op *op)
+{
+	s64 timeout_ms = READ_ONCE(broker->config.controlled_shutdown_ms);
+	struct kbr_cluster_request *request;
+	struct kbr_cluster_info info;
+	int err;
+
+	lockdep_assert_held(&broker->knet->admin);
+	kbr_cluster_describe(broker, &info);
+	if (READ_ONCE(broker->state) != KBR_BROKER_RUNNING || !timeout_ms ||
+	    info.state != KBR_CLUSTER_ACTIVE)
+		return false;
+	request = kbr_cluster_request_alloc(broker, KBR_REQUEST_LEAVE);
+	if (!request)
+		return false;
+	/* The answer may come at once, and then waits for the admin mutex. */
+	err = kbr_cluster_request_open(request, timeout_ms, NULL);
+	kbr_cluster_request_put(request);
+	if (err)
+		return false;
+	kbr_op_start(op);
+	broker->stop_op = op;
+	return true;
+}
+
+void kbr_broker_left(struct kbr_broker *broker)
+{
+	struct kbr_net *knet = broker->knet;
+
+	mutex_lock(&knet->admin);
+	/* The namespace, or the machine, may have ended meanwhile. */
+	if (READ_ONCE(broker->state) == KBR_BROKER_RUNNING)
+		kbr_broker_begin_stop(broker, NULL);
+	mutex_unlock(&knet->admin);
+}
+
+static int kbr_broker_stop_locked(struct kbr_broker *broker, bool now, u32 *op_id,
+				  struct kbr_refusal *why)
+{
+	struct kbr_op *op;
+
+	lockdep_assert_held(&broker->knet->admin);
+	if (READ_ONCE(broker->state) > KBR_BROKER_RUNNING)
+		return kbr_refuse(why, -EALREADY, 0, "broker %s is %s", broker->name,
+				  kbr_broker_state_name(broker->state));
+	if (broker->stop_op) {
+		*op_id = broker->stop_op->id;
+		if (now)
+			return 0;
+		return kbr_refuse(why, -EALREADY, 0,
+				  "broker %s waits until its leaderships have been moved away; it can be stopped now",
+				  broker->name);
+	}
+	op = kbr_op_create(broker->knet, KBR_OP_BROKER_STOP, broker->name);
+	if (!op)
+		return -ENOMEM;
+	*op_id = op->id;
+	if (now || !kbr_broker_begin_leave(broker, op))
+		kbr_broker_begin_stop(broker, op);
+	return 0;
+}
+
+int kbr_broker_stop(struct kbr_net *knet, bool now, u32 *op_id, struct kbr_refusal *why)
 {
 	struct kbr_broker *broker;
-	struct kbr_op *op;
-	int err = 0;
+	int err;
 
 	mutex_lock(&knet->admin);
 	broker = knet->broker;
-	if (!broker) {
-		err = kbr_refuse(why, -ENOENT, 0, "no broker runs in this network namespace");
-	} else if (READ_ONCE(broker->state) > KBR_BROKER_RUNNING) {
-		err = kbr_refuse(why, -EALREADY, 0, "broker %s is %s", broker->name,
-				 kbr_broker_state_name(broker->state));
+	if (broker) {
+		kbr_broker_get(broker);
+		err = kbr_broker_stop_locked(broker, now, op_id, why);
 	} else {
-		op = kbr_op_create(knet, KBR_OP_BROKER_STOP, broker->name);
-		if (op) {
-			*op_id = op->id;
-			kbr_broker_begin_stop(broker, op);
-		} else {
-			err = -ENOMEM;
-		}
+		err = kbr_refuse(why, -ENOENT, 0, "no broker runs in this network namespace");
 	}
 	mutex_unlock(&knet->admin);
+	if (!err && now && kbr_cluster_is_member(broker))
+		kbr_cluster_leave_now(broker);
+	kbr_broker_put(broker);
 	return err;
 }
 KBR_EXPORT_IF_KUNIT(kbr_broker_stop);
@@ -578,6 +670,15 @@ static void kbr_alter_task_free(struct kbr_task *task)
 	kfree(todo);
 }
 
+int kbr_broker_check_alone(struct kbr_broker *broker, const struct kbr_broker_config *config,
+			   struct kbr_refusal *why)
+{
+	if (config->default_replication_factor == 1 || kbr_cluster_is_member(broker))
+		return 0;
+	return kbr_refuse(why, -EINVAL, 0,
+			  "default.replication.factor must be 1: a standalone broker has no one to replicate to");
+}
+
 /* What the broker's configs are once @change is applied: explicit ones and effective ones. */
 static int kbr_broker_merge_configs(struct kbr_broker *broker,
 				    const struct kbr_broker_change *change,
@@ -591,7 +692,8 @@ static int kbr_broker_merge_configs(struct kbr_broker *broker,
 				   kbr_broker_config_known, why);
 	up_read(&broker->topics_sem);
 	if (!err)
-		err = kbr_broker_config_apply(config, merged, why);
+		err = kbr_broker_config_apply(config, merged, why) ?:
+		      kbr_broker_check_alone(broker, config, why);
 	if (err)
 		kbr_config_set_free(merged);
 	return err;

@@ -30,6 +30,7 @@
 #include "storage/log.h"
 
 struct kbr_cluster;
+struct kbr_cluster_request;
 struct kbr_groups;
 struct kbr_listener_params;
 struct kbr_metadata;
@@ -85,7 +86,8 @@ enum kbr_broker_state {
  * @ops_wq: ordered: start, topic operations, stop run one after the other
  * @work_wq: upkeep, recovery, scrub, repair
  * @stop: the work that ends it
- * @stop_op: the operation of @stop, or NULL
+ * @stop_op: the operation of @stop, or NULL; with @state RUNNING it waits for
+ *	its request to leave (admin mutex)
  * @release: frees it, on the module's own workqueue
  * @upkeep: periodic: retention, checkpoints, file cache, scrub
  * @checkpoint_lock: held over writing the checkpoint files; inner to nothing
@@ -223,8 +225,13 @@ int kbr_broker_start(struct kbr_net *knet, struct kbr_broker_params *params, u32
 /** kbr_broker_start_dir() - the same with a directory at hand, taken over on success (tests: a RAM disk) */
 int kbr_broker_start_dir(struct kbr_net *knet, struct kbr_broker_params *params,
 			 struct kbr_dir *dir, u32 *op_id, struct kbr_refusal *why);
-/** kbr_broker_stop() - stop it; -ENOENT none runs; -EALREADY it is stopping. Open devices do not prevent it. */
-int kbr_broker_stop(struct kbr_net *knet, u32 *op_id, struct kbr_refusal *why);
+/**
+ * kbr_broker_stop() - stop it; open devices do not prevent it
+ * @now: do not wait until a cluster's controller has moved its leaderships away
+ *
+ * Return: 0; -ENOENT none runs; -EALREADY it is stopping.
+ */
+int kbr_broker_stop(struct kbr_net *knet, bool now, u32 *op_id, struct kbr_refusal *why);
 /** struct kbr_broker_change - what "broker alter" gives; unset: nothing changes */
 struct kbr_broker_change {
 	struct kbr_owner owner;
@@ -307,6 +314,16 @@ struct kbr_task {
  */
 int kbr_broker_queue(struct kbr_broker *broker, struct kbr_task *task, int kind,
 		     const char *object, u32 *op_id, struct kbr_refusal *why);
+/**
+ * kbr_broker_begin_request() - open @request, whose answer ends an operation
+ *
+ * Context: takes the admin mutex. Return: 0; -ENODEV not running, -EAGAIN,
+ * -ENOMEM. @request stays the caller's.
+ */
+int kbr_broker_begin_request(struct kbr_broker *broker, struct kbr_cluster_request *request,
+			     int kind, const char *object, u32 *op_id, struct kbr_refusal *why);
+/** kbr_broker_left() - its request to leave has ended: stop now */
+void kbr_broker_left(struct kbr_broker *broker);
 void kbr_broker_raise(struct kbr_broker *broker);
 void kbr_broker_set_state(struct kbr_broker *broker, enum kbr_broker_state state);
 /** kbr_broker_wake() - wake everybody who sleeps on anything of it */
@@ -317,6 +334,9 @@ void kbr_broker_unpublish(struct kbr_broker *broker);
 /* broker_start.c */
 /** kbr_broker_configure_env() - put those of its configs into effect that storage obeys for all logs */
 void kbr_broker_configure_env(struct kbr_broker *broker);
+/** kbr_broker_check_alone() - does @config ask a standalone broker for what takes others? -EINVAL */
+int kbr_broker_check_alone(struct kbr_broker *broker, const struct kbr_broker_config *config,
+			   struct kbr_refusal *why);
 /** kbr_broker_bring_up() - everything between the directory and RUNNING; on error all is taken back */
 int kbr_broker_bring_up(struct kbr_broker *broker, struct kbr_op *op, struct kbr_refusal *why);
 /* broker_stop.c */

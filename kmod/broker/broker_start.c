@@ -10,6 +10,7 @@
 #include <linux/slab.h>
 
 #include "broker/broker.h"
+#include "broker/cluster.h"
 #include "broker/group.h"
 #include "broker/broker_start.h"
 #include "broker/listener.h"
@@ -89,7 +90,8 @@ static int kbr_start_found_broker(struct kbr_broker *broker, struct kbr_metadata
 	broker->config_set = found->configs;
 	memset(&found->configs, 0, sizeof(found->configs));
 	kbr_config_set_free(&given);
-	err = kbr_broker_config_apply(&broker->config, &broker->config_set, why);
+	err = kbr_broker_config_apply(&broker->config, &broker->config_set, why) ?:
+	      kbr_broker_check_alone(broker, &broker->config, why);
 	if (!err)
 		kbr_broker_configure_env(broker);
 	return err;
@@ -98,9 +100,14 @@ static int kbr_start_found_broker(struct kbr_broker *broker, struct kbr_metadata
 static int kbr_start_found_topic(struct kbr_broker *broker, struct kbr_metadata_topic *found,
 				 struct kbr_refusal *why)
 {
-	struct kbr_topic *topic = kbr_topic_alloc(broker, found, why);
+	struct kbr_topic *topic;
 	int err;
 
+	if (found->replication_factor != 1 && !kbr_cluster_is_member(broker))
+		return kbr_refuse(why, -EBADMSG, 0,
+				  "%s-0 holds topic %s with %u replicas, and this broker is alone",
+				  KBR_METADATA_TOPIC, found->name, found->replication_factor);
+	topic = kbr_topic_alloc(broker, found, why);
 	if (IS_ERR(topic))
 		return PTR_ERR(topic);
 	down_write(&broker->topics_sem);
@@ -271,6 +278,8 @@ static int kbr_start_steps(struct kbr_broker *broker, struct kbr_refusal *why)
 	int err;
 
 	err = kbr_broker_dir_check(broker, broker->id, &fresh, why);
+	if (!err)
+		err = kbr_broker_check_alone(broker, &broker->config, why);
 	if (!err)
 		err = kbr_broker_dir_lock(broker, why);
 	if (!err && fresh)

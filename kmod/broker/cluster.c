@@ -386,9 +386,6 @@ static int kbr_cluster_peer_check(struct kbr_broker *broker, const struct kbr_pe
 				  "broker %s belongs to no cluster: it has no peers", broker->name);
 	if (peer->id < 0)
 		return kbr_refuse(why, -EINVAL, KBROKER_A_PEER_ID, "a node id is not negative");
-	if (peer->epoch < 0)
-		return kbr_refuse(why, -EINVAL, KBROKER_A_PEER_EPOCH,
-				  "a broker epoch is not negative");
 	return 0;
 }
 

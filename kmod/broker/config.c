@@ -101,6 +101,8 @@ static const struct kbr_config_def kbr_broker_configs[] = {
 	{ "auto.create.topics.enable", NULL, KBR_CONFIG_BOOL, BROKER(auto_create_topics), .initial = 1 },
 	{ "connections.max.idle.ms", NULL, KBR_CONFIG_S64, BROKER(connections_idle_ms),
 	  1, S64_MAX, 600000 },
+	{ "controlled.shutdown.timeout.ms", NULL, KBR_CONFIG_U32, BROKER(controlled_shutdown_ms),
+	  0, INT_MAX, 10000 },
 	{ "default.replication.factor", NULL, KBR_CONFIG_U32, BROKER(default_replication_factor),
 	  1, 32767, 1 },
 	{ "fetch.max.bytes", NULL, KBR_CONFIG_U32, BROKER(fetch_bytes_max), 1024, INT_MAX, 57671680 },
@@ -145,6 +147,7 @@ static const struct kbr_config_def kbr_broker_configs[] = {
 	  1, INT_MAX, 86400000 },
 	{ "queued.max.request.bytes", NULL, KBR_CONFIG_U64, BROKER(request_bytes_queued_max),
 	  1 << 20, 1LL << 40, 256 << 20 },
+	{ "request.timeout.ms", NULL, KBR_CONFIG_U32, BROKER(request_timeout_ms), 1, INT_MAX, 30000 },
 	{ "socket.request.max.bytes", NULL, KBR_CONFIG_U32, BROKER(request_bytes_max),
 	  1, INT_MAX, 100 << 20 },
 };
@@ -395,9 +398,6 @@ int kbr_broker_config_apply(struct kbr_broker_config *config, const struct kbr_c
 			return err;
 		kbr_config_store(def, of_topics ? (void *)&config->topic : config, value);
 	}
-	if (config->default_replication_factor != 1)
-		return kbr_refuse(why, -EINVAL, 0,
-				  "default.replication.factor must be 1: a standalone broker has no one to replicate to");
 	return kbr_topic_config_check(&config->topic, why);
 }
 KBR_EXPORT_IF_KUNIT(kbr_broker_config_apply);

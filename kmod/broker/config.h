@@ -59,6 +59,9 @@ struct kbr_topic_config {
  * @offsets_retention_minutes: offsets.retention.minutes
  * @offsets_partitions: offsets.topic.num.partitions
  * @auto_commit_ms: auto.commit.interval.ms: how often devices of a group commit
+ * @request_timeout_ms: request.timeout.ms: how long a cluster's controller may take
+ * @controlled_shutdown_ms: controlled.shutdown.timeout.ms: likewise, to move
+ *	leaderships away before a stop; 0: it is not asked
  */
 struct kbr_broker_config {
 	struct kbr_topic_config topic;
@@ -89,6 +92,8 @@ struct kbr_broker_config {
 	u32 offsets_retention_minutes;
 	u32 offsets_partitions;
 	u32 auto_commit_ms;
+	u32 request_timeout_ms;
+	u32 controlled_shutdown_ms;
 };
 
 /**

@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "base/kunit.h"
+#include "broker/cluster.h"
 #include "broker/group_internal.h"
 
 /* segment.bytes of __consumer_offsets, as in Kafka: small, since only whole segments are removed */
@@ -557,7 +558,7 @@ static int kbr_groups_make(struct kbr_groups *groups)
 	struct kbr_topic_params params = {
 		.name = KBR_OFFSETS_TOPIC,
 		.partitions = READ_ONCE(broker->config.offsets_partitions),
-		.replication_factor = 1,
+		.replication_factor = clamp(kbr_cluster_peers(broker), 1u, 3u),
 		.internal = true,
 	};
 	struct kbr_refusal why;
@@ -582,9 +583,28 @@ static int kbr_groups_make(struct kbr_groups *groups)
 		kbr_groups_set_state(groups, KBR_GROUPS_ABSENT, 0);
 		return err;
 	}
-	/* Behind its creation, on the same ordered queue. */
-	queue_work(broker->ops_wq, &groups->load);
+	/* Behind its creation, on the same ordered queue; a member is told when the topic is there. */
+	if (!kbr_cluster_is_member(broker))
+		queue_work(broker->ops_wq, &groups->load);
 	return -EAGAIN;
+}
+
+void kbr_groups_topic_told(struct kbr_broker *broker, const char *name, int err)
+{
+	struct kbr_groups *groups = broker->groups;
+	bool load;
+
+	if (strcmp(name, KBR_OFFSETS_TOPIC))
+		return;
+	down_write(&groups->lock);
+	load = !err && (groups->state == KBR_GROUPS_ABSENT || groups->state == KBR_GROUPS_MAKING);
+	if (load)
+		groups->state = KBR_GROUPS_LOADING;
+	up_write(&groups->lock);
+	if (load)
+		queue_work(broker->work_wq, &groups->load);
+	else if (err && READ_ONCE(groups->state) == KBR_GROUPS_MAKING)
+		kbr_groups_set_state(groups, KBR_GROUPS_ABSENT, err);
 }
 
 int kbr_groups_ready(struct kbr_broker *broker, bool create)

@@ -62,6 +62,14 @@ void kbr_groups_stop(struct kbr_broker *broker);
 void kbr_groups_free(struct kbr_broker *broker);
 /** kbr_groups_topic_deleted() - a topic is gone: so are the offsets of its partitions */
 void kbr_groups_topic_deleted(struct kbr_broker *broker);
+/**
+ * kbr_groups_topic_told() - a member: what has become of topic @name
+ * @err: 0 the controller has made it; else why it has not
+ *
+ * Of interest is the one that keeps the groups: they are loaded, or it is asked
+ * for again when it is next needed.
+ */
+void kbr_groups_topic_told(struct kbr_broker *broker, const char *name, int err);
 /** kbr_groups_upkeep() - expire offsets, write __consumer_offsets anew where dead bytes exceed live ones */
 void kbr_groups_upkeep(struct kbr_broker *broker, s64 now_ms);
 

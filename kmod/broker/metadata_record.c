@@ -309,10 +309,10 @@ static int kbr_record_get_topic(struct kbr_metadata_value *value, struct nlattr 
 	topic->uid = kbr_record_get_u32(tb[KBROKER_A_TOPIC_UID]);
 	topic->gid = kbr_record_get_u32(tb[KBROKER_A_TOPIC_GID]);
 	topic->mode = kbr_record_get_u16(tb[KBROKER_A_TOPIC_MODE]);
-	if (topic->replication_factor != 1)
+	if (!topic->replication_factor || topic->replication_factor > KBROKER_REPLICAS_MAX)
 		return kbr_refuse(why, -EBADMSG, 0,
-				  "it holds topic %s with %u replicas, and this broker is alone",
-				  topic->name, topic->replication_factor);
+				  "it holds topic %s with %u replicas; there are 1 to %d",
+				  topic->name, topic->replication_factor, KBROKER_REPLICAS_MAX);
 	return 0;
 }
 

@@ -34,6 +34,7 @@ bool kbr_op_ended(const struct kbr_op *op)
 
 	return state == KBR_OP_DONE || state == KBR_OP_FAILED;
 }
+KBR_EXPORT_IF_KUNIT(kbr_op_ended);
 
 bool kbr_op_full(const struct kbr_net *knet)
 {

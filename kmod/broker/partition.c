@@ -12,6 +12,7 @@
 
 #include "base/clock.h"
 #include "base/kunit.h"
+#include "broker/cluster.h"
 #include "broker/partition.h"
 
 /* So much of a reader's memory is made present at first, bytes */
@@ -22,7 +23,11 @@ static int kbr_partition_writable(const struct kbr_partition *part)
 {
 	if (unlikely(kbr_topic_gone(part->topic)))
 		return -ENODEV;
-	return likely(READ_ONCE(part->state) == KBR_PARTITION_LEADER) ? 0 : -EIO;
+	if (likely(READ_ONCE(part->state) == KBR_PARTITION_LEADER))
+		return 0;
+	/* In a cluster another broker may lead what is not here. */
+	return READ_ONCE(part->state) == KBR_PARTITION_OFFLINE &&
+	       kbr_cluster_is_member(part->topic->broker) ? -EREMOTE : -EIO;
 }
 
 static void kbr_partition_wake_readers(struct kbr_partition *part)

@@ -11,6 +11,7 @@
 #include <linux/srcu.h>
 
 #include "base/kunit.h"
+#include "broker/cluster.h"
 #include "broker/event.h"
 #include "broker/partition.h"
 
@@ -150,6 +151,9 @@ int kbr_partition_open(struct kbr_partition *part, bool clean, s64 recovery_poin
 	report->damaged_offset = -1;
 	err = kbr_log_open(&part->log, env, name, topic->id, &topic->config.log, clean,
 			   recovery_point, start, report);
+	/* A member has the replicas that it was told to have. */
+	if (err == -ENOENT && kbr_cluster_is_member(topic->broker))
+		return 0;
 	if (err == -ENOENT && recovery_point <= 0) {
 		pr_info("%s: %s: was not there yet, made\n", topic->broker->name, name);
 		err = kbr_log_create(&part->log, env, name, topic->id, &topic->config.log, 0);

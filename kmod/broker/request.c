@@ -8,6 +8,7 @@
 #include "base/kunit.h"
 #include "broker/cluster_internal.h"
 #include "broker/event.h"
+#include "broker/group.h"
 #include "broker/op.h"
 #include "broker/partition.h"
 
@@ -40,8 +41,8 @@ void kbr_cluster_request_put(struct kbr_cluster_request *request)
 }
 KBR_EXPORT_IF_KUNIT(kbr_cluster_request_put);
 
-static struct kbr_cluster_request *kbr_cluster_request_alloc(struct kbr_broker *broker,
-							     enum kbr_cluster_request_kind kind)
+struct kbr_cluster_request *kbr_cluster_request_alloc(struct kbr_broker *broker,
+						      enum kbr_cluster_request_kind kind)
 {
 	struct kbr_cluster_request *request = kzalloc(sizeof(*request), GFP_KERNEL);
 
@@ -130,11 +131,15 @@ static void kbr_cluster_request_end(struct kbr_cluster_request *request, int err
 				    const char *message)
 {
 	kbr_cluster_request_raise(request, KBR_EVENT_REQUEST_DEL);
-	if (request->op) {
+	if (request->kind == KBR_REQUEST_LEAVE) {
+		kbr_broker_left(request->broker);
+	} else if (request->op) {
 		if (err && message)
 			kbr_refuse(&request->op->why, err, 0, "%s", message);
 		kbr_op_end(request->op, err);
 		request->op = NULL;
+		if (err && request->kind == KBR_REQUEST_TOPIC_NEW)
+			kbr_groups_topic_told(request->broker, request->topic.name, err);
 	}
 	kbr_cluster_request_put(request);
 }
@@ -198,6 +203,45 @@ static void kbr_requests_deadline(struct work_struct *work)
 	}
 }
 
+/* ---- topics, leaving ---- */
+
+int kbr_cluster_request_open(struct kbr_cluster_request *request, s64 timeout_ms,
+			     struct kbr_refusal *why)
+{
+	struct kbr_requests *requests = &kbr_cluster_of(request->broker)->requests;
+	int err;
+
+	mutex_lock(&requests->lock);
+	err = kbr_requests_add(requests, request, why);
+	if (!err) {
+		request->deadline_ms = request->opened_ms + timeout_ms;
+		list_add_tail(&request->node, &requests->timed);
+		/* looks at all of them, and waits for the next */
+		mod_delayed_work(system_wq, &requests->deadline, 0);
+	}
+	mutex_unlock(&requests->lock);
+	if (!err)
+		kbr_cluster_request_raise(request, KBR_EVENT_REQUEST_NEW);
+	return err;
+}
+
+void kbr_cluster_leave_now(struct kbr_broker *broker)
+{
+	struct kbr_requests *requests = &kbr_cluster_of(broker)->requests;
+	struct kbr_cluster_request *request, *found = NULL;
+
+	mutex_lock(&requests->lock);
+	list_for_each_entry(request, &requests->timed, node) {
+		if (request->kind == KBR_REQUEST_LEAVE) {
+			found = kbr_requests_take(requests, request->id);
+			break;
+		}
+	}
+	mutex_unlock(&requests->lock);
+	if (found)
+		kbr_cluster_request_end(found, 0, NULL);
+}
+
 /* ---- in-sync sets ---- */
 
 static struct kbr_cluster_request *kbr_requests_find_isr(struct kbr_requests *requests,
@@ -257,7 +301,11 @@ int kbr_cluster_isr_request(struct kbr_partition *part, const struct kbr_isr_wis
 	request->part = part;
 	request->isr = *wish;
 	mutex_lock(&cluster->requests.lock);
-	err = kbr_requests_put_isr(&cluster->requests, request, &old);
+	/* A deletion says that it is gone, and then drops what is open. */
+	old = NULL;
+	err = -ENODEV;
+	if (!kbr_topic_gone(part->topic))
+		err = kbr_requests_put_isr(&cluster->requests, request, &old);
 	mutex_unlock(&cluster->requests.lock);
 	/* A newer one in its place says enough of the old one. */
 	kbr_cluster_request_put(old);
@@ -284,6 +332,17 @@ void kbr_cluster_isr_drop(struct kbr_partition *part)
 		kbr_cluster_request_end(request, 0, NULL);
 }
 KBR_EXPORT_IF_KUNIT(kbr_cluster_isr_drop);
+
+void kbr_cluster_topic_drop(struct kbr_topic *topic)
+{
+	struct kbr_partition *part;
+	unsigned int i;
+
+	if (!kbr_cluster_is_member(topic->broker))
+		return;
+	for (i = 0; (part = kbr_topic_partition(topic, i)); i++)
+		kbr_cluster_isr_drop(part);
+}
 
 /* ---- looking at them ---- */
 

@@ -32,8 +32,12 @@ enum kbr_cluster_request_kind {
 	KBR_REQUEST_LEAVE,
 };
 
-/* Open requests of one broker beside those for in-sync sets, of which each partition has one */
-#define KBR_CLUSTER_REQUESTS_MAX	4096
+/*
+ * Open requests of one broker beside those for in-sync sets, of which each
+ * partition has one. Fewer than operations that may wait: what the controller
+ * decides upon them must be carried out.
+ */
+#define KBR_CLUSTER_REQUESTS_MAX	2048
 
 /**
  * struct kbr_isr_wish - another in-sync set for a partition
@@ -136,6 +140,20 @@ struct kbr_cluster_request *kbr_cluster_request_lookup(struct kbr_broker *broker
 /** kbr_cluster_request_next() - the open one with the smallest id above @after, a reference, or NULL */
 struct kbr_cluster_request *kbr_cluster_request_next(struct kbr_broker *broker, u64 after);
 void kbr_cluster_request_put(struct kbr_cluster_request *request);
+/** kbr_cluster_request_alloc() - one that is about a topic, or about leaving, to be filled; NULL without memory */
+struct kbr_cluster_request *kbr_cluster_request_alloc(struct kbr_broker *broker,
+						      enum kbr_cluster_request_kind kind);
+/** kbr_cluster_topic_drop() - @topic is being deleted: nothing is asked for its partitions any more */
+void kbr_cluster_topic_drop(struct kbr_topic *topic);
+/**
+ * kbr_cluster_request_open() - ask, for at most @timeout_ms
+ *
+ * Return: 0; -ENODEV the broker stops; -EAGAIN too many are open; -ENOMEM.
+ */
+int kbr_cluster_request_open(struct kbr_cluster_request *request, s64 timeout_ms,
+			     struct kbr_refusal *why);
+/** kbr_cluster_leave_now() - no longer wait for the controller to move leaderships away */
+void kbr_cluster_leave_now(struct kbr_broker *broker);
 /** kbr_cluster_request_topic() - name of the topic that it is about, NULL: of none */
 const char *kbr_cluster_request_topic(const struct kbr_cluster_request *request);
 

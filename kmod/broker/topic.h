@@ -80,6 +80,9 @@ struct kbr_topic_params {
 	s32 partitions;			/* -1: num.partitions */
 	s32 replication_factor;		/* -1: default; must be 1 while standalone */
 	bool internal;			/* the broker's own code asks: names with "__" are its */
+	const u8 *id;			/* a member: what the controller has decided; NULL: it is asked */
+	const __be32 *assignment;	/* see struct kbr_topic_wish; NULL none; a member only */
+	size_t assignment_len;		/* bytes */
 	struct kbr_owner owner;
 	struct kbr_config_set configs;	/* taken over on success */
 };
@@ -88,6 +91,9 @@ struct kbr_topic_params {
 struct kbr_topic_change {
 	struct kbr_owner owner;
 	s32 partitions;			/* new total, -1: unchanged */
+	const u8 *id;			/* it must be this topic; a member: the controller has decided so */
+	const __be32 *assignment;	/* of the new partitions, as in kbr_topic_params */
+	size_t assignment_len;
 	struct kbr_config_set set;
 	struct kbr_config_set del;
 };
@@ -99,6 +105,11 @@ bool kbr_topic_name_internal(const char *name);
 
 /**
  * kbr_topic_create() - check everything that can be checked at once, then an operation
+ *
+ * On a member of a cluster all that changes topics is asked of the controller,
+ * whose answer ends the operation, unless it is what the controller has
+ * decided, which is told by the topic's id.
+ *
  * Return: 0 and *@op_id; -EEXIST; -EINVAL; -E2BIG too many partitions; -ENODEV broker not running.
  */
 int kbr_topic_create(struct kbr_broker *broker, struct kbr_topic_params *params, u32 *op_id,
@@ -106,7 +117,8 @@ int kbr_topic_create(struct kbr_broker *broker, struct kbr_topic_params *params,
 /** kbr_topic_check_create() - would kbr_topic_create() begin? Its errors but those of the queue */
 int kbr_topic_check_create(struct kbr_broker *broker, struct kbr_topic_params *params,
 			   struct kbr_refusal *why);
-int kbr_topic_delete(struct kbr_broker *broker, const char *name, u32 *op_id,
+/** kbr_topic_delete() - delete it; @id: it must be this topic, see kbr_topic_change; NULL: any */
+int kbr_topic_delete(struct kbr_broker *broker, const char *name, const u8 *id, u32 *op_id,
 		     struct kbr_refusal *why);
 int kbr_topic_alter(struct kbr_broker *broker, const char *name,
 		    const struct kbr_topic_change *change, u32 *op_id, struct kbr_refusal *why);

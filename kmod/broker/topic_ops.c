@@ -13,12 +13,14 @@
 #include <linux/kbroker_netlink.h>
 
 #include "base/kunit.h"
+#include "broker/cluster.h"
 #include "broker/event.h"
 #include "broker/group.h"
 #include "broker/metadata.h"
 #include "broker/node.h"
 #include "broker/op.h"
 #include "broker/partition.h"
+#include "broker/request.h"
 #include "broker/topic.h"
 
 /* Partitions between two reports of progress */
@@ -32,6 +34,8 @@
  * @change: alter: what to change; its sets are owned
  * @partition: delete records: which partition
  * @offset: delete records: up to where
+ * @decided: @id is the topic's, and on a member the controller has decided so
+ * @id: UUID
  */
 struct kbr_topic_task {
 	struct kbr_task task;
@@ -40,6 +44,8 @@ struct kbr_topic_task {
 	struct kbr_topic_change change;
 	u32 partition;
 	s64 offset;
+	bool decided;
+	u8 id[16];
 };
 
 static struct kbr_topic_task *kbr_topic_task_of(struct kbr_task *task)
@@ -57,7 +63,8 @@ static void kbr_topic_task_free(struct kbr_task *task)
 	kfree(todo);
 }
 
-static struct kbr_topic_task *kbr_topic_task_alloc(const char *name,
+/* @id NULL: nothing is known of it, or it is new. */
+static struct kbr_topic_task *kbr_topic_task_alloc(const char *name, const u8 *id,
 						   int (*run)(struct kbr_task *task))
 {
 	struct kbr_topic_task *todo = kzalloc(sizeof(*todo), GFP_KERNEL);
@@ -66,9 +73,39 @@ static struct kbr_topic_task *kbr_topic_task_alloc(const char *name,
 		return NULL;
 	strscpy(todo->name, name, sizeof(todo->name));
 	todo->found.name = todo->name;
+	todo->decided = id;
+	if (id)
+		memcpy(todo->id, id, sizeof(todo->id));
 	todo->task.run = run;
 	todo->task.free = kbr_topic_task_free;
 	return todo;
+}
+
+/* In an operation: a broker that has joined a cluster since it was begun changes nothing by itself. */
+static int kbr_topic_check_decided(const struct kbr_topic_task *todo, struct kbr_op *op)
+{
+	if (todo->decided || !kbr_cluster_is_member(todo->task.broker))
+		return 0;
+	return kbr_refuse(&op->why, -EAGAIN, 0,
+			  "the broker has just joined a cluster: ask again");
+}
+
+/* The topic that an operation is about; @why says why it is not. */
+static struct kbr_topic *kbr_topic_find(struct kbr_broker *broker, const char *name, const u8 *id,
+					struct kbr_refusal *why)
+{
+	struct kbr_topic *topic = kbr_topic_lookup(broker, name);
+
+	if (!topic) {
+		kbr_refuse(why, -ENOENT, 0, "there is no topic %.80s", name);
+		return NULL;
+	}
+	if (!id || !memcmp(topic->id, id, sizeof(topic->id)))
+		return topic;
+	kbr_topic_put(topic);
+	kbr_refuse(why, -ENOENT, KBROKER_A_TOPIC_ID, "topic %.80s has another id: it is not the same topic",
+		   name);
+	return NULL;
 }
 
 static void kbr_topic_raise(struct kbr_topic *topic, enum kbr_event_kind kind)
@@ -80,6 +117,106 @@ static void kbr_topic_raise(struct kbr_topic *topic, enum kbr_event_kind kind)
 	};
 
 	kbr_event_raise(topic->broker->knet, &event);
+}
+
+/* ---- asking the controller ---- */
+
+/*
+ * @request was filled; it goes with its end. The operation is running until the
+ * controller has answered.
+ */
+static int kbr_topic_ask(struct kbr_cluster_request *request, int kind, u32 *op_id,
+			 struct kbr_refusal *why)
+{
+	int err = kbr_broker_begin_request(request->broker, request, kind, request->topic.name,
+					   op_id, why);
+
+	kbr_cluster_request_put(request);
+	return err;
+}
+
+static int kbr_topic_wish_assign(struct kbr_topic_wish *wish, const __be32 *assignment, size_t len)
+{
+	if (!len)
+		return 0;
+	wish->assignment = kvmalloc(len, GFP_KERNEL);
+	if (!wish->assignment)
+		return -ENOMEM;
+	memcpy(wish->assignment, assignment, len);
+	wish->assignment_len = len;
+	return 0;
+}
+
+/* What @found says of a topic that does not exist yet. */
+static int kbr_topic_ask_create(struct kbr_broker *broker, const struct kbr_topic_params *params,
+				const struct kbr_metadata_topic *found, u32 *op_id,
+				struct kbr_refusal *why)
+{
+	struct kbr_cluster_request *request;
+	struct kbr_topic_wish *wish;
+	int err;
+
+	request = kbr_cluster_request_alloc(broker, KBR_REQUEST_TOPIC_NEW);
+	if (!request)
+		return -ENOMEM;
+	wish = &request->topic;
+	strscpy(wish->name, params->name, sizeof(wish->name));
+	wish->partitions = found->partitions;
+	wish->replication_factor = found->replication_factor;
+	wish->owner = (struct kbr_owner) {
+		.set_uid = true,
+		.set_gid = true,
+		.set_mode = true,
+		.uid = make_kuid(&init_user_ns, found->uid),
+		.gid = make_kgid(&init_user_ns, found->gid),
+		.mode = found->mode,
+	};
+	err = kbr_topic_wish_assign(wish, params->assignment, params->assignment_len) ?:
+	      kbr_config_set_copy(&wish->set, &params->configs);
+	if (err) {
+		kbr_cluster_request_put(request);
+		return err;
+	}
+	return kbr_topic_ask(request, KBR_OP_TOPIC_CREATE, op_id, why);
+}
+
+static int kbr_topic_ask_alter(struct kbr_topic *topic, const struct kbr_topic_change *change,
+			       u32 *op_id, struct kbr_refusal *why)
+{
+	struct kbr_cluster_request *request;
+	struct kbr_topic_wish *wish;
+	int err;
+
+	request = kbr_cluster_request_alloc(topic->broker, KBR_REQUEST_TOPIC_SET);
+	if (!request)
+		return -ENOMEM;
+	wish = &request->topic;
+	strscpy(wish->name, topic->name, sizeof(wish->name));
+	wish->has_id = true;
+	memcpy(wish->id, topic->id, sizeof(wish->id));
+	wish->partitions = max(change->partitions, 0);
+	wish->owner = change->owner;
+	err = kbr_topic_wish_assign(wish, change->assignment, change->assignment_len) ?:
+	      kbr_config_set_copy(&wish->set, &change->set) ?:
+	      kbr_config_set_copy(&wish->del, &change->del);
+	if (err) {
+		kbr_cluster_request_put(request);
+		return err;
+	}
+	return kbr_topic_ask(request, KBR_OP_TOPIC_ALTER, op_id, why);
+}
+
+static int kbr_topic_ask_delete(struct kbr_topic *topic, u32 *op_id, struct kbr_refusal *why)
+{
+	struct kbr_cluster_request *request;
+
+	request = kbr_cluster_request_alloc(topic->broker, KBR_REQUEST_TOPIC_DEL);
+	if (!request)
+		return -ENOMEM;
+	strscpy(request->topic.name, topic->name, sizeof(request->topic.name));
+	request->topic.has_id = true;
+	memcpy(request->topic.id, topic->id, sizeof(request->topic.id));
+	return kbr_topic_ask(request, KBR_OP_TOPIC_DELETE, op_id, why);
 }
 
 /* ---- partitions ---- */
@@ -170,11 +307,15 @@ static int kbr_topic_create_run(struct kbr_task *task)
 {
 	struct kbr_topic_task *todo = kbr_topic_task_of(task);
 	struct kbr_broker *broker = task->broker;
+	bool member = kbr_cluster_is_member(broker);
 	struct kbr_partition_array *array;
 	struct kbr_config_set configs;
 	struct kbr_topic *topic;
 	int err;
 
+	err = kbr_topic_check_decided(todo, task->op);
+	if (err)
+		return err;
 	topic = kbr_topic_lookup(broker, todo->name);
 	if (topic) {
 		kbr_topic_put(topic);
@@ -190,7 +331,10 @@ static int kbr_topic_create_run(struct kbr_task *task)
 	err = kbr_config_set_copy(&configs, &todo->found.configs);
 	if (err)
 		return err;
-	generate_random_uuid(todo->found.id);
+	if (todo->decided)
+		memcpy(todo->found.id, todo->id, sizeof(todo->found.id));
+	else
+		generate_random_uuid(todo->found.id);
 	topic = kbr_topic_alloc(broker, &todo->found, &task->op->why);
 	todo->found.configs = configs;
 	if (IS_ERR(topic))
@@ -199,7 +343,8 @@ static int kbr_topic_create_run(struct kbr_task *task)
 	err = kbr_topic_alloc_minors(topic, array, 0);
 	if (err)
 		goto put;
-	err = kbr_topic_create_logs(topic, array, 0, task->op);
+	/* A member is told which of the partitions are here. */
+	err = member ? 0 : kbr_topic_create_logs(topic, array, 0, task->op);
 	if (err)
 		goto put;
 	err = kbr_metadata_put_topic(broker, &todo->found);
@@ -213,6 +358,8 @@ static int kbr_topic_create_run(struct kbr_task *task)
 	err = kbr_topic_publish(topic);
 	WARN_ON_ONCE(err);
 	kbr_topic_raise(topic, KBR_EVENT_TOPIC_NEW);
+	if (member)
+		kbr_groups_topic_told(broker, topic->name, 0);
 	kbr_metadata_compact(broker);
 	return 0;
 
@@ -233,19 +380,67 @@ static int kbr_topic_check_partitions(s64 partitions, struct kbr_refusal *why)
 	return 0;
 }
 
+/* How many replicas; 0 on a member: as the controller is configured. */
+static int kbr_topic_check_factor(struct kbr_broker *broker, const struct kbr_topic_params *params,
+				  u16 *factor, struct kbr_refusal *why)
+{
+	s32 wanted = params->replication_factor;
+	bool configured;
+
+	*factor = 0;
+	if (kbr_cluster_is_member(broker)) {
+		down_read(&broker->topics_sem);
+		configured = kbr_config_set_get(&broker->config_set, "default.replication.factor");
+		up_read(&broker->topics_sem);
+		if (wanted == -1 && configured)
+			wanted = READ_ONCE(broker->config.default_replication_factor);
+		if (wanted == -1 && !params->id)
+			return 0;
+		if (wanted < 1 || wanted > KBROKER_REPLICAS_MAX)
+			return kbr_refuse(why, -EINVAL, KBROKER_A_TOPIC_REPLICATION_FACTOR,
+					  "the replication factor must be 1 to %d, not %d",
+					  KBROKER_REPLICAS_MAX, wanted);
+		*factor = wanted;
+		return 0;
+	}
+	if (wanted == -1)
+		wanted = READ_ONCE(broker->config.default_replication_factor);
+	if (wanted != 1)
+		return kbr_refuse(why, -EINVAL, KBROKER_A_TOPIC_REPLICATION_FACTOR,
+				  "the replication factor must be 1, not %d: a standalone broker has no one to replicate to",
+				  wanted);
+	*factor = 1;
+	return 0;
+}
+
+static int kbr_topic_check_new_id(struct kbr_broker *broker, const u8 *id, struct kbr_refusal *why)
+{
+	if (!id)
+		return 0;
+	if (!kbr_cluster_is_member(broker))
+		return kbr_refuse(why, -EINVAL, KBROKER_A_TOPIC_ID,
+				  "only a member of a cluster is told the id of a new topic");
+	if (!memchr_inv(id, 0, 16))
+		return kbr_refuse(why, -EINVAL, KBROKER_A_TOPIC_ID,
+				  "the id of a topic must not be zero");
+	return 0;
+}
+
 static int kbr_topic_create_check(struct kbr_broker *broker, struct kbr_topic_params *params,
 				  struct kbr_metadata_topic *found, struct kbr_refusal *why)
 {
 	const struct kbr_owner *owner = &params->owner;
 	struct kbr_topic_config config;
-	s32 factor = params->replication_factor;
 	struct kbr_topic *other;
 	int err;
 
 	err = kbr_topic_name_check(params->name, why);
 	if (err)
 		return err;
-	if (!params->internal && kbr_topic_name_internal(params->name))
+	err = kbr_topic_check_new_id(broker, params->id, why);
+	if (err)
+		return err;
+	if (!params->internal && !params->id && kbr_topic_name_internal(params->name))
 		return kbr_refuse(why, -EINVAL, 0,
 				  "topics beginning with \"__\" are the broker's own: nobody else creates them");
 	other = kbr_topic_lookup(broker, params->name);
@@ -260,19 +455,15 @@ static int kbr_topic_create_check(struct kbr_broker *broker, struct kbr_topic_pa
 								    params->partitions, why);
 	if (err)
 		return err;
-	if (factor == -1)
-		factor = READ_ONCE(broker->config.default_replication_factor);
-	if (factor != 1)
-		return kbr_refuse(why, -EINVAL, KBROKER_A_TOPIC_REPLICATION_FACTOR,
-				  "the replication factor must be 1, not %d: a standalone broker has no one to replicate to",
-				  factor);
+	err = kbr_topic_check_factor(broker, params, &found->replication_factor, why);
+	if (err)
+		return err;
 	if (READ_ONCE(broker->topics_count) >= KBR_BROKER_TOPICS_MAX)
 		return kbr_refuse(why, -E2BIG, 0, "the broker has %d topics, which is all it can have",
 				  KBR_BROKER_TOPICS_MAX);
 	err = kbr_owner_check(owner, why);
 	if (err)
 		return err;
-	found->replication_factor = factor;
 	found->uid = from_kuid(&init_user_ns, owner->set_uid ? owner->uid : broker->uid);
 	found->gid = from_kgid(&init_user_ns, owner->set_gid ? owner->gid : broker->gid);
 	found->mode = owner->set_mode ? owner->mode : broker->mode;
@@ -297,7 +488,13 @@ int kbr_topic_create(struct kbr_broker *broker, struct kbr_topic_params *params,
 	err = kbr_topic_create_check(broker, params, &found, why);
 	if (err)
 		return err;
-	todo = kbr_topic_task_alloc(params->name, kbr_topic_create_run);
+	if (kbr_cluster_is_member(broker) && !params->id) {
+		err = kbr_topic_ask_create(broker, params, &found, op_id, why);
+		if (!err)
+			kbr_config_set_free(&params->configs);
+		return err;
+	}
+	todo = kbr_topic_task_alloc(params->name, params->id, kbr_topic_create_run);
 	if (!todo)
 		return -ENOMEM;
 	found.name = todo->name;
@@ -329,9 +526,12 @@ static int kbr_topic_delete_run(struct kbr_task *task)
 	struct kbr_topic *topic;
 	int err;
 
-	topic = kbr_topic_lookup(broker, todo->name);
+	err = kbr_topic_check_decided(todo, task->op);
+	if (err)
+		return err;
+	topic = kbr_topic_find(broker, todo->name, todo->decided ? todo->id : NULL, &task->op->why);
 	if (!topic)
-		return kbr_refuse(&task->op->why, -ENOENT, 0, "there is no topic %s", todo->name);
+		return -ENOENT;
 	err = kbr_metadata_del_topic(broker, topic->name, topic->id);
 	if (err) {
 		kbr_refuse(&task->op->why, err, 0, "its deletion could not be recorded in %s-0",
@@ -346,6 +546,7 @@ static int kbr_topic_delete_run(struct kbr_task *task)
 	up_write(&broker->topics_sem);
 	kbr_topic_free_minors(topic);
 	kbr_topic_wake(topic);
+	kbr_cluster_topic_drop(topic);
 	wake_up_all(&broker->unsynced_wait);
 
 	synchronize_srcu(&broker->io);
@@ -373,21 +574,27 @@ static int kbr_topic_check_own(const char *name, struct kbr_refusal *why)
 	return 0;
 }
 
-int kbr_topic_delete(struct kbr_broker *broker, const char *name, u32 *op_id,
+int kbr_topic_delete(struct kbr_broker *broker, const char *name, const u8 *id, u32 *op_id,
 		     struct kbr_refusal *why)
 {
+	bool decided = id && kbr_cluster_is_member(broker);
 	struct kbr_topic_task *todo;
 	struct kbr_topic *topic;
 	int err;
 
-	topic = kbr_topic_lookup(broker, name);
+	topic = kbr_topic_find(broker, name, id, why);
 	if (!topic)
-		return kbr_refuse(why, -ENOENT, 0, "there is no topic %.80s", name);
+		return -ENOENT;
+	err = decided ? 0 : kbr_topic_check_own(name, why);
+	if (!err && !decided && kbr_cluster_is_member(broker)) {
+		err = kbr_topic_ask_delete(topic, op_id, why);
+		kbr_topic_put(topic);
+		return err;
+	}
 	kbr_topic_put(topic);
-	err = kbr_topic_check_own(name, why);
 	if (err)
 		return err;
-	todo = kbr_topic_task_alloc(name, kbr_topic_delete_run);
+	todo = kbr_topic_task_alloc(name, id, kbr_topic_delete_run);
 	if (!todo)
 		return -ENOMEM;
 	err = kbr_broker_queue(broker, &todo->task, KBR_OP_TOPIC_DELETE, name, op_id, why);
@@ -518,7 +725,7 @@ static int kbr_topic_alter_one(struct kbr_topic *topic, const struct kbr_topic_c
 		if (!grown)
 			goto free_configs;
 		err = kbr_topic_alloc_minors(topic, grown, before);
-		if (!err)
+		if (!err && !kbr_cluster_is_member(broker))
 			err = kbr_topic_create_logs(topic, grown, before, op);
 		if (err)
 			goto drop;
@@ -559,9 +766,13 @@ static int kbr_topic_alter_run(struct kbr_task *task)
 	struct kbr_topic *topic;
 	int err;
 
-	topic = kbr_topic_lookup(task->broker, todo->name);
+	err = kbr_topic_check_decided(todo, task->op);
+	if (err)
+		return err;
+	topic = kbr_topic_find(task->broker, todo->name, todo->decided ? todo->id : NULL,
+			       &task->op->why);
 	if (!topic)
-		return kbr_refuse(&task->op->why, -ENOENT, 0, "there is no topic %s", todo->name);
+		return -ENOENT;
 	err = kbr_topic_alter_one(topic, &todo->change, task->op);
 	if (!err) {
 		kbr_topic_raise(topic, KBR_EVENT_TOPIC_SET);
@@ -598,12 +809,29 @@ static int kbr_topic_alter_check(struct kbr_topic *topic, const struct kbr_topic
 int kbr_topic_check_alter(struct kbr_broker *broker, const char *name,
 			  const struct kbr_topic_change *change, struct kbr_refusal *why)
 {
-	struct kbr_topic *topic = kbr_topic_lookup(broker, name);
+	struct kbr_topic *topic = kbr_topic_find(broker, name, change->id, why);
+	int err = 0;
+
+	if (!topic)
+		return -ENOENT;
+	if (!change->id || !kbr_cluster_is_member(broker))
+		err = kbr_topic_check_own(name, why);
+	if (!err)
+		err = kbr_topic_alter_check(topic, change, why);
+	kbr_topic_put(topic);
+	return err;
+}
+
+static int kbr_topic_alter_asked(struct kbr_broker *broker, const char *name,
+				 const struct kbr_topic_change *change, u32 *op_id,
+				 struct kbr_refusal *why)
+{
+	struct kbr_topic *topic = kbr_topic_find(broker, name, NULL, why);
 	int err;
 
 	if (!topic)
-		return kbr_refuse(why, -ENOENT, 0, "there is no topic %.80s", name);
-	err = kbr_topic_check_own(name, why) ?: kbr_topic_alter_check(topic, change, why);
+		return -ENOENT;
+	err = kbr_topic_ask_alter(topic, change, op_id, why);
 	kbr_topic_put(topic);
 	return err;
 }
@@ -617,10 +845,14 @@ int kbr_topic_alter(struct kbr_broker *broker, const char *name,
 	err = kbr_topic_check_alter(broker, name, change, why);
 	if (err)
 		return err;
-	todo = kbr_topic_task_alloc(name, kbr_topic_alter_run);
+	if (kbr_cluster_is_member(broker) && !change->id)
+		return kbr_topic_alter_asked(broker, name, change, op_id, why);
+	todo = kbr_topic_task_alloc(name, change->id, kbr_topic_alter_run);
 	if (!todo)
 		return -ENOMEM;
 	todo->change = *change;
+	todo->change.id = NULL;
+	todo->change.assignment = NULL;
 	memset(&todo->change.set, 0, sizeof(todo->change.set));
 	memset(&todo->change.del, 0, sizeof(todo->change.del));
 	err = kbr_config_set_copy(&todo->change.set, &change->set);
@@ -699,7 +931,7 @@ out:
 	kbr_topic_put(topic);
 	if (err)
 		return err;
-	todo = kbr_topic_task_alloc(name, kbr_topic_delete_records_run);
+	todo = kbr_topic_task_alloc(name, NULL, kbr_topic_delete_records_run);
 	if (!todo)
 		return -ENOMEM;
 	todo->partition = partition;

@@ -411,6 +411,9 @@ const struct genl_ops kbroker_nl_ops[32] = {
 	{
 		.cmd = KBROKER_CMD_CLUSTER_GET,
 		.doit = kbroker_nl_cluster_get_doit,
+		.dumpit = kbroker_nl_cluster_get_dumpit,
+		.start = kbroker_nl_cluster_dump_start,
+		.done = kbroker_nl_dump_done,
 		.policy = kbroker_cluster_get_nl_policy,
 		.maxattr = KBROKER_A_CLUSTER_BROKER,
 	},

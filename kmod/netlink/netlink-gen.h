@@ -56,6 +56,8 @@ int kbroker_nl_group_offset_dump_start(struct netlink_callback *cb);
 int kbroker_nl_group_offset_set_doit(struct sk_buff *skb, struct genl_info *info);
 int kbroker_nl_group_offset_del_doit(struct sk_buff *skb, struct genl_info *info);
 int kbroker_nl_cluster_get_doit(struct sk_buff *skb, struct genl_info *info);
+int kbroker_nl_cluster_get_dumpit(struct sk_buff *skb, struct netlink_callback *cb);
+int kbroker_nl_cluster_dump_start(struct netlink_callback *cb);
 int kbroker_nl_cluster_set_doit(struct sk_buff *skb, struct genl_info *info);
 int kbroker_nl_peer_new_doit(struct sk_buff *skb, struct genl_info *info);
 int kbroker_nl_peer_get_doit(struct sk_buff *skb, struct genl_info *info);

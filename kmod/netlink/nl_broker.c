@@ -9,6 +9,7 @@
 #include <linux/string.h>
 #include <linux/kbroker.h>
 
+#include "base/uuid.h"
 #include "base/version.h"
 #include "broker/node.h"
 #include "netlink/nl.h"
@@ -53,6 +54,8 @@ out:
 int kbr_nl_broker_fill(struct sk_buff *skb, void *obj)
 {
 	struct kbr_broker *broker = obj;
+	char text[KBR_UUID_TEXT_LEN + 1];
+	u8 cluster[16];
 	int err;
 
 	if (nla_put_string(skb, KBROKER_A_BROKER_NAME, broker->name) ||
@@ -69,6 +72,11 @@ int kbr_nl_broker_fill(struct sk_buff *skb, void *obj)
 	    nla_put(skb, KBROKER_A_BROKER_DIRECTORY_ID, sizeof(broker->directory_id),
 		    broker->directory_id))
 		return -EMSGSIZE;
+	if (kbr_cluster_id(broker, cluster)) {
+		kbr_uuid_print(cluster, text);
+		if (nla_put_string(skb, KBROKER_A_BROKER_CLUSTER_ID, text))
+			return -EMSGSIZE;
+	}
 	if (kbr_nl_put_u64(skb, KBROKER_A_BROKER_UNSYNCED_BYTES,
 			   max_t(s64, atomic64_read(&broker->env.unsynced_bytes), 0)) ||
 	    kbr_nl_broker_fill_device(skb, broker, KBROKER_A_BROKER_DEVICE, KBROKER_A_BROKER_FS_TYPE))
@@ -310,7 +318,7 @@ int kbroker_nl_broker_del_doit(struct sk_buff *skb, struct genl_info *info)
 	if (err)
 		return err;
 	msg = kbr_nl_answer_new(info, KBROKER_CMD_BROKER_DEL, &hdr);
-	err = msg ? kbr_broker_stop(knet, &op_id, &why) : -ENOMEM;
+	err = msg ? kbr_broker_stop(knet, info->attrs[KBROKER_A_BROKER_NOW], &op_id, &why) : -ENOMEM;
 	if (err) {
 		nlmsg_free(msg);
 		kbr_nl_refused(info, err, &why, NULL, 0);

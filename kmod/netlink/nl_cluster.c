@@ -60,12 +60,41 @@ int kbroker_nl_cluster_get_doit(struct sk_buff *skb, struct genl_info *info)
 	return err;
 }
 
+/** kbroker_nl_cluster_dump_start() - begin a dump of how brokers stand to their clusters */
+int kbroker_nl_cluster_dump_start(struct netlink_callback *cb)
+{
+	return kbr_nl_dump_start(cb, KBROKER_A_CLUSTER_BROKER, 0, 0);
+}
+
+/** kbroker_nl_cluster_get_dumpit() - the broker, if there is one */
+int kbroker_nl_cluster_get_dumpit(struct sk_buff *skb, struct netlink_callback *cb)
+{
+	struct kbr_nl_dump *dump = kbr_nl_dump_of(cb);
+	int err;
+
+	err = kbr_nl_dump_begin(cb, dump);
+	if (err || dump->done || !dump->broker)
+		return err;
+	err = kbr_nl_dump_put(skb, cb, KBROKER_CMD_CLUSTER_GET, kbr_nl_cluster_fill, dump->broker);
+	if (err)
+		return err;
+	dump->done = true;
+	return skb->len;
+}
+
+static int kbr_nl_check_rack(const struct nlattr *rack, struct netlink_ext_ack *extack)
+{
+	if (rack && !*(const char *)nla_data(rack))
+		return kbr_nl_refuse(extack, rack, -EINVAL, "the name of a rack is not empty");
+	return kbr_nl_check_text(rack, extack);
+}
+
 static int kbr_nl_cluster_get_change(struct genl_info *info, struct kbr_cluster_change *change)
 {
 	struct nlattr **attrs = info->attrs;
 	const struct nlattr *epoch = attrs[KBROKER_A_CLUSTER_BROKER_EPOCH];
 	const struct nlattr *secret = attrs[KBROKER_A_CLUSTER_SECRET];
-	int err = kbr_nl_check_text(attrs[KBROKER_A_CLUSTER_RACK], info->extack);
+	int err = kbr_nl_check_rack(attrs[KBROKER_A_CLUSTER_RACK], info->extack);
 
 	if (err)
 		return err;
@@ -221,12 +250,15 @@ static int kbr_nl_peer_get_params(struct genl_info *info, struct kbr_peer *peer)
 	      kbr_nl_require(info, KBROKER_A_PEER_ADDRESS,
 			     "a broker of a cluster needs an address") ?:
 	      kbr_nl_require(info, KBROKER_A_PEER_PORT, "a broker of a cluster needs a port") ?:
-	      kbr_nl_check_text(attrs[KBROKER_A_PEER_RACK], info->extack) ?:
+	      kbr_nl_check_rack(attrs[KBROKER_A_PEER_RACK], info->extack) ?:
 	      kbr_nl_get_host(attrs[KBROKER_A_PEER_ADVERTISED_HOST], peer->advertised_host,
 			      info->extack);
 	if (err)
 		return err;
 	peer->epoch = kbr_nl_get_u64(attrs[KBROKER_A_PEER_EPOCH]);
+	if (peer->epoch < 0)
+		return kbr_nl_refuse(info->extack, attrs[KBROKER_A_PEER_EPOCH], -EINVAL,
+				     "a broker epoch is not negative");
 	if (attrs[KBROKER_A_PEER_FENCED])
 		peer->fenced = nla_get_u8(attrs[KBROKER_A_PEER_FENCED]);
 	if (attrs[KBROKER_A_PEER_ADVERTISED_PORT])

@@ -217,6 +217,8 @@ int kbroker_nl_request_set_doit(struct sk_buff *skb, struct genl_info *info)
 	if (err)
 		return err;
 	err = kbr_nl_check_text(message, info->extack);
+	if (!err && message && !*(const char *)nla_data(message))
+		err = kbr_nl_refuse(info->extack, message, -EINVAL, "a message is not empty");
 	if (err)
 		goto put;
 	if (error)

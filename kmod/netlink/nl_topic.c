@@ -122,6 +122,13 @@ static int kbr_nl_topic_get(struct genl_info *info, struct kbr_owner *owner, s32
 	return kbr_nl_get_configs(info, KBROKER_A_TOPIC_CONFIG, set, del);
 }
 
+static const u8 *kbr_nl_topic_id(struct genl_info *info)
+{
+	const struct nlattr *id = info->attrs[KBROKER_A_TOPIC_ID];
+
+	return id ? nla_data(id) : NULL;
+}
+
 static int kbr_nl_topic_new_params(struct genl_info *info, struct kbr_topic_params *params)
 {
 	const struct nlattr *factor = info->attrs[KBROKER_A_TOPIC_REPLICATION_FACTOR];
@@ -140,6 +147,7 @@ static int kbr_nl_topic_new_params(struct genl_info *info, struct kbr_topic_para
 	err = kbr_topic_name_check(params->name, &why);
 	if (err)
 		return kbr_nl_refused(info, err, &why, name, 0);
+	params->id = kbr_nl_topic_id(info);
 	if (factor)
 		params->replication_factor = be16_to_cpu(nla_get_be16(factor));
 	return kbr_nl_topic_get(info, &params->owner, &params->partitions, &params->configs, NULL);
@@ -211,6 +219,7 @@ int kbroker_nl_topic_set_doit(struct sk_buff *skb, struct genl_info *info)
 		err = PTR_ERR(topic);
 		goto put_broker;
 	}
+	change.id = kbr_nl_topic_id(info);
 	err = kbr_nl_topic_set_change(info, &change);
 	if (err)
 		goto free;
@@ -252,7 +261,8 @@ int kbroker_nl_topic_del_doit(struct sk_buff *skb, struct genl_info *info)
 		goto put_broker;
 	}
 	msg = kbr_nl_answer_new(info, KBROKER_CMD_TOPIC_DEL, &hdr);
-	err = msg ? kbr_topic_delete(broker, topic->name, &op_id, &why) : -ENOMEM;
+	err = msg ? kbr_topic_delete(broker, topic->name, kbr_nl_topic_id(info), &op_id, &why) :
+		    -ENOMEM;
 	if (err) {
 		nlmsg_free(msg);
 		kbr_nl_refused(info, err, &why, kbr_nl_topic_blame(info, err), 0);

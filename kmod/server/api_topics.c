@@ -6,6 +6,7 @@
 #include <linux/bitmap.h>
 #include <linux/cred.h>
 
+#include "broker/cluster.h"
 #include "broker/partition.h"
 #include "server/admin.h"
 
@@ -44,38 +45,91 @@ static void kbr_topics_answer(struct kbr_request *req, struct kbr_admin *admin, 
 	kbr_put_string(&req->reply, message);
 }
 
-/*
- * One partition's replicas as a client wants them: this broker alone leads
- * what is here.
+/**
+ * struct kbr_assignments - replicas of partitions as a client wants them
+ * @words: as in struct kbr_topic_wish, in the order in which they came; NULL:
+ *	without memory, or none
+ * @used: of them
+ * @bad: they can't be had
  */
-static bool kbr_topics_get_replicas(struct kbr_request *req)
-{
-	s32 count = kbr_get_count(&req->body);
-	bool ours = count == 1;
+struct kbr_assignments {
+	__be32 *words;
+	u32 used;
+	bool bad;
+};
 
-	for (; count > 0; count--)
-		ours &= kbr_get_s32(&req->body) == kbr_request_broker(req)->id;
-	return ours;
+#define KBR_ASSIGNMENT_WORDS	(KBROKER_ASSIGNMENT_MAX / sizeof(__be32))
+
+/*
+ * One partition's replicas, read in any case: standalone this broker alone
+ * leads what is here, in a cluster the controller judges them.
+ */
+static void kbr_topics_get_replicas(struct kbr_request *req, struct kbr_assignments *to)
+{
+	struct kbr_broker *broker = kbr_request_broker(req);
+	bool member = kbr_cluster_is_member(broker);
+	s32 id, count = kbr_get_count(&req->body);
+
+	to->bad |= count < 1 || count > (member ? KBROKER_REPLICAS_MAX : 1) ||
+		   to->used + count >= KBR_ASSIGNMENT_WORDS;
+	if (!to->bad && member && !to->words) {
+		to->words = kvmalloc(KBROKER_ASSIGNMENT_MAX, GFP_KERNEL);
+		to->bad = !to->words;
+	}
+	if (!to->bad && member)
+		to->words[to->used++] = cpu_to_be32(count);
+	for (; count > 0; count--) {
+		id = kbr_get_s32(&req->body);
+		to->bad |= member ? id < 0 : id != broker->id;
+		if (!to->bad && member)
+			to->words[to->used++] = cpu_to_be32(id);
+	}
 }
 
 /* ---- CreateTopics ---- */
 
-/* An assignment for each partition from 0 on, in any order: how many; 0 none; -1 not so. */
-static s32 kbr_create_topics_assignments(struct kbr_request *req)
+/* In the order of partitions what came in another: @at says where each one's begins. */
+static void kbr_create_topics_sort(struct kbr_assignments *to, const u32 *at, s32 count)
+{
+	__be32 *sorted = kvmalloc(KBROKER_ASSIGNMENT_MAX, GFP_KERNEL);
+	u32 size, used = 0;
+	s32 i;
+
+	to->bad |= !sorted;
+	for (i = 0; i < count && sorted; i++) {
+		size = 1 + be32_to_cpu(to->words[at[i]]);
+		memcpy(sorted + used, to->words + at[i], size * sizeof(*sorted));
+		used += size;
+	}
+	kvfree(to->words);
+	to->words = sorted;
+}
+
+/* An assignment for each partition from 0 on, in any order: how many; 0 none. */
+static s32 kbr_create_topics_assignments(struct kbr_request *req, struct kbr_assignments *to)
 {
 	s32 i, count = kbr_get_count(&req->body), partition;
 	unsigned long *seen = NULL;
-	bool good = true;
+	u32 begin, *at = NULL;
 
-	if (count > 0 && count <= KBR_TOPIC_PARTITIONS_MAX)
+	if (count > 0 && count <= KBR_TOPIC_PARTITIONS_MAX) {
 		seen = bitmap_zalloc(count, GFP_KERNEL);
+		at = kvcalloc(count, sizeof(*at), GFP_KERNEL);
+	}
 	for (i = 0; i < count; i++) {
 		partition = kbr_get_s32(&req->body);
-		good &= kbr_topics_get_replicas(req) && seen && partition >= 0 &&
-			partition < count && !test_and_set_bit(partition, seen);
+		begin = to->used;
+		kbr_topics_get_replicas(req, to);
+		to->bad |= !seen || !at || partition < 0 || partition >= count ||
+			   test_and_set_bit(partition, seen);
+		if (!to->bad)
+			at[partition] = begin;
 	}
+	if (!to->bad && to->words)
+		kbr_create_topics_sort(to, at, count);
+	kvfree(at);
 	bitmap_free(seen);
-	return good ? count : -1;
+	return count;
 }
 
 static s16 kbr_create_topics_configs(struct kbr_request *req, struct kbr_admin *admin,
@@ -109,17 +163,24 @@ static s16 kbr_create_topics_check(struct kbr_request *req, const struct kbr_top
 		kbr_refuse(why, -EINVAL, 0, "a topic needs at least one partition");
 		return KBR_KAFKA_INVALID_PARTITIONS;
 	}
-	if (params->replication_factor != -1 && params->replication_factor != 1) {
+	if (!kbr_cluster_is_member(kbr_request_broker(req)) &&
+	    params->replication_factor != -1 && params->replication_factor != 1) {
 		kbr_refuse(why, -EINVAL, 0,
 			   "the replication factor must be 1, not %d: there is one broker",
 			   params->replication_factor);
+		return KBR_KAFKA_INVALID_REPLICATION_FACTOR;
+	}
+	if (params->replication_factor != -1 && (params->replication_factor < 1 ||
+						 params->replication_factor > KBROKER_REPLICAS_MAX)) {
+		kbr_refuse(why, -EINVAL, 0, "the replication factor must be 1 to %d, not %d",
+			   KBROKER_REPLICAS_MAX, params->replication_factor);
 		return KBR_KAFKA_INVALID_REPLICATION_FACTOR;
 	}
 	return 0;
 }
 
 static s16 kbr_create_topics_assigned(struct kbr_topic_params *params, s32 assigned,
-				      struct kbr_refusal *why)
+				      const struct kbr_assignments *to, struct kbr_refusal *why)
 {
 	if (!assigned)
 		return 0;
@@ -127,12 +188,14 @@ static s16 kbr_create_topics_assigned(struct kbr_topic_params *params, s32 assig
 		kbr_refuse(why, -EINVAL, 0, "assignments say how many partitions and replicas");
 		return KBR_KAFKA_INVALID_REQUEST;
 	}
-	if (assigned < 0) {
+	if (to->bad) {
 		kbr_refuse(why, -EINVAL, 0,
-			   "each partition from 0 on must be assigned once, to this broker alone");
+			   "each partition from 0 on must be assigned once, to brokers of the cluster; alone, to this broker");
 		return KBR_KAFKA_INVALID_REPLICA_ASSIGNMENT;
 	}
 	params->partitions = assigned;
+	params->assignment = to->words;
+	params->assignment_len = to->used * sizeof(*to->words);
 	return 0;
 }
 
@@ -148,6 +211,7 @@ static s16 kbr_create_topics_begin(struct kbr_request *req, struct kbr_admin *ad
 		.owner.uid = cred->fsuid,
 		.owner.gid = cred->fsgid,
 	};
+	struct kbr_assignments to = {};
 	s16 code, bad_config;
 	s32 assigned;
 	int err;
@@ -155,13 +219,13 @@ static s16 kbr_create_topics_begin(struct kbr_request *req, struct kbr_admin *ad
 	code = kbr_admin_get_topic(req, admin, why);
 	params.partitions = kbr_get_s32(&req->body);
 	params.replication_factor = kbr_get_s16(&req->body);
-	assigned = kbr_create_topics_assignments(req);
+	assigned = kbr_create_topics_assignments(req, &to);
 	bad_config = kbr_create_topics_configs(req, admin, &params.configs, code ? NULL : why);
 	/* -1, the broker's default, is taken from older clients than version 4, too, as Kafka does */
 	if (!code)
 		code = kbr_create_topics_check(req, &params, why);
 	if (!code)
-		code = kbr_create_topics_assigned(&params, assigned, why);
+		code = kbr_create_topics_assigned(&params, assigned, &to, why);
 	if (!code)
 		code = bad_config;
 	if (!code) {
@@ -170,6 +234,7 @@ static s16 kbr_create_topics_begin(struct kbr_request *req, struct kbr_admin *ad
 		code = kbr_admin_code(err);
 	}
 	kbr_config_set_free(&params.configs);
+	kvfree(to.words);
 	return code;
 }
 
@@ -208,7 +273,8 @@ static s16 kbr_delete_topics_begin(struct kbr_request *req, struct kbr_admin *ad
 	if (!topic)
 		return code;
 	kbr_topic_put(topic);
-	return kbr_admin_code(kbr_topic_delete(kbr_request_broker(req), admin->topic, op_id, why));
+	return kbr_admin_code(kbr_topic_delete(kbr_request_broker(req), admin->topic, NULL, op_id,
+					       why));
 }
 
 static void kbr_delete_topics_answer(struct kbr_request *req, struct kbr_admin *admin, s16 code,
@@ -253,7 +319,7 @@ static s16 kbr_create_partitions_check(struct kbr_topic *topic, s32 count, s32 a
 	}
 	if (assigned && assigned != count - before) {
 		kbr_refuse(why, -EINVAL, 0,
-			   "each of the %d new partitions must be assigned, to this broker alone",
+			   "each of the %d new partitions must be assigned, to brokers of the cluster; alone, to this broker",
 			   count - before);
 		return KBR_KAFKA_INVALID_REPLICA_ASSIGNMENT;
 	}
@@ -266,8 +332,8 @@ static s16 kbr_create_partitions_begin(struct kbr_request *req, struct kbr_admin
 	struct kbr_broker *broker = kbr_request_broker(req);
 	struct kbr_topic_change change = {};
 	struct kbr_topic *topic;
+	struct kbr_assignments to = {};
 	s32 i, count, assigned = 0;
-	bool ours = true;
 	s16 code;
 	int err;
 
@@ -275,15 +341,19 @@ static s16 kbr_create_partitions_begin(struct kbr_request *req, struct kbr_admin
 	change.partitions = kbr_get_s32(&req->body);
 	count = kbr_get_nullable_count(&req->body);
 	for (i = 0; i < count; i++) {
-		ours &= kbr_topics_get_replicas(req);
+		kbr_topics_get_replicas(req, &to);
 		assigned++;
 	}
-	if (code)
-		return KBR_KAFKA_UNKNOWN_TOPIC;
+	if (code) {
+		code = KBR_KAFKA_UNKNOWN_TOPIC;
+		goto free;
+	}
 	topic = kbr_admin_find(req, admin, &code, why);
 	if (!topic)
-		return code;
-	code = kbr_create_partitions_check(topic, change.partitions, ours ? assigned : -1, why);
+		goto free;
+	change.assignment = to.words;
+	change.assignment_len = to.used * sizeof(*to.words);
+	code = kbr_create_partitions_check(topic, change.partitions, to.bad ? -1 : assigned, why);
 	if (!code) {
 		err = admin->validate_only ?
 			kbr_topic_check_alter(broker, topic->name, &change, why) :
@@ -292,6 +362,8 @@ static s16 kbr_create_partitions_begin(struct kbr_request *req, struct kbr_admin
 		code = err == -EINVAL ? KBR_KAFKA_INVALID_PARTITIONS : kbr_admin_code(err);
 	}
 	kbr_topic_put(topic);
+free:
+	kvfree(to.words);
 	return code;
 }
 

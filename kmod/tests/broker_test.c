@@ -109,7 +109,7 @@ void kbr_test_stop(struct kbr_test_broker *tb)
 	u32 id = 0;
 	int err;
 
-	err = kbr_broker_stop(tb->knet, &id, NULL);
+	err = kbr_broker_stop(tb->knet, true, &id, NULL);
 	if (err != -ENOENT)
 		KUNIT_EXPECT_EQ(tb->test, kbr_test_wait_op(tb, err, id), 0);
 }
@@ -159,7 +159,7 @@ int kbr_test_delete(struct kbr_test_broker *tb, const char *name)
 {
 	struct kbr_broker *broker = kbr_test_get(tb);
 	u32 id = 0;
-	int err = kbr_topic_delete(broker, name, &id, &tb->why);
+	int err = kbr_topic_delete(broker, name, NULL, &id, &tb->why);
 
 	kbr_broker_put(broker);
 	return kbr_test_wait_op(tb, err, id);

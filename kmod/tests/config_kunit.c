@@ -139,8 +139,6 @@ static void kbr_config_test_inherit(struct kunit *test)
 		KUNIT_EXPECT_FALSE(test, is_default);
 	}
 	KUNIT_EXPECT_TRUE(test, found);
-	KUNIT_ASSERT_EQ(test, kbr_config_set_put(&set, "default.replication.factor", "3"), 0);
-	KUNIT_EXPECT_EQ(test, kbr_broker_config_apply(&broker, &set, NULL), -EINVAL);
 	kbr_config_set_free(&set);
 	kbr_config_set_free(&own);
 }

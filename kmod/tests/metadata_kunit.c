@@ -129,11 +129,11 @@ static void kbr_metadata_test_rules(struct kunit *test)
 	kbr_metadata_encode_topic(&out, &topic);
 	KUNIT_EXPECT_EQ(test, kbr_metadata_decode(&value, out.buf, out.len, &why), -EBADMSG);
 	topic.partitions = 1;
-	topic.replication_factor = 2;
+	topic.replication_factor = 17;
 	out.len = 0;
 	kbr_metadata_encode_topic(&out, &topic);
 	KUNIT_EXPECT_EQ(test, kbr_metadata_decode(&value, out.buf, out.len, &why), -EBADMSG);
-	KUNIT_EXPECT_TRUE_MSG(test, strstr(why.text, "2 replicas"), "it says: %s", why.text);
+	KUNIT_EXPECT_TRUE_MSG(test, strstr(why.text, "17 replicas"), "it says: %s", why.text);
 	/* a deletion has no more than a name and an id: too little for a topic */
 	out.len = 0;
 	kbr_metadata_encode_deletion(&out, "orders", topic.id);
