@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Writes the corpora that the fuzzers start from: the batches and messages of
- * other clients, the compressed data of every form, and a message of every API
- * and version. Argument: the directory.
+ * other clients, the compressed data of every form, a message of every API and
+ * version, and records of groups. Argument: the directory.
  */
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 
 #include "codec/batch.h"
+#include "codec/group_record.h"
 #include "codec/proto.h"
 #include "tests/codec_packed.h"
 #include "tests/codec_vectors.h"
@@ -72,6 +73,47 @@ static void save_message(const char *top, int number, const struct kbr_api *api,
 	kbr_wire_writer_free(&w);
 }
 
+#define TEXT(s) { .at = (s), .len = sizeof(s) - 1 }
+
+/* The parts of records of __consumer_offsets */
+static void save_groups(const char *top)
+{
+	const struct kbr_group_key keys[] = {
+		{ .kind = KBR_GROUP_RECORD_OFFSET, .group = TEXT("group"), .topic = TEXT("topic"),
+		  .partition = 3 },
+		{ .kind = KBR_GROUP_RECORD_GROUP, .group = TEXT("gr\xc3\xbcppe") },
+	};
+	const struct kbr_offset_value offsets[] = {
+		{ .offset = 7, .leader_epoch = 2, .metadata = TEXT("m"), .commit_ms = 9, .expire_ms = -1 },
+		{ .offset = 7, .leader_epoch = -1, .metadata = TEXT(""), .commit_ms = 9, .expire_ms = 11 },
+	};
+	const struct kbr_group_value group = {
+		.protocol_type = TEXT("consumer"), .generation = 5, .protocol = TEXT("range"),
+		.leader = TEXT("a"), .state_ms = 8, .members = 1,
+	};
+	const struct kbr_group_value_member member = {
+		.id = TEXT("a"), .instance_id = { .len = -1 }, .client_id = TEXT("c"),
+		.client_host = TEXT("/192.0.2.1"), .session_timeout_ms = 10000,
+		.rebalance_timeout_ms = 60000, .subscription = TEXT("s"), .assignment = TEXT("p"),
+	};
+	struct kbr_wire_writer w;
+	int number;
+
+	for (number = 0; number < 5; number++) {
+		kbr_wire_writer_init(&w, SIZE_MAX, false);
+		if (number < 2)
+			kbr_group_key_encode(&w, &keys[number]);
+		else if (number < 4)
+			kbr_offset_value_encode(&w, &offsets[number - 2]);
+		else
+			kbr_group_value_encode(&w, &group);
+		if (number == 4)
+			kbr_group_value_member_encode(&w, &member);
+		save(top, "group", number, number / 2, w.buf, w.len);
+		kbr_wire_writer_free(&w);
+	}
+}
+
 int main(int argc, char **argv)
 {
 	static u8 buf[1 << 16];
@@ -106,5 +148,6 @@ int main(int argc, char **argv)
 			save_message(argv[1], number++, &kbr_apis[i], version, true, NULL);
 		}
 	}
+	save_groups(argv[1]);
 	return status;
 }
