@@ -103,7 +103,7 @@ void kbd_controller_lead(struct kbd_controller *ctl, bool leads, u64 now_ms);
 /**
  * kbd_controller_tick() - time has passed; to be called on each daemon
  *
- * Return: milliseconds until it wants to be called again, 50 at most.
+ * Return: milliseconds after which it wants to be called again.
  */
 unsigned int kbd_controller_tick(struct kbd_controller *ctl, u64 now_ms);
 

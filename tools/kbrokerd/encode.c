@@ -54,6 +54,17 @@ void kbd_begin(struct kbd_buf *buf, enum kbd_kind kind)
 	at[1] = kind;
 }
 
+void kbd_copy(struct kbd_buf *buf, const void *data, size_t len)
+{
+	u8 *at;
+
+	buf->len = 0;
+	buf->full = false;
+	at = buf_room(buf, ATTR_ALIGN(len));
+	memcpy(at, data, len);
+	memset(at + len, 0, ATTR_ALIGN(len) - len);
+}
+
 void kbd_put(struct kbd_buf *buf, u16 type, const void *data, size_t len)
 {
 	u8 *at;

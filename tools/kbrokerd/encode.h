@@ -72,6 +72,8 @@ struct kbd_buf {
 	bool full;
 };
 
+/** kbd_copy() - begin with a whole message, to add attributes to it */
+void kbd_copy(struct kbd_buf *buf, const void *data, size_t len);
 void kbd_begin(struct kbd_buf *buf, enum kbd_kind kind);
 void kbd_put(struct kbd_buf *buf, u16 type, const void *data, size_t len);
 void kbd_put_u8(struct kbd_buf *buf, u16 type, u8 value);

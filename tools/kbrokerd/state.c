@@ -393,6 +393,14 @@ static void save_topic(const struct kbd_topic *topic, struct kbd_buf *buf)
 		save_partition(&topic->partition[number], number, buf);
 }
 
+void kbd_state_save_brokers(const struct kbd_state *state, struct kbd_buf *buf)
+{
+	unsigned int i;
+
+	for (i = 0; i < state->brokers.count; i++)
+		save_broker(state, i, buf);
+}
+
 void kbd_state_save(const struct kbd_state *state, struct kbd_buf *buf)
 {
 	unsigned int i;
@@ -404,8 +412,7 @@ void kbd_state_save(const struct kbd_state *state, struct kbd_buf *buf)
 	kbd_nest_end(buf, nest);
 	kbd_put_u64(buf, KBD_A_INDEX, state->index);
 	kbd_put_u64(buf, KBD_A_EPOCH, state->next_epoch);
-	for (i = 0; i < state->brokers.count; i++)
-		save_broker(state, i, buf);
+	kbd_state_save_brokers(state, buf);
 	for (i = 0; i < state->topics; i++)
 		save_topic(state->by_name[i], buf);
 }

@@ -187,6 +187,9 @@ void kbd_refs_add(struct kbd_refs *refs, struct kbd_topic *topic, u32 partition)
 void kbd_apply(struct kbd_state *state, u64 index, const struct kbd_message *msg,
 	       struct kbd_result *result);
 
+/** kbd_state_save_brokers() - a KBD_A_BROKER for each */
+void kbd_state_save_brokers(const struct kbd_state *state, struct kbd_buf *buf);
+
 /** kbd_state_save() - a snapshot, into @buf */
 void kbd_state_save(const struct kbd_state *state, struct kbd_buf *buf);
 
