@@ -29,6 +29,7 @@ enum kbr_api_key {
 	KBR_API_SYNC_GROUP = 14,
 	KBR_API_DESCRIBE_GROUPS = 15,
 	KBR_API_LIST_GROUPS = 16,
+	KBR_API_SASL_HANDSHAKE = 17,
 	KBR_API_API_VERSIONS = 18,
 	KBR_API_CREATE_TOPICS = 19,
 	KBR_API_DELETE_TOPICS = 20,
@@ -37,11 +38,18 @@ enum kbr_api_key {
 	KBR_API_OFFSET_FOR_LEADER_EPOCH = 23,
 	KBR_API_DESCRIBE_CONFIGS = 32,
 	KBR_API_ALTER_CONFIGS = 33,
+	KBR_API_SASL_AUTHENTICATE = 36,
 	KBR_API_CREATE_PARTITIONS = 37,
 	KBR_API_DELETE_GROUPS = 42,
 	KBR_API_INCREMENTAL_ALTER_CONFIGS = 44,
 	KBR_API_OFFSET_DELETE = 47,
 };
+
+/* Tagged fields of a partition: in the answer to a Fetch */
+#define KBR_TAG_FETCH_DIVERGING_EPOCH	0
+#define KBR_TAG_FETCH_CURRENT_LEADER	1
+/* Between brokers of ours: up to where the follower's disk has it; all others skip it */
+#define KBR_TAG_FETCH_SYNCED		10000
 
 enum kbr_field_type {
 	KBR_FIELD_END,		/* last entry of a struct */

@@ -3,8 +3,8 @@
  * The messages of every API that is served, version by version: fields in the
  * order of the wire. Source: Kafka's protocol guide and message definitions.
  *
- * Only versions inside an API's range are described. Tagged fields are not:
- * none of these versions has one that a broker must understand.
+ * Only versions inside an API's range are described. Tagged fields are not: a
+ * reader that knows some asks for them (kbr_get_tag()), all others skip them.
  */
 #include <linux/kernel.h>
 #include <linux/types.h>
@@ -98,12 +98,13 @@ static const struct kbr_field produce_response[] = {
 	END
 };
 
-/* Fetch 4-11 */
+/* Fetch 4-12 */
 
 static const struct kbr_field fetch_request_partition[] = {
 	FIELD("partition", S32),
 	FIELD_SINCE("current_leader_epoch", S32, 9),
 	FIELD("fetch_offset", S64),
+	FIELD_SINCE("last_fetched_epoch", S32, 12),
 	FIELD_SINCE("log_start_offset", S64, 5),
 	FIELD("partition_max_bytes", S32),
 	END
@@ -535,6 +536,34 @@ static const struct kbr_field list_groups_response[] = {
 	END
 };
 
+/* SaslHandshake 0-1 */
+
+static const struct kbr_field sasl_handshake_request[] = {
+	FIELD("mechanism", STRING),
+	END
+};
+
+static const struct kbr_field sasl_handshake_response[] = {
+	FIELD("error", S16),
+	LIST("mechanisms", STRING),
+	END
+};
+
+/* SaslAuthenticate 0-2 */
+
+static const struct kbr_field sasl_authenticate_request[] = {
+	FIELD("auth_bytes", BYTES),
+	END
+};
+
+static const struct kbr_field sasl_authenticate_response[] = {
+	FIELD("error", S16),
+	NULLABLE("error_message", STRING),
+	FIELD("auth_bytes", BYTES),
+	FIELD_SINCE("session_lifetime_ms", S64, 1),
+	END
+};
+
 /* ApiVersions 0-3 */
 
 static const struct kbr_field api_versions_request[] = {
@@ -925,7 +954,7 @@ static const struct kbr_field offset_delete_response[] = {
  */
 const struct kbr_api kbr_apis[] = {
 	API(PRODUCE, "Produce", 0, 3, 8, NEVER, produce_request, produce_response),
-	API(FETCH, "Fetch", 4, 4, 11, NEVER, fetch_request, fetch_response),
+	API(FETCH, "Fetch", 4, 4, 12, 12, fetch_request, fetch_response),
 	API(LIST_OFFSETS, "ListOffsets", 1, 1, 7, 6, list_offsets_request, list_offsets_response),
 	API(METADATA, "Metadata", 0, 0, 8, NEVER, metadata_request, metadata_response),
 	API(OFFSET_COMMIT, "OffsetCommit", 2, 2, 7, NEVER, offset_commit_request,
@@ -941,6 +970,8 @@ const struct kbr_api kbr_apis[] = {
 	API(DESCRIBE_GROUPS, "DescribeGroups", 0, 0, 4, NEVER, describe_groups_request,
 	    describe_groups_response),
 	API(LIST_GROUPS, "ListGroups", 0, 0, 2, NEVER, list_groups_request, list_groups_response),
+	API(SASL_HANDSHAKE, "SaslHandshake", 0, 0, 1, NEVER, sasl_handshake_request,
+	    sasl_handshake_response),
 	API(API_VERSIONS, "ApiVersions", 0, 0, 3, 3, api_versions_request, api_versions_response),
 	API(CREATE_TOPICS, "CreateTopics", 2, 2, 4, NEVER, create_topics_request,
 	    create_topics_response),
@@ -956,6 +987,8 @@ const struct kbr_api kbr_apis[] = {
 	    describe_configs_response),
 	API(ALTER_CONFIGS, "AlterConfigs", 0, 0, 1, NEVER, alter_configs_request,
 	    alter_configs_response),
+	API(SASL_AUTHENTICATE, "SaslAuthenticate", 0, 0, 2, 2, sasl_authenticate_request,
+	    sasl_authenticate_response),
 	API(CREATE_PARTITIONS, "CreatePartitions", 0, 0, 1, NEVER, create_partitions_request,
 	    create_partitions_response),
 	API(DELETE_GROUPS, "DeleteGroups", 0, 0, 1, NEVER, delete_groups_request,

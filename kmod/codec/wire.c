@@ -200,17 +200,31 @@ s32 kbr_get_count(struct kbr_wire_reader *r)
 }
 KBR_EXPORT_IF_KUNIT(kbr_get_count);
 
+u32 kbr_get_tag_count(struct kbr_wire_reader *r)
+{
+	return r->flexible ? kbr_get_uvarint(r) : 0;
+}
+KBR_EXPORT_IF_KUNIT(kbr_get_tag_count);
+
+u32 kbr_get_tag(struct kbr_wire_reader *r, struct kbr_wire_reader *field)
+{
+	u32 tag = kbr_get_uvarint(r);
+	u32 len = kbr_get_uvarint(r);
+	const u8 *at = kbr_take(r, len);
+
+	kbr_wire_reader_init(field, at ?: r->end, at ? len : 0, true);
+	return tag;
+}
+KBR_EXPORT_IF_KUNIT(kbr_get_tag);
+
 void kbr_get_tags(struct kbr_wire_reader *r)
 {
+	struct kbr_wire_reader field;
 	u32 count;
 
-	if (!r->flexible)
-		return;
 	/* each takes bytes, so that the loop ends with the buffer */
-	for (count = kbr_get_uvarint(r); count > 0 && !r->bad; count--) {
-		kbr_get_uvarint(r);
-		kbr_take(r, kbr_get_uvarint(r));
-	}
+	for (count = kbr_get_tag_count(r); count > 0 && !r->bad; count--)
+		kbr_get_tag(r, &field);
 }
 KBR_EXPORT_IF_KUNIT(kbr_get_tags);
 
@@ -412,6 +426,27 @@ void kbr_put_tags(struct kbr_wire_writer *w)
 }
 KBR_EXPORT_IF_KUNIT(kbr_put_tags);
 
+void kbr_put_tag(struct kbr_wire_writer *w, u32 tag, u32 len)
+{
+	kbr_put_uvarint(w, tag);
+	kbr_put_uvarint(w, len);
+}
+KBR_EXPORT_IF_KUNIT(kbr_put_tag);
+
+size_t kbr_put_open_count(struct kbr_wire_writer *w)
+{
+	static const u8 zero[KBR_VARINT_MAX] = { 0x81, 0x80, 0x80, 0x80, 0 };
+	size_t pos = w->len;
+
+	/* in all the bytes that a varint may take: any number fits later */
+	if (w->flexible)
+		kbr_put_raw(w, zero, sizeof(zero));
+	else
+		kbr_put_s32(w, 0);
+	return pos;
+}
+KBR_EXPORT_IF_KUNIT(kbr_put_open_count);
+
 /* A patch that reaches beyond what was written is a fault of ours, not of a peer */
 static void kbr_wire_writer_patch(struct kbr_wire_writer *w, size_t pos, const void *bytes,
 				  size_t len)
@@ -461,3 +496,19 @@ void kbr_wire_writer_patch_s64(struct kbr_wire_writer *w, size_t pos, s64 v)
 	kbr_wire_writer_patch(w, pos, &val, sizeof(val));
 }
 KBR_EXPORT_IF_KUNIT(kbr_wire_writer_patch_s64);
+
+void kbr_wire_writer_patch_count(struct kbr_wire_writer *w, size_t pos, s32 count)
+{
+	u32 left = (u32)count + 1;
+	u8 bytes[KBR_VARINT_MAX];
+	unsigned int i;
+
+	if (!w->flexible) {
+		kbr_wire_writer_patch_s32(w, pos, count);
+		return;
+	}
+	for (i = 0; i < sizeof(bytes); i++, left >>= 7)
+		bytes[i] = (left & 0x7f) | (i + 1 < sizeof(bytes) ? 0x80 : 0);
+	kbr_wire_writer_patch(w, pos, bytes, sizeof(bytes));
+}
+KBR_EXPORT_IF_KUNIT(kbr_wire_writer_patch_count);

@@ -66,6 +66,10 @@ s32 kbr_get_nullable_count(struct kbr_wire_reader *r);
 s32 kbr_get_count(struct kbr_wire_reader *r);
 /** kbr_get_tags() - skip a tag section; nothing where the version is not flexible */
 void kbr_get_tags(struct kbr_wire_reader *r);
+/** kbr_get_tag_count() - a tag section whose fields are read by kbr_get_tag(); 0 where there is none */
+u32 kbr_get_tag_count(struct kbr_wire_reader *r);
+/** kbr_get_tag() - the next field's tag; @field reads what is in it, whose length was checked */
+u32 kbr_get_tag(struct kbr_wire_reader *r, struct kbr_wire_reader *field);
 
 /** kbr_str_equal() - is @s the terminated string @text? */
 bool kbr_str_equal(const struct kbr_str *s, const char *text);
@@ -112,6 +116,12 @@ void kbr_put_bytes_length(struct kbr_wire_writer *w, s32 len);
 void kbr_put_count(struct kbr_wire_writer *w, s32 count);
 /** kbr_put_tags() - an empty tag section, where the version is flexible */
 void kbr_put_tags(struct kbr_wire_writer *w);
+/** kbr_put_tag() - head of a tagged field, in a section that kbr_put_uvarint() has begun with their number */
+void kbr_put_tag(struct kbr_wire_writer *w, u32 tag, u32 len);
+/** kbr_put_open_count() - length of an array that kbr_wire_writer_patch_count() gives later; its place */
+size_t kbr_put_open_count(struct kbr_wire_writer *w);
+/** kbr_wire_writer_patch_count() - the length of the array that was begun at @pos */
+void kbr_wire_writer_patch_count(struct kbr_wire_writer *w, size_t pos, s32 count);
 /** kbr_wire_writer_insert() - put @bytes before what was written at @pos, which moves */
 void kbr_wire_writer_insert(struct kbr_wire_writer *w, size_t pos, const void *bytes, size_t len);
 /** kbr_wire_writer_patch_s16() - overwrite what kbr_put_s16() wrote at @pos; likewise s32 and s64 */

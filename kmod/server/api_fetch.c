@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Fetch, versions 4 to 11: whole batches from many partitions, sent from the
+ * Fetch, versions 4 to 12: whole batches from many partitions, sent from the
  * page cache. The answer is written partition by partition; if it holds too
  * little it is thrown away again and the request waits until enough may have
  * come, or for its deadline.
@@ -95,6 +95,31 @@ static int kbr_fetch_find(struct kbr_request *req, struct kbr_fetch_part *fp)
 	return kbr_access_check(fp->topic, kbr_request_cred(req), KBR_MAY_CONSUME);
 }
 
+/*
+ * Is what the client read last in this log? Otherwise it has followed another
+ * leader too far, and is told where that began instead of records.
+ */
+static int kbr_fetch_check_last(struct kbr_fetch_part *fp)
+{
+	s32 found;
+	s64 end;
+	int err;
+
+	if (fp->last_epoch < 0)
+		return 0;
+	err = kbr_partition_epoch_end(fp->part, fp->last_epoch, &found, &end);
+	if (err)
+		return err;
+	if (found < 0)
+		return -ERANGE;
+	if (found >= fp->last_epoch && end >= fp->offset)
+		return 0;
+	fp->diverges = true;
+	fp->diverging_epoch = found;
+	fp->diverging_end = end;
+	return 0;
+}
+
 /* As kbr_partition_map(), within the limits. */
 static int kbr_fetch_map(struct kbr_request *req, struct kbr_fetch_answer *answer,
 			 struct kbr_fetch_part *fp, struct kbr_log_slice *slice)
@@ -108,9 +133,11 @@ static int kbr_fetch_map(struct kbr_request *req, struct kbr_fetch_answer *answe
 	ret = kbr_fetch_find(req, fp);
 	if (!ret)
 		ret = kbr_partition_check_epoch(fp->part, fp->leader_epoch);
+	if (!ret)
+		ret = kbr_fetch_check_last(fp);
 	if (ret)
 		return ret;
-	if (answer->left <= 0 && req->slices_bytes)
+	if (fp->diverges || (answer->left <= 0 && req->slices_bytes))
 		return kbr_partition_get_bounds(fp->part, &fp->now);
 	kbr_waiter_mark(&fp->mark, fp->part);
 	fp->pos.offset = fp->offset;
@@ -126,6 +153,15 @@ static int kbr_fetch_map(struct kbr_request *req, struct kbr_fetch_answer *answe
 
 /* ---- the answer ---- */
 
+/* Versions with tagged fields: the partition before is complete. */
+static void kbr_fetch_end_topic(struct kbr_request *req, const struct kbr_fetch_answer *answer)
+{
+	if (!answer->topic)
+		return;
+	kbr_wire_writer_patch_count(&req->reply, answer->partitions_at, answer->partitions);
+	kbr_put_tags(&req->reply);
+}
+
 static void kbr_fetch_answer_topic(struct kbr_request *req, struct kbr_fetch_answer *answer,
 				   const char *name)
 {
@@ -133,14 +169,28 @@ static void kbr_fetch_answer_topic(struct kbr_request *req, struct kbr_fetch_ans
 
 	if (answer->topic && !strcmp(answer->topic, name))
 		return;
-	if (answer->topic)
-		kbr_wire_writer_patch_s32(w, answer->partitions_at, answer->partitions);
+	kbr_fetch_end_topic(req, answer);
 	answer->topic = name;
 	answer->topics++;
 	kbr_put_string(w, name);
-	answer->partitions_at = w->len;
+	answer->partitions_at = kbr_put_open_count(w);
 	answer->partitions = 0;
-	kbr_put_s32(w, 0);
+}
+
+/* What only some answers have: where the reader's log stopped to be the leader's */
+static void kbr_fetch_answer_tags(struct kbr_request *req, const struct kbr_fetch_part *fp)
+{
+	struct kbr_wire_writer *w = &req->reply;
+
+	if (!w->flexible)
+		return;
+	kbr_put_uvarint(w, fp->diverges);
+	if (fp->diverges) {
+		kbr_put_tag(w, KBR_TAG_FETCH_DIVERGING_EPOCH, sizeof(s32) + sizeof(s64) + 1);
+		kbr_put_s32(w, fp->diverging_epoch);
+		kbr_put_s64(w, fp->diverging_end);
+		kbr_put_tags(w);
+	}
 }
 
 /* Write one partition; @ret and @slice as from kbr_fetch_map(). */
@@ -150,6 +200,7 @@ static int kbr_fetch_answer_partition(struct kbr_request *req, struct kbr_fetch_
 {
 	const struct kbr_fetch_state *state = req->priv;
 	struct kbr_wire_writer *w = &req->reply;
+	int err = 0;
 
 	kbr_fetch_answer_topic(req, answer, fp->name);
 	answer->partitions++;
@@ -164,10 +215,12 @@ static int kbr_fetch_answer_partition(struct kbr_request *req, struct kbr_fetch_
 	if (req->header.version >= 11)
 		kbr_put_s32(w, -1);	/* preferred read replica */
 	kbr_put_bytes_length(w, ret == 1 ? slice->len : 0);
-	if (ret != 1)
-		return 0;
-	fp->served = true;
-	return kbr_request_add_slice(req, fp->topic, slice);
+	if (ret == 1) {
+		fp->served = true;
+		err = kbr_request_add_slice(req, fp->topic, slice);
+	}
+	kbr_fetch_answer_tags(req, fp);
+	return err;
 }
 
 /* Read and write one partition. */
@@ -178,6 +231,7 @@ static int kbr_fetch_partition(struct kbr_request *req, struct kbr_fetch_answer 
 	int ret;
 
 	fp->served = false;
+	fp->diverges = false;
 	fp->now = (struct kbr_partition_bounds) { .start = -1, .hw = -1 };
 	ret = kbr_fetch_map(req, answer, fp, &slice);
 	fp->watch = max(fp->now.hw, fp->offset);
@@ -194,6 +248,8 @@ static int kbr_fetch_partition(struct kbr_request *req, struct kbr_fetch_answer 
 			answer->have += max_t(s64, fp->max_bytes - (s64)slice.len, 0);
 			fp->watch = S64_MAX;
 		}
+	} else if (fp->diverges) {
+		answer->now = true;
 	} else if (!answer->all && fp->now.hw == fp->told.hw && fp->now.start == fp->told.start) {
 		return 0;
 	}
@@ -218,20 +274,19 @@ static int kbr_fetch_answer(struct kbr_request *req, struct kbr_fetch_answer *an
 		answer->session_at = w->len;
 		kbr_put_s32(w, state->session ? state->session->id : 0);
 	}
-	answer->topics_at = w->len;
-	kbr_put_s32(w, 0);
-	if (state->err)
-		return 0;
+	answer->topics_at = kbr_put_open_count(w);
 	list_for_each_entry(fp, &state->parts->list, node) {
+		if (state->err)
+			break;
 		err = kbr_fetch_partition(req, answer, fp);
 		if (!err && kbr_request_is_futile(req))
 			err = -ECANCELED;
 		if (err)
 			return err;
 	}
-	if (answer->topic)
-		kbr_wire_writer_patch_s32(w, answer->partitions_at, answer->partitions);
-	kbr_wire_writer_patch_s32(w, answer->topics_at, answer->topics);
+	kbr_fetch_end_topic(req, answer);
+	kbr_wire_writer_patch_count(w, answer->topics_at, answer->topics);
+	kbr_put_tags(w);
 	return 0;
 }
 
@@ -410,9 +465,11 @@ static int kbr_fetch_parse_partition(struct kbr_request *req, const char *name)
 		return PTR_ERR(fp);
 	fp->leader_epoch = req->header.version >= 9 ? kbr_get_s32(r) : -1;
 	fp->offset = kbr_get_s64(r);
+	fp->last_epoch = req->header.version >= 12 ? kbr_get_s32(r) : -1;
 	if (req->header.version >= 5)
 		kbr_get_s64(r);		/* a follower's log start */
 	fp->max_bytes = kbr_get_s32(r);
+	kbr_get_tags(r);
 	return 0;
 }
 
@@ -431,6 +488,7 @@ static int kbr_fetch_parse_topics(struct kbr_request *req)
 		err = kbr_str_copy(&name, text, sizeof(text));
 		while (!err && count--)
 			err = kbr_fetch_parse_partition(req, text);
+		kbr_get_tags(r);
 		if (!err && kbr_request_is_futile(req))
 			err = -ECANCELED;
 		if (err)
@@ -461,6 +519,7 @@ static int kbr_fetch_parse_forgotten(struct kbr_request *req)
 			if (fp)
 				kbr_fetch_session_del(state->session, fp);
 		}
+		kbr_get_tags(r);
 	}
 	return 0;
 }

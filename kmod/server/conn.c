@@ -236,6 +236,8 @@ static void kbr_conn_settle_request(struct kbr_conn *conn, struct kbr_request *r
 		kbr_conn_end_request(req);
 	if (state == KBR_REQUEST_CLOSE)
 		kbr_conn_stop_receiving(conn);
+	else if (req->refused)
+		kbr_conn_refuse(conn, req->refused, req->header.key);
 	kbr_conn_charge_request(conn, req);
 }
 
@@ -665,6 +667,7 @@ static void kbr_conn_tear_down(struct kbr_conn *conn, bool reset)
 	timer_shutdown_sync(&conn->timer);
 	cancel_work(&conn->work);
 	put_cred(conn->cred);
+	kfree_sensitive(conn->proof);
 	atomic_dec(&conn->listener->connections);
 	kbr_listener_put(conn->listener);
 	kbr_conn_put(conn);
@@ -737,6 +740,7 @@ static struct kbr_conn *kbr_conn_alloc(struct kbr_listener *listener, struct soc
 	conn->server = listener->server;
 	conn->listener = listener;
 	conn->sock = sock;
+	conn->peer_id = -1;
 	conn->created = jiffies;
 	conn->active = jiffies;
 	if (kernel_getpeername(sock, (struct sockaddr *)&conn->peer) < 0 ||
@@ -846,6 +850,17 @@ bool kbr_request_may_admin(const struct kbr_request *req)
 	kuid_t uid = req->conn->cred->fsuid;
 
 	return uid_eq(uid, GLOBAL_ROOT_UID) || uid_eq(uid, READ_ONCE(kbr_request_broker(req)->uid));
+}
+
+s32 kbr_request_peer(const struct kbr_request *req, s64 *epoch)
+{
+	*epoch = req->conn->peer_epoch;
+	return req->conn->peer_id;
+}
+
+void kbr_request_close_after(struct kbr_request *req, const char *what)
+{
+	req->refused = what;
 }
 
 void kbr_request_address(const struct kbr_request *req, struct kbr_address *address)

@@ -30,6 +30,10 @@
  * @leader_epoch: that the client believes in, -1 none
  * @max_bytes: of it in one answer
  * @offset: to be read next
+ * @last_epoch: leader epoch of the batch before it, -1 not known
+ * @diverges: that batch is not in the log: nothing is read
+ * @diverging_epoch: @diverges: the largest epoch up to that which the log has
+ * @diverging_end: @diverges: where that ends
  * @pos: where that was found
  * @mark: taken before it was looked at
  * @watch: news are the high watermark above this offset
@@ -47,6 +51,10 @@ struct kbr_fetch_part {
 	s32 leader_epoch;
 	s32 max_bytes;
 	s64 offset;
+	s32 last_epoch;
+	bool diverges;
+	s32 diverging_epoch;
+	s64 diverging_end;
 	struct kbr_log_pos pos;
 	struct kbr_waiter_mark mark;
 	s64 watch;

@@ -85,6 +85,7 @@ struct kbr_handler {
  * @waiter: what a parked request waits for; its entries are the handler's
  * @deadline: when a parked request must end (ktime_get())
  * @received: when its last byte came (ktime_get())
+ * @refused: why the connection ends with this answer, NULL: it does not
  * @priv: the handler's
  */
 struct kbr_request {
@@ -108,6 +109,7 @@ struct kbr_request {
 	struct kbr_waiter waiter;
 	ktime_t deadline;
 	ktime_t received;
+	const char *refused;
 	void *priv;
 };
 
@@ -138,6 +140,15 @@ void kbr_request_client_host(const struct kbr_request *req, char *text, size_t s
 /** kbr_request_set_software() - ApiVersions v3+: the client's name and version, for "connection list" */
 void kbr_request_set_software(struct kbr_request *req, const struct kbr_str *name,
 			      const struct kbr_str *version);
+/**
+ * kbr_request_peer() - the broker of our cluster that this connection has proved to be
+ * @epoch: out: its broker epoch
+ *
+ * Return: node.id, -1: it is an ordinary client's.
+ */
+s32 kbr_request_peer(const struct kbr_request *req, s64 *epoch);
+/** kbr_request_close_after() - once this is answered the connection ends; it is counted and logged as @what */
+void kbr_request_close_after(struct kbr_request *req, const char *what);
 /** kbr_request_drop_frame() - free the frame early: nothing in it is needed while parked */
 void kbr_request_drop_frame(struct kbr_request *req);
 /**
@@ -184,6 +195,8 @@ extern const struct kbr_handler kbr_handle_delete_groups;
 extern const struct kbr_handler kbr_handle_offset_commit;
 extern const struct kbr_handler kbr_handle_offset_fetch;
 extern const struct kbr_handler kbr_handle_offset_delete;
+extern const struct kbr_handler kbr_handle_sasl_handshake;
+extern const struct kbr_handler kbr_handle_sasl_authenticate;
 extern const struct kbr_handler kbr_handle_api_versions;
 extern const struct kbr_handler kbr_handle_create_topics;
 extern const struct kbr_handler kbr_handle_delete_topics;

@@ -48,6 +48,8 @@ static const struct {
 	{ KBR_API_LIST_GROUPS, &kbr_handle_list_groups },
 	{ KBR_API_DELETE_GROUPS, &kbr_handle_delete_groups },
 	{ KBR_API_OFFSET_DELETE, &kbr_handle_offset_delete },
+	{ KBR_API_SASL_HANDSHAKE, &kbr_handle_sasl_handshake },
+	{ KBR_API_SASL_AUTHENTICATE, &kbr_handle_sasl_authenticate },
 	{ KBR_API_API_VERSIONS, &kbr_handle_api_versions },
 	{ KBR_API_CREATE_TOPICS, &kbr_handle_create_topics },
 	{ KBR_API_DELETE_TOPICS, &kbr_handle_delete_topics },

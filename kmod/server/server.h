@@ -21,6 +21,7 @@
 
 #include "broker/broker.h"
 #include "broker/listener.h"
+#include "codec/proof.h"
 #include "server/init.h"
 #include "server/request.h"
 
@@ -116,6 +117,14 @@ enum kbr_conn_state {
 #define KBR_CONN_CLOSE		0	/* somebody wants it closed at once */
 #define KBR_CONN_STARVED	1	/* counted in kbr_server.starved */
 
+/* How far a connection has come in proving that it is a broker's of our cluster */
+enum kbr_conn_proof {
+	KBR_CONN_PROVES_NOTHING,
+	KBR_CONN_CHOSE_PROOF,	/* SaslHandshake named our mechanism */
+	KBR_CONN_SAID_HELLO,	/* its mac is awaited */
+	KBR_CONN_PROVED,
+};
+
 /**
  * struct kbr_conn - one connection
  *
@@ -149,6 +158,10 @@ enum kbr_conn_state {
  * @slice_sent: bytes of that slice that were sent
  * @blocked: a reply waits for the client to read (READ_ONCE elsewhere)
  * @cred: whom the client acts as, or NULL
+ * @proof_state: enum kbr_conn_proof
+ * @proof: what both have said, from the hello on until it is proved
+ * @peer_id: node.id of the broker that it is, -1 an ordinary client (READ_ONCE elsewhere)
+ * @peer_epoch: that broker's epoch
  * @active: jiffies of the last byte in either direction (READ_ONCE elsewhere)
  * @linger_until: jiffies when it is given up
  * @created: jiffies of its start
@@ -191,6 +204,10 @@ struct kbr_conn {
 	size_t slice_sent;
 	bool blocked;
 	const struct cred *cred;
+	enum kbr_conn_proof proof_state;
+	struct kbr_proof *proof;
+	s32 peer_id;
+	s64 peer_epoch;
 	unsigned long active;
 	unsigned long linger_until;
 	unsigned long created;

@@ -55,6 +55,8 @@ struct kbr_fetch_got {
 	s64 start;
 	s32 aborted;
 	s32 len;
+	s32 diverging_epoch;
+	s64 diverging_end;
 };
 
 static void kbr_fetch_test_begin(struct kunit *test, struct kbr_fetch_test *ft)
@@ -102,8 +104,9 @@ static struct kbr_test_request *kbr_fetch_test_head(struct kbr_fetch_test *ft,
 	return tr;
 }
 
-static void kbr_fetch_test_part(struct kbr_test_request *tr, s32 index, s64 offset, s32 max,
-				s32 epoch)
+/* @last: epoch of the batch that was fetched last */
+static void kbr_fetch_test_part_after(struct kbr_test_request *tr, s32 index, s64 offset, s32 max,
+				      s32 epoch, s32 last)
 {
 	struct kbr_wire_writer *w = &tr->body;
 	s16 version = tr->req.header.version;
@@ -112,9 +115,18 @@ static void kbr_fetch_test_part(struct kbr_test_request *tr, s32 index, s64 offs
 	if (version >= 9)
 		kbr_put_s32(w, epoch);
 	kbr_put_s64(w, offset);
+	if (version >= 12)
+		kbr_put_s32(w, last);
 	if (version >= 5)
 		kbr_put_s64(w, -1);
 	kbr_put_s32(w, max);
+	kbr_put_tags(w);
+}
+
+static void kbr_fetch_test_part(struct kbr_test_request *tr, s32 index, s64 offset, s32 max,
+				s32 epoch)
+{
+	kbr_fetch_test_part_after(tr, index, offset, max, epoch, -1);
 }
 
 /* The end of the body: what is forgotten (@forget: partition of "t", -1 nothing), and the rack */
@@ -132,6 +144,7 @@ static void kbr_fetch_test_tail(struct kbr_test_request *tr, s32 forget)
 	}
 	if (tr->req.header.version >= 11)
 		kbr_put_string(w, "");
+	kbr_put_tags(w);
 }
 
 /* One topic, "t", with @count partitions from the first on, at @offset */
@@ -148,6 +161,8 @@ static struct kbr_test_request *kbr_fetch_test_ask(struct kbr_fetch_test *ft,
 	}
 	for (i = 0; i < count; i++)
 		kbr_fetch_test_part(tr, i, offset, max, -1);
+	if (count)
+		kbr_put_tags(&tr->body);
 	kbr_fetch_test_tail(tr, -1);
 	kbr_test_send(tr);
 	return tr;
@@ -169,6 +184,23 @@ static s32 kbr_fetch_test_topics(struct kbr_test_request *tr, s16 *error, s32 *s
 	return kbr_get_count(r);
 }
 
+/* The tags of a partition: where the reader diverges, if it does */
+static void kbr_fetch_test_read_tags(struct kbr_wire_reader *r, struct kbr_fetch_got *got)
+{
+	struct kbr_wire_reader field;
+	u32 count;
+
+	got->diverging_epoch = -1;
+	got->diverging_end = -1;
+	for (count = kbr_get_tag_count(r); count; count--) {
+		if (kbr_get_tag(r, &field) != KBR_TAG_FETCH_DIVERGING_EPOCH)
+			continue;
+		got->diverging_epoch = kbr_get_s32(&field);
+		got->diverging_end = kbr_get_s64(&field);
+		kbr_get_tags(&field);
+	}
+}
+
 /* Records are not in the buffer: only their length is. */
 static void kbr_fetch_test_read(struct kbr_test_request *tr, struct kbr_fetch_got *got)
 {
@@ -180,15 +212,19 @@ static void kbr_fetch_test_read(struct kbr_test_request *tr, struct kbr_fetch_go
 	got->hw = kbr_get_s64(r);
 	got->stable = kbr_get_s64(r);
 	got->start = version >= 5 ? kbr_get_s64(r) : 0;
-	got->aborted = kbr_get_s32(r);
+	got->aborted = kbr_get_nullable_count(r);
 	if (version >= 11)
 		KUNIT_EXPECT_EQ(tr->ts->test, kbr_get_s32(r), -1);
-	got->len = kbr_get_s32(r);
+	got->len = version >= 12 ? (s32)kbr_get_uvarint(r) - 1 : kbr_get_s32(r);
+	kbr_fetch_test_read_tags(r, got);
 	KUNIT_EXPECT_FALSE(tr->ts->test, r->bad);
 }
 
+/* Nothing but the tags of a topic and of the whole is left */
 static void kbr_fetch_test_done(struct kbr_test_request *tr)
 {
+	kbr_get_tags(&tr->reply);
+	kbr_get_tags(&tr->reply);
 	KUNIT_EXPECT_EQ(tr->ts->test, kbr_wire_reader_left(&tr->reply), 0UL);
 	kbr_test_release(tr);
 }
@@ -207,7 +243,7 @@ static void kbr_fetch_test_good(struct kunit *test)
 
 	kbr_fetch_test_begin(test, &ft);
 	kbr_fetch_test_fill(&ft, 0, 5);
-	for (want.version = 4; want.version <= 11; want.version++) {
+	for (want.version = 4; want.version <= 12; want.version++) {
 		want.committed = want.version & 1;
 		tr = kbr_fetch_test_ask(&ft, &want, 2, 0, 1 << 20);
 		KUNIT_EXPECT_EQ(test, tr->req.state, KBR_REQUEST_DONE);
@@ -232,6 +268,60 @@ static void kbr_fetch_test_good(struct kunit *test)
 		KUNIT_EXPECT_EQ(test, got.index, 1);
 		KUNIT_EXPECT_EQ(test, got.error, 0);
 		KUNIT_EXPECT_EQ(test, got.len, 0);
+		kbr_fetch_test_done(tr);
+	}
+	kbr_fetch_test_end(&ft);
+}
+
+/* Version 12: who read what another leader wrote is told at once how far this log goes with it. */
+static void kbr_fetch_test_diverges(struct kunit *test)
+{
+	static const struct {
+		s64 offset;
+		s32 last;
+		s16 error;
+		s32 epoch;
+		s64 end;
+		bool records;
+	} cases[] = {
+		{ 2, -1, 0, -1, -1, true },
+		{ 2, 0, 0, -1, -1, true },
+		{ 3, 0, 0, -1, -1, true },
+		{ 4, 0, 0, 0, 3, false },	/* epoch 0 ends at 3 here */
+		{ 4, 2, 0, 0, 3, false },	/* of epochs up to 2 there is only 0 */
+		{ 5, 4, 0, -1, -1, false },	/* the end */
+		{ 4, 4, 0, -1, -1, true },
+		{ 4, 9, 1, -1, -1, false },	/* nobody has had that */
+	};
+	struct kbr_fetch_want want = kbr_fetch_plain;
+	struct kbr_test_request *tr;
+	struct kbr_fetch_test ft;
+	struct kbr_fetch_got got;
+	unsigned int i;
+	s32 session;
+	s16 error;
+
+	want.version = 12;
+	kbr_fetch_test_begin(test, &ft);
+	kbr_fetch_test_fill(&ft, 0, 3);
+	KUNIT_ASSERT_EQ(test, kbr_log_set_epoch(&ft.part[0]->log, 4), 0);
+	kbr_fetch_test_fill(&ft, 0, 2);
+	for (i = 0; i < ARRAY_SIZE(cases); i++) {
+		want.wait_ms = cases[i].offset == 5 ? 1 : KBR_TEST_LONG_MS;
+		tr = kbr_fetch_test_head(&ft, &want, 1);
+		kbr_put_string(&tr->body, "t");
+		kbr_put_count(&tr->body, 1);
+		kbr_fetch_test_part_after(tr, 0, cases[i].offset, 1 << 20, -1, cases[i].last);
+		kbr_put_tags(&tr->body);
+		kbr_fetch_test_tail(tr, -1);
+		kbr_test_send(tr);
+		KUNIT_ASSERT_EQ(test, kbr_fetch_test_topics(tr, &error, &session), 1);
+		KUNIT_ASSERT_EQ(test, kbr_test_read_topic(tr, "t"), 1);
+		kbr_fetch_test_read(tr, &got);
+		KUNIT_EXPECT_EQ_MSG(test, got.error, cases[i].error, "case %u", i);
+		KUNIT_EXPECT_EQ_MSG(test, got.diverging_epoch, cases[i].epoch, "case %u", i);
+		KUNIT_EXPECT_EQ_MSG(test, got.diverging_end, cases[i].end, "case %u", i);
+		KUNIT_EXPECT_EQ_MSG(test, got.len > 0, cases[i].records, "case %u", i);
 		kbr_fetch_test_done(tr);
 	}
 	kbr_fetch_test_end(&ft);
@@ -818,6 +908,7 @@ static void kbr_fetch_test_init_producer_id(struct kunit *test)
 
 static struct kunit_case kbr_fetch_test_cases[] = {
 	KUNIT_CASE(kbr_fetch_test_good),
+	KUNIT_CASE(kbr_fetch_test_diverges),
 	KUNIT_CASE(kbr_fetch_test_waits),
 	KUNIT_CASE(kbr_fetch_test_min_bytes),
 	KUNIT_CASE(kbr_fetch_test_limits),

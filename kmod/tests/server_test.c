@@ -28,6 +28,7 @@ struct kbr_test_server *kbr_test_server_begin(struct kunit *test)
 	INIT_WORK(&ts->conn.work, kbr_test_conn_work);
 	ts->conn.server = &ts->server;
 	ts->conn.cred = current_cred();
+	ts->conn.peer_id = -1;
 	ts->server.wq = system_unbound_wq;
 	kbr_test_server_start(ts);
 	return ts;

@@ -114,6 +114,68 @@ static void test_wire_insert(void)
 	kbr_wire_writer_free(&w);
 }
 
+/* Numbers that are known only later, and fields by tag: known ones are read, others skipped. */
+static void test_wire_tags(void)
+{
+	static const s32 counts[] = { 0, 1, 2, 126, 127, 128, 300, 20000 };
+	struct kbr_wire_reader r, field;
+	struct kbr_wire_writer w;
+	size_t i, pos;
+	int flexible;
+	u8 *bytes;
+	s32 n;
+
+	for (flexible = 0; flexible < 2; flexible++) {
+		for (i = 0; i < COUNT(counts); i++) {
+			tap_context("flexible %d count %d", flexible, counts[i]);
+			kbr_wire_writer_init(&w, SIZE_MAX, flexible);
+			kbr_put_s8(&w, 1);
+			pos = kbr_put_open_count(&w);
+			for (n = 0; n < counts[i]; n++)
+				kbr_put_s8(&w, 7);
+			kbr_wire_writer_patch_count(&w, pos, counts[i]);
+			expect_eq(w.err, 0);
+			kbr_wire_reader_init(&r, w.buf, w.len, flexible);
+			kbr_get_s8(&r);
+			expect_eq(kbr_get_count(&r), counts[i]);
+			expect_eq(kbr_wire_reader_left(&r), counts[i]);
+			kbr_wire_writer_free(&w);
+		}
+	}
+	tap_context("tags");
+	kbr_wire_writer_init(&w, SIZE_MAX, true);
+	kbr_put_uvarint(&w, 3);
+	kbr_put_tag(&w, 1, 2);
+	kbr_put_s16(&w, 5);
+	kbr_put_tag(&w, 9, 0);
+	kbr_put_tag(&w, 10000, 8);
+	kbr_put_s64(&w, 77);
+	kbr_put_s8(&w, 6);
+	bytes = unit_exact(w.buf, w.len);
+	kbr_wire_reader_init(&r, bytes, w.len, true);
+	expect_eq(kbr_get_tag_count(&r), 3);
+	expect_eq(kbr_get_tag(&r, &field), 1);
+	/* more than is in it is a fault of the field alone */
+	kbr_get_s32(&field);
+	expect(field.bad);
+	expect_eq(kbr_get_tag(&r, &field), 9);
+	expect_eq(kbr_wire_reader_left(&field), 0);
+	expect_eq(kbr_get_tag(&r, &field), 10000);
+	expect_eq(kbr_get_s64(&field), 77);
+	expect(!field.bad);
+	expect_eq(kbr_get_s8(&r), 6);
+	expect(!r.bad);
+	/* a length that lies */
+	kbr_wire_reader_init(&r, "\1\1\5abcd", 7, true);
+	expect_eq(kbr_get_tag_count(&r), 1);
+	kbr_get_tag(&r, &field);
+	expect(r.bad);
+	expect_eq(kbr_wire_reader_left(&field), 0);
+	expect_eq(kbr_get_s8(&field), 0);
+	free(bytes);
+	kbr_wire_writer_free(&w);
+}
+
 static void test_wire_cut(void)
 {
 	struct kbr_wire_reader r;
@@ -321,6 +383,7 @@ static void test_wire_writer(void)
 const struct tap_case wire_cases[] = {
 	{ "wire: every type, both ways", test_wire_types },
 	{ "wire: bytes put in between", test_wire_insert },
+	{ "wire: open counts and tagged fields", test_wire_tags },
 	{ "wire: cut at every byte", test_wire_cut },
 	{ "wire: lengths that lie", test_wire_lies },
 	{ "wire: strings are copied whole or not at all", test_wire_copy },
