@@ -219,8 +219,8 @@ def test_topic_refusals():
             orders + u16(K[T + "REPLICATION_FACTOR"], 0), kind=K[T + "REPLICATION_FACTOR"])
     refused("create: replication factor 2 of one broker", errno.EINVAL, "", new,
             orders + u16(K[T + "REPLICATION_FACTOR"], 2))
-    refused("create: a chosen id", errno.EINVAL, "unsupported attribute", new, orders + attr(K[T + "ID"], b"x" * 16),
-            kind=K[T + "ID"])
+    refused("create: a chosen id", errno.EINVAL, "only a member of a cluster", new,
+            orders + attr(K[T + "ID"], b"x" * 16), kind=K[T + "ID"])
     refused("create: a config that makes no sense", errno.EINVAL, "retention.ms", new,
             orders + config(K[T + "CONFIG"], "retention.ms", "soon"), kind=K[T + "CONFIG"])
     refused("create: a config without a value", errno.EINVAL, "needs a value", new,
