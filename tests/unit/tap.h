@@ -35,6 +35,7 @@ extern const struct tap_case proof_cases[];
 extern const struct tap_case decide_cases[];
 extern const struct tap_case state_cases[];
 extern const struct tap_case controller_cases[];
+extern const struct tap_case session_cases[];
 
 /* Fails the case that runs, and says why */
 __attribute__((format(printf, 3, 4)))

@@ -468,7 +468,7 @@ void kbd_controller_rpc(struct kbd_controller *ctl, u64 call, const void *data, 
 		return;
 	}
 	if (!ctl->leads) {
-		answer(ctl, call, EREMOTE, -1, "this daemon is not the controller");
+		answer(ctl, call, ENOTCONN, -1, "this daemon is not the controller");
 		return;
 	}
 	switch (msg.kind) {

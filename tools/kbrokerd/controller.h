@@ -112,7 +112,7 @@ unsigned int kbd_controller_tick(struct kbd_controller *ctl, u64 now_ms);
  * @call: to answer it with @ops->reply, at once or later
  * @data: see encode.h
  *
- * To be called on the Raft leader; elsewhere the answer is EREMOTE.
+ * To be called on the Raft leader; elsewhere the answer is ENOTCONN.
  */
 void kbd_controller_rpc(struct kbd_controller *ctl, u64 call, const void *data, size_t len,
 			u64 now_ms);

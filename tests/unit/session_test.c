@@ -1,0 +1,319 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * A daemon's session between a controller and a kernel, which is a fake that
+ * minds the order in which it is told things.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "session.h"
+#include "tap.h"
+
+#define QUEUE	64
+
+struct queued {
+	struct kbd_buf bytes;
+	u64 token;
+};
+
+static struct daemon {
+	struct kbd_controller *ctl;
+	struct kbd_session *session;
+	struct queued asked[QUEUE];
+	struct queued entry[QUEUE];
+	struct queued reply[QUEUE];
+	unsigned int asks;
+	unsigned int entries;
+	unsigned int replies;
+	u64 index;
+	u64 now;
+	bool mute;
+	/* the kernel */
+	bool there;
+	struct kbd_kernel kernel;
+	bool peer;
+	s64 epoch;
+	bool fenced;
+	bool topic;
+	s32 leader;
+	unsigned int told;
+	unsigned int topics;
+	struct kbd_buf request;
+	u64 request_id;
+	int answer;
+} node;
+
+static void push(struct queued *queue, unsigned int *count, const void *data, size_t len, u64 token)
+{
+	if (!expect(*count < QUEUE))
+		return;
+	memset(&queue[*count], 0, sizeof(*queue));
+	kbd_copy(&queue[*count].bytes, data, len);
+	queue[(*count)++].token = token;
+}
+
+static int fake_propose(void *arg, const void *entry, size_t len, u64 token)
+{
+	(void)arg;
+	push(node.entry, &node.entries, entry, len, token);
+	return 0;
+}
+
+static void fake_reply(void *arg, u64 call, const void *data, size_t len)
+{
+	(void)arg;
+	push(node.reply, &node.replies, data, len, call);
+}
+
+static void fake_applied(void *arg, u64 index, const struct kbd_touched *touched)
+{
+	(void)arg;
+	(void)index;
+	kbd_session_applied(node.session, touched);
+}
+
+static void fake_random(void *arg, void *buf, size_t len)
+{
+	(void)arg;
+	memset(buf, 0x77, len);
+}
+
+static void fake_log(void *arg, const char *text)
+{
+	(void)arg;
+	expect(*text);
+}
+
+static const struct kbd_controller_ops controller_ops = {
+	fake_propose, fake_reply, fake_applied, fake_random, fake_log,
+};
+
+static int kernel_look(void *arg, struct kbd_kernel *kernel)
+{
+	(void)arg;
+	*kernel = node.kernel;
+	return node.there ? 0 : -ENODEV;
+}
+
+static int kernel_known(void *arg, struct kbd_state *state)
+{
+	(void)arg;
+	expect_eq(state->topics, 0);
+	return 0;
+}
+
+static int kernel_requests(void *arg, struct kbd_session *session)
+{
+	(void)arg;
+	if (node.request_id)
+		kbd_session_request(session, node.request_id, &node.request);
+	return 0;
+}
+
+static int kernel_tell(void *arg, enum kbd_tell what, const struct kbd_buf *buf)
+{
+	struct kbd_attr attr, replica[KBROKER_A_REPLICA_MAX + 1];
+	size_t pos = KBD_HEADER_SIZE;
+
+	(void)arg;
+	node.told++;
+	while (kbd_each(buf->data, buf->len, &pos, &attr)) {
+		if (what == KBD_TELL_PEER && attr.type == KBROKER_A_PEER_ID)
+			node.peer = true;
+		if (what == KBD_TELL_CLUSTER && attr.type == KBROKER_A_CLUSTER_BROKER_EPOCH)
+			node.epoch = kbd_u64(&attr);
+		if (what == KBD_TELL_CLUSTER && attr.type == KBROKER_A_CLUSTER_FENCED)
+			node.fenced = kbd_u8(&attr);
+		if (what == KBD_TELL_ANSWER && attr.type == KBROKER_A_REQUEST_ERROR)
+			node.answer = kbd_u32(&attr);
+		if (what != KBD_TELL_REPLICAS)
+			continue;
+		kbd_open(&attr, replica, KBROKER_A_REPLICA_MAX + 1);
+		node.leader = kbd_u32(&replica[KBROKER_A_REPLICA_LEADER]);
+		expect(node.topic);
+	}
+	switch (what) {
+	case KBD_TELL_CLUSTER:
+		/* peers before any epoch */
+		expect(node.peer);
+		break;
+	case KBD_TELL_TOPIC_NEW:
+		expect(!node.topic);
+		node.topic = true;
+		break;
+	case KBD_TELL_TOPIC_GONE:
+		expect(node.topic);
+		node.topic = false;
+		break;
+	case KBD_TELL_REPLICAS:
+		/* an epoch before any leadership */
+		expect(node.epoch >= 0 && (node.leader != node.kernel.id || !node.fenced));
+		break;
+	case KBD_TELL_ANSWER:
+		/* what was asked is there before its answer */
+		expect_eq(node.topic, node.topics);
+		node.request_id = 0;
+		break;
+	default:
+		break;
+	}
+	return 0;
+}
+
+static void daemon_ask(void *arg, u64 token, const void *data, size_t len)
+{
+	(void)arg;
+	if (!node.mute)
+		push(node.asked, &node.asks, data, len, token);
+}
+
+static const struct kbd_session_ops session_ops = {
+	kernel_look, kernel_known, kernel_requests, kernel_tell, daemon_ask, fake_log,
+};
+
+/* @ms pass in steps of 50; whatever is under way arrives in each. */
+static void pass(unsigned int ms)
+{
+	unsigned int i;
+
+	for (; ms >= 50; ms -= 50) {
+		node.now += 50;
+		kbd_session_tick(node.session, node.now);
+		for (i = 0; i < node.asks; i++) {
+			kbd_controller_rpc(node.ctl, node.asked[i].token, node.asked[i].bytes.data,
+					   node.asked[i].bytes.len, node.now);
+			kbd_buf_free(&node.asked[i].bytes);
+		}
+		node.asks = 0;
+		kbd_controller_tick(node.ctl, node.now);
+		for (i = 0; i < node.entries; i++) {
+			expect_eq(kbd_controller_apply(node.ctl, ++node.index,
+						       node.entry[i].bytes.data,
+						       node.entry[i].bytes.len,
+						       node.entry[i].token, node.now), 0);
+			kbd_buf_free(&node.entry[i].bytes);
+		}
+		node.entries = 0;
+		for (i = 0; i < node.replies; i++) {
+			kbd_session_answer(node.session, node.reply[i].token,
+					   node.reply[i].bytes.data, node.reply[i].bytes.len);
+			kbd_buf_free(&node.reply[i].bytes);
+		}
+		node.replies = 0;
+	}
+}
+
+static const struct kbd_broker *broker(void)
+{
+	return &kbd_controller_state(node.ctl)->brokers.broker[0];
+}
+
+static void begin(void)
+{
+	static const struct kbd_endpoint endpoint = { .address = "10.0.0.1", .port = 9092 };
+	struct kbd_buf buf = { 0 };
+	size_t nest;
+
+	memset(&node, 0, sizeof(node));
+	node.now = 1000000;
+	node.epoch = -1;
+	node.leader = -2;
+	node.kernel.id = 7;
+	node.kernel.previous = -1;
+	node.kernel.cluster_id[0] = 0xc1;
+	node.kernel.incarnation[0] = 1;
+	node.ctl = kbd_controller_new(&controller_ops, NULL, NULL);
+	node.session = kbd_session_new(&session_ops, NULL, node.ctl, &endpoint);
+	kbd_controller_lead(node.ctl, true, node.now);
+	kbd_begin(&buf, KBD_INIT);
+	nest = kbd_nest(&buf, KBD_A_CLUSTER);
+	kbd_put(&buf, KBROKER_A_CLUSTER_CLUSTER_ID, node.kernel.cluster_id, KBD_UUID_SIZE);
+	kbd_nest_end(&buf, nest);
+	push(node.asked, &node.asks, buf.data, buf.len, 0);
+	kbd_buf_free(&buf);
+	/* no broker yet: nothing is told or registered */
+	pass(500);
+	expect_eq(node.told, 0);
+	expect_eq(kbd_controller_state(node.ctl)->brokers.count, 0);
+	node.there = true;
+	pass(500);
+	expect_eq(node.epoch, broker()->epoch);
+	expect(!broker()->fenced && !node.fenced);
+}
+
+static void end(void)
+{
+	kbd_session_free(node.session);
+	kbd_controller_free(node.ctl);
+	kbd_buf_free(&node.request);
+}
+
+static void request(u8 kind, unsigned int topics)
+{
+	kbd_begin(&node.request, KBD_REQUEST);
+	kbd_put_u8(&node.request, KBROKER_A_REQUEST_KIND, kind);
+	kbd_put_text(&node.request, KBROKER_A_REQUEST_TOPIC, "logs");
+	node.request_id++;
+	node.answer = -1;
+	node.topics = topics;
+	kbd_session_event(node.session);
+}
+
+static void test_topics(void)
+{
+	unsigned int told;
+
+	begin();
+	request(KBROKER_REQUEST_KIND_TOPIC_NEW, 1);
+	pass(500);
+	expect_eq(node.answer, 0);
+	expect_eq(node.leader, 7);
+	/* nothing changes: nothing is told */
+	told = node.told;
+	pass(1000);
+	expect_eq(node.told, told);
+	request(KBROKER_REQUEST_KIND_TOPIC_NEW, 1);
+	pass(500);
+	expect_eq(node.answer, EEXIST);
+	request(KBROKER_REQUEST_KIND_TOPIC_DEL, 0);
+	/* the controller is not reached, until it is */
+	node.mute = true;
+	pass(200);
+	node.mute = false;
+	expect_eq(node.answer, -1);
+	pass(2000);
+	expect_eq(node.answer, 0);
+	end();
+}
+
+static void test_restart(void)
+{
+	s64 epoch;
+
+	begin();
+	request(KBROKER_REQUEST_KIND_TOPIC_NEW, 1);
+	pass(500);
+	epoch = node.epoch;
+	node.there = false;
+	pass(600);
+	expect(broker()->fenced);
+	/* another life: another epoch, and all is told again */
+	node.there = true;
+	node.kernel.incarnation[0] = 2;
+	node.topic = false;
+	node.peer = false;
+	node.epoch = -1;
+	node.leader = -2;
+	pass(1000);
+	expect(node.epoch > epoch);
+	expect(!broker()->fenced);
+	expect_eq(node.leader, 7);
+	end();
+}
+
+const struct tap_case session_cases[] = {
+	{ "session: what a kernel asks is decided, told and answered", test_topics },
+	{ "session: a broker that starts again is another", test_restart },
+	{ NULL, NULL }
+};
