@@ -369,9 +369,10 @@ static int chunk_add(struct chunk *chunk, struct kbd_topic *topic, u32 number)
 {
 	const struct kbd_topic *told = kbd_topic_by_id(chunk->session->told, topic->id);
 	const struct kbd_partition *part = &topic->partition[number];
+	bool leads = part->leader == chunk->session->kernel.id;
 	size_t nest;
 
-	if ((part->leader == chunk->session->kernel.id) != chunk->leads ||
+	if (leads != chunk->leads ||
 	    told->partition[number].partition_epoch == part->partition_epoch)
 		return 0;
 	if (!chunk->refs.count)
