@@ -8,6 +8,7 @@
 #	tools		compile the command and the library
 #	vm-6.1, vm-6.12		boot that stock kernel in a virtual machine
 #	uml		build and run the user-mode kernel
+#	daemon		compile the log of kbrokerd, and libraft for it
 #	unit, fuzz	compile the codec in user space; with libFuzzer
 #	checks		static checks
 #	docs, coverage, selftests, interop, librdkafka
@@ -30,6 +31,7 @@ packages_for()
 	vm-*)       echo qemu-system-x86 busybox-static e2fsprogs kmod cpio xz-utils iproute2 ;;
 	uml)        echo make gcc libc6-dev flex bison bc libelf-dev libssl-dev xz-utils linux-source-6.12 ccache e2fsprogs python3 kmod ;;
 	unit)       echo make gcc clang libclang-rt-14-dev libc6-dev pkg-config libzstd-dev liblz4-dev libsnappy-dev zlib1g-dev ;;
+	daemon)     echo gcc libc6-dev libuv1-dev liblz4-dev debian-archive-keyring ;;
 	fuzz)       echo clang libclang-rt-14-dev llvm make libc6-dev pkg-config libzstd-dev liblz4-dev zlib1g-dev ;;
 	checks)     echo sparse perl shellcheck python3 python3-yaml python3-jsonschema linux-source-6.12 xz-utils ;;
 	selftests)  echo dmsetup python3 util-linux strace ;;
@@ -54,8 +56,8 @@ expand()
 	demo)  echo "build-$kernel tools vm-$kernel" ;;
 	selftest) echo "build-$kernel tools vm-$kernel selftests" ;;
 	bench) echo "build-$kernel tools vm-$kernel uml bench" ;;
-	check) echo build-6.1 build-6.12 tools vm-6.1 vm-6.12 uml unit fuzz checks selftests docs interop ;;
-	all)   echo build-6.1 build-6.12 tools vm-6.1 vm-6.12 uml unit fuzz checks selftests docs interop librdkafka bench coverage ;;
+	check) echo build-6.1 build-6.12 tools vm-6.1 vm-6.12 uml unit daemon fuzz checks selftests docs interop ;;
+	all)   echo build-6.1 build-6.12 tools vm-6.1 vm-6.12 uml unit daemon fuzz checks selftests docs interop librdkafka bench coverage ;;
 	*)     echo "$1" ;;
 	esac
 }
@@ -146,6 +148,37 @@ fetch_kernel()
 	mv "$dir" "$KB_CACHE/kernel/$kver"
 }
 
+# Bookworm's own libraft lacks two years of fixes. Debian's backports have a newer
+# one, read by an apt with sources, lists and archives of its own; the tests that
+# need it are skipped where it can't be had.
+fetch_libraft()
+{
+	local dir=$KB_CACHE/libraft own=$KB_CACHE/apt mirror release=bookworm options
+
+	[ ! -e "$dir/usr/include/raft.h" ] || return 0
+	kb_say "setup: unpacking libraft into the cache"
+	# shellcheck disable=SC2016 # apt's own variable
+	mirror=$(apt-get indextargets --format '$(REPO_URI)' "Codename: $release" "Origin: Debian" 2>/dev/null | head -n 1)
+	mkdir -p "$own/lists/partial" "$own/archives/partial"
+	echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg]" \
+		"${mirror:-http://deb.debian.org/debian/} $release-backports main" >"$own/sources.list"
+	options=(-q -o Acquire::Retries=3 -o APT::Sandbox::User=root
+		 -o Dir::Etc::SourceList="$own/sources.list" -o Dir::Etc::SourceParts=/dev/null
+		 -o Dir::State::Lists="$own/lists" -o Dir::Cache="$own" -o Dir::Cache::Archives="$own/archives")
+	rm -rf "$dir.new"
+	mkdir -p "$dir.new/deb"
+	(
+		cd "$dir.new/deb" && apt-get "${options[@]}" update &&
+		apt-get "${options[@]}" download "libraft0/$release-backports" "libraft-dev/$release-backports" &&
+		for deb in *.deb; do dpkg-deb -x "$deb" .. || exit 1; done
+	) >>"$apt_log" 2>&1 </dev/null || {
+		kb_say "setup: libraft can't be fetched: see $apt_log"
+		return 0
+	}
+	rm -rf "$dir" "$dir.new/deb"
+	mv "$dir.new" "$dir"
+}
+
 # A JavaScript client; its tests are skipped where npm can't fetch it.
 fetch_kafkajs()
 {
@@ -186,7 +219,7 @@ main()
 {
 	local purpose part packages=() purposes=()
 
-	[ $# -gt 0 ] || { sed -n '3,24s/^# \{0,1\}//p' "$0" >&2; exit 2; }
+	[ $# -gt 0 ] || { sed -n '3,25s/^# \{0,1\}//p' "$0" >&2; exit 2; }
 	mkdir -p "$KB_CACHE"
 	# Two checkouts may set up at once.
 	exec 8>"$KB_CACHE/.setup.lock"
@@ -211,6 +244,7 @@ main()
 		case $part in
 		vm-*) fetch_kernel "${part#vm-}" ;;
 		interop) fetch_kafkajs ;;
+		daemon) fetch_libraft ;;
 		librdkafka) build_librdkafka ;;
 		esac
 	done
