@@ -372,6 +372,7 @@ bool kbr_broker_dir_spend_reserve(struct kbr_broker *broker);
 /** A partition's offset as checkpointed; 0 if there is none */
 struct kbr_offset_table;
 int kbr_offset_table_read(struct kbr_dir *dir, const char *path, struct kbr_offset_table **table);
+/* @table NULL: it was not read */
 s64 kbr_offset_table_find(const struct kbr_offset_table *table, const char *topic, u32 partition);
 void kbr_offset_table_free(struct kbr_offset_table *table);
 /** kbr_broker_write_checkpoints() - all three files */

@@ -115,7 +115,7 @@ s64 kbr_offset_table_find(const struct kbr_offset_table *table, const char *topi
 	struct kbr_offset_row key = { .topic = (char *)topic, .partition = partition };
 	const struct kbr_offset_row *row;
 
-	if (!table->count)
+	if (!table || !table->count)
 		return 0;
 	row = bsearch(&key, table->rows, table->count, sizeof(key), kbr_offset_row_order);
 	return row ? max(row->offset, 0LL) : 0;

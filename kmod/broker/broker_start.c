@@ -152,7 +152,8 @@ static void kbr_start_open_one(struct kbr_start *start, struct kbr_partition *pa
 
 	err = kbr_partition_open(part, start->clean,
 				 kbr_offset_table_find(start->recovery, topic, part->index),
-				 kbr_offset_table_find(start->starts, topic, part->index), &report);
+				 kbr_offset_table_find(start->starts, topic, part->index),
+				 kbr_offset_table_find(start->hws, topic, part->index), &report);
 	if (err || report.damaged_offset >= 0) {
 		atomic_inc(&start->failed);
 		return;
@@ -229,6 +230,8 @@ static int kbr_start_read_offsets(struct kbr_broker *broker, struct kbr_refusal 
 	err = kbr_offset_table_read(broker->dir, KBR_RECOVERY_CHECKPOINT, &start->recovery);
 	if (!err)
 		err = kbr_offset_table_read(broker->dir, KBR_START_CHECKPOINT, &start->starts);
+	if (!err && kbr_cluster_is_member(broker))
+		err = kbr_offset_table_read(broker->dir, KBR_HW_CHECKPOINT, &start->hws);
 	if (err == -EPROTONOSUPPORT)
 		kbr_refuse(why, err, 0,
 			   "an offset checkpoint of %.80s is of a newer version than this module knows",
@@ -331,6 +334,7 @@ static void kbr_start_free(struct kbr_start *start)
 		kfree(deleted);
 	kbr_offset_table_free(start->recovery);
 	kbr_offset_table_free(start->starts);
+	kbr_offset_table_free(start->hws);
 	kvfree(start->parts);
 	kfree(start);
 }

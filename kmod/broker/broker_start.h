@@ -25,6 +25,7 @@ struct kbr_deleted {
  * @clean: the broker stopped cleanly before
  * @recovery: recovery points as checkpointed
  * @starts: log starts as checkpointed
+ * @hws: high watermarks as checkpointed, for members
  * @has_kept: @kept was in the metadata log, and no config of this start differs
  * @kept: the broker's owner and mode as kept (no configs)
  * @deleted: topics that were deleted
@@ -41,6 +42,7 @@ struct kbr_start {
 	bool clean;
 	struct kbr_offset_table *recovery;
 	struct kbr_offset_table *starts;
+	struct kbr_offset_table *hws;
 	bool has_kept;
 	struct kbr_metadata_broker kept;
 	struct list_head deleted;

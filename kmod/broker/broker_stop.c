@@ -34,10 +34,7 @@ static int kbr_stop_close_topic(struct kbr_topic *topic, bool clean, struct kbr_
 	for (i = 0; (part = kbr_topic_partition(topic, i)); i++) {
 		kbr_partition_retire(part);
 		/* A partition that was stopped, or never opened, may hold what is not durable. */
-		/* A member need not have a replica of it. */
-		if (READ_ONCE(part->state) == KBR_PARTITION_OFFLINE && kbr_cluster_is_member(broker))
-			continue;
-		if (READ_ONCE(part->state) != KBR_PARTITION_LEADER)
+		if (!kbr_partition_serves(part) && READ_ONCE(part->state) != KBR_PARTITION_REMOTE)
 			first = first ?: -EIO;
 		if (!part->opened)
 			continue;

@@ -147,6 +147,8 @@ static const struct kbr_config_def kbr_broker_configs[] = {
 	  1, INT_MAX, 86400000 },
 	{ "queued.max.request.bytes", NULL, KBR_CONFIG_U64, BROKER(request_bytes_queued_max),
 	  1 << 20, 1LL << 40, 256 << 20 },
+	{ "replica.lag.time.max.ms", NULL, KBR_CONFIG_S64, BROKER(replica_lag_time_max_ms),
+	  1, INT_MAX, 30000 },
 	{ "request.timeout.ms", NULL, KBR_CONFIG_U32, BROKER(request_timeout_ms), 1, INT_MAX, 30000 },
 	{ "socket.request.max.bytes", NULL, KBR_CONFIG_U32, BROKER(request_bytes_max),
 	  1, INT_MAX, 100 << 20 },

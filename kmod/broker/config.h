@@ -39,6 +39,7 @@ struct kbr_topic_config {
  * @producer_expiration_ms: producer.id.expiration.ms
  * @files_max: open segment files kept
  * @unsynced_bytes_max: bytes appended and not synced before writers wait
+ * @replica_lag_time_max_ms: replica.lag.time.max.ms
  * @recovery_threads: num.recovery.threads.per.data.dir
  * @scrub_bytes_per_s: log.scrub.bytes.per.second; 0 off
  * @auto_create_topics: auto.create.topics.enable (for the listener)
@@ -72,6 +73,7 @@ struct kbr_broker_config {
 	s64 producer_expiration_ms;
 	u32 files_max;
 	u64 unsynced_bytes_max;
+	s64 replica_lag_time_max_ms;
 	u32 recovery_threads;
 	u64 scrub_bytes_per_s;
 	bool auto_create_topics;

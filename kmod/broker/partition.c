@@ -14,9 +14,18 @@
 #include "base/kunit.h"
 #include "broker/cluster.h"
 #include "broker/partition.h"
+#include "broker/replica.h"
 
 /* So much of a reader's memory is made present at first, bytes */
 #define KBR_PARTITION_WINDOW	(1u << 20)
+
+/* Why a partition that is not its leader's takes no records. */
+static int kbr_partition_stopped(const struct kbr_partition *part)
+{
+	u8 state = READ_ONCE(part->state);
+
+	return state == KBR_PARTITION_FOLLOWER || state == KBR_PARTITION_REMOTE ? -EREMOTE : -EIO;
+}
 
 /* May it be written to? Inside an I/O section. */
 static int kbr_partition_writable(const struct kbr_partition *part)
@@ -25,9 +34,7 @@ static int kbr_partition_writable(const struct kbr_partition *part)
 		return -ENODEV;
 	if (likely(READ_ONCE(part->state) == KBR_PARTITION_LEADER))
 		return 0;
-	/* In a cluster another broker may lead what is not here. */
-	return READ_ONCE(part->state) == KBR_PARTITION_OFFLINE &&
-	       kbr_cluster_is_member(part->topic->broker) ? -EREMOTE : -EIO;
+	return kbr_partition_stopped(part);
 }
 
 static void kbr_partition_wake_readers(struct kbr_partition *part)
@@ -85,13 +92,53 @@ static void kbr_partition_raise_async(struct kbr_partition *part, u32 failures)
 	kbr_partition_raise_hw(part, kbr_log_end(&part->log));
 }
 
+/* How far the high watermark of a leader may go; -1: it rests. */
+static s64 kbr_partition_goal(struct kbr_partition *part)
+{
+	if (unlikely(part->replicas))
+		return kbr_replica_hw(part);
+	return READ_ONCE(part->topic->config.flush_async) ? kbr_log_end(&part->log) :
+							    kbr_log_synced(&part->log);
+}
+
+void kbr_partition_advance_hw(struct kbr_partition *part)
+{
+	s64 before = READ_ONCE(part->hw);
+
+	if (READ_ONCE(part->state) != KBR_PARTITION_LEADER)
+		return;
+	kbr_partition_raise_hw(part, kbr_partition_goal(part));
+	if (READ_ONCE(part->hw) != before)
+		kbr_partition_wake_readers(part);
+}
+
+void kbr_partition_follow_hw(struct kbr_partition *part, s64 hw)
+{
+	if (hw <= READ_ONCE(part->hw))
+		return;
+	kbr_partition_raise_hw(part, hw);
+	kbr_partition_wake_readers(part);
+}
+
+void kbr_partition_cutting(struct kbr_partition *part, s64 offset)
+{
+	s64 hw = READ_ONCE(part->hw);
+
+	part->failed_from = offset;
+	/* Pairs with the acquire in kbr_partition_lost(): failed_from is set before. */
+	smp_store_release(&part->sync_failures, part->sync_failures + 1);
+	if (hw > offset)
+		smp_store_release(&part->hw, offset);	/* pairs with kbr_partition_hw() */
+	kbr_partition_wake(part);
+}
+
 /* A sync failed: whoever waits learns it, and the repair begins. */
 static void kbr_partition_sync_failed(struct kbr_partition *part, int err)
 {
 	struct kbr_broker *broker = part->topic->broker;
 	int idx = srcu_read_lock(&broker->io);
 
-	if (kbr_topic_gone(part->topic) || READ_ONCE(part->state) != KBR_PARTITION_LEADER)
+	if (kbr_topic_gone(part->topic) || !kbr_partition_serves(part))
 		goto out;
 	part->error = err;
 	WRITE_ONCE(part->state, KBR_PARTITION_REPAIRING);
@@ -115,10 +162,10 @@ void kbr_partition_advance(struct kbr_partition *part, int err)
 	}
 	/* Not during a repair, which sets both itself. */
 	if (READ_ONCE(part->state) == KBR_PARTITION_LEADER) {
-		bool async = READ_ONCE(part->topic->config.flush_async);
-
-		kbr_partition_raise_hw(part, async ? kbr_log_end(&part->log) :
-						     kbr_log_synced(&part->log));
+		kbr_partition_raise_hw(part, kbr_partition_goal(part));
+	} else if (part->replicas && kbr_follow()) {
+		/* its leader wants to know */
+		kbr_follow()->synced(part);
 	}
 	if (!atomic_read(&broker->checkpoints_due))
 		atomic_set(&broker->checkpoints_due, 1);
@@ -282,7 +329,11 @@ static int kbr_partition_append(struct kbr_partition *part, struct kbr_produce *
 	p->last_offset = append->last_offset;
 	p->log_append_time = append->log_append_time;
 	p->records = append->last_offset - append->base_offset + 1;
-	if (async) {
+	if (unlikely(part->replicas)) {
+		/* followers fetch what is not committed yet */
+		kbr_partition_raise_hw(part, kbr_partition_goal(part));
+		kbr_partition_wake_readers(part);
+	} else if (async) {
 		kbr_partition_raise_async(part, p->failures);
 		kbr_partition_wake_readers(part);
 	}
@@ -319,10 +370,13 @@ int kbr_partition_produce(struct kbr_partition *part, struct kbr_produce *p)
 	p->fault = KBR_FAULT_NONE;
 	if (unlikely(topic->internal && !p->internal))
 		return -EROFS;
-	/* The in-sync set of a standalone partition is its leader. */
 	if (unlikely(p->acks == KBR_ACKS_ALL &&
-		     READ_ONCE(topic->config.min_insync_replicas) > 1))
-		return -ENOLINK;
+		     READ_ONCE(topic->config.min_insync_replicas) > 1)) {
+		/* The in-sync set of a standalone partition is its leader. */
+		err = part->replicas ? kbr_replica_check_isr(part) : -ENOLINK;
+		if (err)
+			return err;
+	}
 	if (!p->trusted) {
 		err = kbr_partition_validate(part, p, &append);
 		if (err)
@@ -369,7 +423,9 @@ static int kbr_partition_fate(const struct kbr_partition *part, s64 offset, u32 
 		return 1;
 	if (unlikely(kbr_topic_gone(part->topic)))
 		return -ENODEV;
-	return unlikely(READ_ONCE(part->state) != KBR_PARTITION_LEADER) ? -EIO : 0;
+	if (likely(READ_ONCE(part->state) == KBR_PARTITION_LEADER))
+		return 0;
+	return kbr_partition_stopped(part);
 }
 
 int kbr_partition_acked(const struct kbr_partition *part, s64 offset, u32 failures)
@@ -429,7 +485,7 @@ static ssize_t kbr_partition_read_once(struct kbr_partition *part, struct kbr_lo
 	if (unlikely(kbr_topic_gone(part->topic)))
 		return -ENODATA;
 	if (unlikely(!READ_ONCE(part->opened)))
-		return -EIO;
+		return kbr_partition_stopped(part);
 	if (unlikely(damaged >= 0)) {
 		if (pos->offset >= damaged)
 			return -EBADMSG;
@@ -510,7 +566,7 @@ static int kbr_partition_readable(const struct kbr_partition *part)
 {
 	if (kbr_topic_gone(part->topic))
 		return -ENODATA;
-	return READ_ONCE(part->opened) ? 0 : -EIO;
+	return READ_ONCE(part->opened) ? 0 : kbr_partition_stopped(part);
 }
 
 /* As kbr_partition_get_bounds(), inside an I/O section. */
@@ -536,8 +592,9 @@ int kbr_partition_get_bounds(struct kbr_partition *part, struct kbr_partition_bo
 }
 KBR_EXPORT_IF_KUNIT(kbr_partition_get_bounds);
 
-int kbr_partition_map(struct kbr_partition *part, struct kbr_log_pos *pos, size_t max,
-		      struct kbr_log_slice *slice, struct kbr_partition_bounds *bounds)
+static int kbr_partition_map_below(struct kbr_partition *part, struct kbr_log_pos *pos, size_t max,
+				   struct kbr_log_slice *slice,
+				   struct kbr_partition_bounds *bounds, bool replica)
 {
 	struct kbr_broker *broker = part->topic->broker;
 	s64 limit, damaged = READ_ONCE(part->damaged);
@@ -547,7 +604,7 @@ int kbr_partition_map(struct kbr_partition *part, struct kbr_log_pos *pos, size_
 	ret = kbr_partition_bound(part, bounds);
 	if (ret)
 		goto out;
-	limit = bounds->hw;
+	limit = replica ? kbr_log_end(&part->log) : bounds->hw;
 	if (unlikely(damaged >= 0)) {
 		if (pos->offset >= damaged) {
 			ret = -EBADMSG;
@@ -560,7 +617,26 @@ out:
 	srcu_read_unlock(&broker->io, idx);
 	return ret;
 }
+
+int kbr_partition_map(struct kbr_partition *part, struct kbr_log_pos *pos, size_t max,
+		      struct kbr_log_slice *slice, struct kbr_partition_bounds *bounds)
+{
+	return kbr_partition_map_below(part, pos, max, slice, bounds, false);
+}
 KBR_EXPORT_IF_KUNIT(kbr_partition_map);
+
+int kbr_partition_map_replica(struct kbr_partition *part, struct kbr_log_pos *pos, size_t max,
+			      struct kbr_log_slice *slice, struct kbr_partition_bounds *bounds)
+{
+	return kbr_partition_map_below(part, pos, max, slice, bounds, true);
+}
+KBR_EXPORT_IF_KUNIT(kbr_partition_map_replica);
+
+s32 kbr_partition_leader_epoch(const struct kbr_partition *part)
+{
+	return unlikely(part->replicas) ? READ_ONCE(part->replicas->state.leader_epoch) :
+					  READ_ONCE(part->log.epoch);
+}
 
 int kbr_partition_check_epoch(struct kbr_partition *part, s32 epoch)
 {
@@ -572,7 +648,7 @@ int kbr_partition_check_epoch(struct kbr_partition *part, s32 epoch)
 		return 0;
 	idx = srcu_read_lock(&broker->io);
 	err = kbr_partition_readable(part);
-	now = READ_ONCE(part->log.epoch);
+	now = kbr_partition_leader_epoch(part);
 	srcu_read_unlock(&broker->io, idx);
 	if (err)
 		return err == -ENODATA ? err : 0;	/* whatever follows says what is wrong */
@@ -662,7 +738,7 @@ void kbr_partition_describe(struct kbr_partition *part, struct kbr_partition_inf
 	info->state = READ_ONCE(part->state);
 	info->error = READ_ONCE(part->error);
 	info->damaged = READ_ONCE(part->damaged);
-	info->leader_epoch = READ_ONCE(part->log.epoch);
+	info->leader_epoch = kbr_partition_leader_epoch(part);
 	info->log_start = kbr_log_start(&part->log);
 	info->hw = kbr_partition_hw(part);
 	info->log_end = kbr_log_end(&part->log);

@@ -23,6 +23,8 @@ enum kbr_partition_state {
 	KBR_PARTITION_REPAIRING,	/* a sync failed; being read back */
 	KBR_PARTITION_FAILED,		/* stopped at damage or an I/O error, see @error */
 	KBR_PARTITION_DELETED,
+	KBR_PARTITION_FOLLOWER,		/* a member's: copies its leader, if there is one */
+	KBR_PARTITION_REMOTE,		/* a member's: no replica is here */
 };
 
 /**
@@ -46,6 +48,8 @@ enum kbr_partition_state {
  * @wait: readers at the end and writers that wait for their acks
  * @repair: work item
  * @scrub: where the scrub goes on
+ * @replicas: what a member of a cluster is to it; NULL standalone. Set once,
+ *	before it is published
  */
 struct kbr_partition {
 	struct kbr_log log;
@@ -64,7 +68,10 @@ struct kbr_partition {
 	wait_queue_head_t wait;
 	struct work_struct repair;
 	struct kbr_log_pos scrub;
+	struct kbr_replicas *replicas;
 };
+
+struct kbr_replicas;
 
 #define KBR_ACKS_NONE	0
 #define KBR_ACKS_LEADER	1
@@ -121,7 +128,8 @@ struct kbr_produce {
  *
  * Return: 0; -EBADMSG, -EINVAL, -EMSGSIZE, -EFBIG, -ETIME, -EOPNOTSUPP as
  * kbr_batch_validate(); -ENOLINK in-sync set too small; -ENODEV gone;
- * -EIO stopped; -ENOSPC; -EROFS internal topic; -EAGAIN; -EINTR; -ENOMEM;
+ * -EREMOTE another broker leads it; -EIO stopped; -ENOSPC; -EROFS internal
+ * topic; -EAGAIN; -EINTR; -ENOMEM;
  * -EILSEQ, -EKEYEXPIRED idempotent producer.
  */
 int kbr_partition_produce(struct kbr_partition *part, struct kbr_produce *p);
@@ -134,7 +142,8 @@ void kbr_partition_request_sync(struct kbr_partition *part, const struct kbr_pro
  *
  * Context: any.
  * Return: 1 committed; 0 not yet; -EIO the sync failed (the records may be
- * gone); -ENODEV deleted or stopped.
+ * gone); -EREMOTE it leads no more: they may still be committed; -ENODEV
+ * deleted or stopped.
  */
 int kbr_partition_acked(const struct kbr_partition *part, s64 offset, u32 failures);
 
@@ -292,6 +301,25 @@ struct kbr_partition_info {
 /** kbr_partition_describe() - fill @info; at any time while a reference on the topic is held */
 void kbr_partition_describe(struct kbr_partition *part, struct kbr_partition_info *info);
 
+/**
+ * kbr_partition_map_replica() - as kbr_partition_map(), for a follower: up to the log end
+ *
+ * kbr_replica_fetched() comes first.
+ */
+int kbr_partition_map_replica(struct kbr_partition *part, struct kbr_log_pos *pos, size_t max,
+			      struct kbr_log_slice *slice, struct kbr_partition_bounds *bounds);
+
+/** kbr_partition_leader_epoch() - of its leadership as far as it is known here, -1 not at all */
+s32 kbr_partition_leader_epoch(const struct kbr_partition *part);
+
+/** kbr_partition_serves() - is there a log that consumers may read? */
+static inline bool kbr_partition_serves(const struct kbr_partition *part)
+{
+	u8 state = READ_ONCE(part->state);
+
+	return state == KBR_PARTITION_LEADER || state == KBR_PARTITION_FOLLOWER;
+}
+
 /** kbr_partition_advance() - storage's news: the synced end moved, or a sync failed (@err); wakes who waits for it */
 void kbr_partition_advance(struct kbr_partition *part, int err);
 /** kbr_partition_wake() - wake everybody who sleeps on it (death of topic or broker) */
@@ -307,19 +335,35 @@ int kbr_partition_create(struct kbr_partition *part);
  * @clean: the broker stopped cleanly
  * @recovery_point: checkpointed, 0 unknown
  * @start: checkpointed log start, 0 unknown
+ * @hw: checkpointed high watermark, 0 unknown; for members
  *
  * A directory that is not there though nothing was ever synced in it is made
  * anew: its topic's creation was cut off after the commit. On error the
  * partition is FAILED and says so.
  */
 int kbr_partition_open(struct kbr_partition *part, bool clean, s64 recovery_point, s64 start,
-		       struct kbr_log_report *report);
+		       s64 hw, struct kbr_log_report *report);
 /** kbr_partition_fail() - stop at an error or at damage (@damaged >= 0), visibly */
 void kbr_partition_fail(struct kbr_partition *part, int err, s64 damaged);
 /** kbr_partition_retire() - no I/O section runs or begins any more: end its repair */
 void kbr_partition_retire(struct kbr_partition *part);
 /** kbr_partition_delete_records() - raise the log start; @offset -1: the high watermark; lifts damage below */
 int kbr_partition_delete_records(struct kbr_partition *part, s64 offset);
+/* Between this and replica*.c. */
+/** kbr_partition_advance_hw() - a follower has come further: raise the high watermark, wake who waits */
+void kbr_partition_advance_hw(struct kbr_partition *part);
+/** kbr_partition_follow_hw() - a follower's high watermark is at least @hw; wake who waits */
+void kbr_partition_follow_hw(struct kbr_partition *part, s64 hw);
+/** kbr_partition_cutting() - what lies at @offset and above is about to go: its writers must not take other records for theirs */
+void kbr_partition_cutting(struct kbr_partition *part, s64 offset);
+/** kbr_partition_quiesce() - nobody appends from here on but a leader's fetcher; writers and parked requests learn it */
+void kbr_partition_quiesce(struct kbr_partition *part, enum kbr_partition_state state);
+/** kbr_partition_set_role() - from now on it is @state, unless it is damaged or being repaired */
+void kbr_partition_set_role(struct kbr_partition *part, enum kbr_partition_state state);
+/** kbr_partition_join() - make the log of a replica that is new here; operations */
+int kbr_partition_join(struct kbr_partition *part);
+/** kbr_partition_remove() - remove the log of one that is here no more; operations */
+void kbr_partition_remove(struct kbr_partition *part);
 void kbr_partition_raise(struct kbr_partition *part);
 int kbr_partition_init(void);
 void kbr_partition_exit(void);

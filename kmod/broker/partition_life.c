@@ -14,6 +14,8 @@
 #include "broker/cluster.h"
 #include "broker/event.h"
 #include "broker/partition.h"
+#include "broker/replica.h"
+#include "broker/request.h"
 
 static struct kmem_cache *kbr_partition_cache;
 
@@ -43,12 +45,20 @@ struct kbr_partition *kbr_partition_alloc(struct kbr_topic *topic, u32 index)
 	part->damaged = -1;
 	init_waitqueue_head(&part->wait);
 	INIT_WORK(&part->repair, kbr_partition_repair_work);
+	if (kbr_cluster_is_member(topic->broker)) {
+		part->state = KBR_PARTITION_REMOTE;
+		if (kbr_replica_alloc(part)) {
+			kmem_cache_free(kbr_partition_cache, part);
+			return NULL;
+		}
+	}
 	return part;
 }
 
 void kbr_partition_free(struct kbr_partition *part)
 {
 	WARN_ON_ONCE(part->opened);
+	kbr_replica_free(part);
 	kmem_cache_free(kbr_partition_cache, part);
 }
 
@@ -65,6 +75,8 @@ const char *kbr_partition_state_name(enum kbr_partition_state state)
 		[KBR_PARTITION_REPAIRING] = "repairing",
 		[KBR_PARTITION_FAILED] = "failed",
 		[KBR_PARTITION_DELETED] = "deleted",
+		[KBR_PARTITION_FOLLOWER] = "follower",
+		[KBR_PARTITION_REMOTE] = "remote",
 	};
 
 	return state < ARRAY_SIZE(names) ? names[state] : "unknown";
@@ -124,7 +136,7 @@ static void kbr_partition_report(const char *name, const struct kbr_partition *p
 }
 
 /* What recovery found may be in the page cache only: readers see it once it is durable. */
-static int kbr_partition_settle(struct kbr_partition *part)
+static int kbr_partition_settle(struct kbr_partition *part, s64 hw)
 {
 	struct kbr_log *log = &part->log;
 
@@ -134,12 +146,14 @@ static int kbr_partition_settle(struct kbr_partition *part)
 		if (kbr_log_synced(log) < kbr_log_end(log))
 			return -EIO;
 	}
-	smp_store_release(&part->hw, kbr_log_end(log));	/* pairs with kbr_partition_hw() */
+	/* A member's may be cut yet, above what was committed. */
+	hw = part->replicas ? clamp(hw, kbr_log_start(log), kbr_log_end(log)) : kbr_log_end(log);
+	smp_store_release(&part->hw, hw);	/* pairs with kbr_partition_hw() */
 	return 0;
 }
 
 int kbr_partition_open(struct kbr_partition *part, bool clean, s64 recovery_point, s64 start,
-		       struct kbr_log_report *report)
+		       s64 hw, struct kbr_log_report *report)
 {
 	struct kbr_topic *topic = part->topic;
 	struct kbr_log_env *env = &topic->broker->env;
@@ -151,9 +165,8 @@ int kbr_partition_open(struct kbr_partition *part, bool clean, s64 recovery_poin
 	report->damaged_offset = -1;
 	err = kbr_log_open(&part->log, env, name, topic->id, &topic->config.log, clean,
 			   recovery_point, start, report);
-	/* A member has the replicas that it was told to have. */
-	if (err == -ENOENT && kbr_cluster_is_member(topic->broker))
-		return 0;
+	if (err == -ENOENT && part->replicas)
+		return 0;	/* no replica is here, until one is asked for */
 	if (err == -ENOENT && recovery_point <= 0) {
 		pr_info("%s: %s: was not there yet, made\n", topic->broker->name, name);
 		err = kbr_log_create(&part->log, env, name, topic->id, &topic->config.log, 0);
@@ -168,13 +181,15 @@ int kbr_partition_open(struct kbr_partition *part, bool clean, s64 recovery_poin
 		return 0;
 	}
 	/* What was appended and lost must not share an epoch with what comes. */
-	if (!clean || part->log.epoch < 0)
+	if (part->replicas)
+		kbr_log_stop_leading(&part->log);
+	else if (!clean || part->log.epoch < 0)
 		err = kbr_log_set_epoch(&part->log, max(kbr_log_last_epoch(&part->log) + 1, 0));
 	if (!err)
-		err = kbr_partition_settle(part);
+		err = kbr_partition_settle(part, hw);
 	if (err)
 		goto failed;
-	WRITE_ONCE(part->state, KBR_PARTITION_LEADER);
+	WRITE_ONCE(part->state, part->replicas ? KBR_PARTITION_FOLLOWER : KBR_PARTITION_LEADER);
 	return 0;
 
 failed:
@@ -210,9 +225,13 @@ static void kbr_partition_repaired(struct kbr_partition *part)
 		pr_info_ratelimited("%s: %s-%u: read back from the disk, goes on at offset %lld\n",
 				    broker->name, part->topic->name, part->index, end);
 	}
-	smp_store_release(&part->hw, end);	/* pairs with kbr_partition_hw() */
+	if (hw > end || !part->replicas)
+		smp_store_release(&part->hw, end);	/* pairs with kbr_partition_hw() */
 	WRITE_ONCE(part->error, 0);
-	WRITE_ONCE(part->state, KBR_PARTITION_LEADER);
+	WRITE_ONCE(part->state, part->replicas ? KBR_PARTITION_FOLLOWER : KBR_PARTITION_LEADER);
+	/* Followers may have what the disk has not: it leads again in another epoch, or not at all. */
+	if (part->replicas)
+		kbr_replica_resign(part);
 }
 
 static void kbr_partition_repair_work(struct work_struct *work)
@@ -228,7 +247,9 @@ static void kbr_partition_repair_work(struct work_struct *work)
 	pr_err_ratelimited("%s: %s-%u: a sync failed (%d): stopped, reads back what the disk has\n",
 			   broker->name, part->topic->name, part->index, READ_ONCE(part->error));
 	err = kbr_log_repair(&part->log, &lost);
-	if (!err)
+	if (!err && part->replicas)
+		kbr_log_stop_leading(&part->log);
+	else if (!err)
 		err = kbr_log_set_epoch(&part->log, part->log.epoch + 1);
 	if (!err) {
 		kbr_partition_repaired(part);
@@ -248,6 +269,70 @@ static void kbr_partition_repair_work(struct work_struct *work)
 	kbr_partition_raise(part);
 out:
 	srcu_read_unlock(&broker->io, idx);
+}
+
+void kbr_partition_quiesce(struct kbr_partition *part, enum kbr_partition_state state)
+{
+	kbr_partition_set_role(part, state);
+	/* After it nobody is in an append that the old role allowed. */
+	if (READ_ONCE(part->opened))
+		kbr_log_stop_leading(&part->log);
+	kbr_partition_wake(part);
+}
+
+void kbr_partition_set_role(struct kbr_partition *part, enum kbr_partition_state state)
+{
+	u8 now = READ_ONCE(part->state);
+
+	if (now != KBR_PARTITION_FAILED && now != KBR_PARTITION_REPAIRING)
+		WRITE_ONCE(part->state, state);
+}
+
+int kbr_partition_join(struct kbr_partition *part)
+{
+	struct kbr_topic *topic = part->topic;
+	struct kbr_broker *broker = topic->broker;
+	char name[KBR_PARTITION_NAME_SIZE];
+	int err;
+
+	kbr_partition_name(part, name);
+	err = kbr_log_make(&part->log, &broker->env, name, topic->id, &topic->config.log, 0);
+	if (!err) {
+		err = kbr_dir_sync(broker->dir, "");
+		if (err)
+			kbr_log_discard(&part->log);
+	}
+	if (err)
+		return err;
+	kbr_log_stop_leading(&part->log);
+	WRITE_ONCE(part->error, 0);
+	WRITE_ONCE(part->damaged, -1);
+	WRITE_ONCE(part->hw, 0);
+	WRITE_ONCE(part->state, KBR_PARTITION_FOLLOWER);
+	WRITE_ONCE(part->opened, true);
+	return 0;
+}
+
+void kbr_partition_remove(struct kbr_partition *part)
+{
+	struct kbr_broker *broker = part->topic->broker;
+	int err;
+
+	if (!READ_ONCE(part->opened))
+		return;
+	WRITE_ONCE(part->opened, false);
+	WRITE_ONCE(part->state, KBR_PARTITION_REMOTE);
+	kbr_partition_wake(part);
+	/* Readers, syncs and repairs that saw it open are over then. */
+	synchronize_srcu(&broker->io);
+	kbr_partition_retire(part);
+	err = kbr_log_discard(&part->log);
+	if (err)
+		pr_warn_ratelimited("%s: %s-%u: its files could not be removed (%d); the next start tries again\n",
+				    broker->name, part->topic->name, part->index, err);
+	WRITE_ONCE(part->state, KBR_PARTITION_REMOTE);
+	atomic_set(&broker->checkpoints_due, 1);
+	WRITE_ONCE(broker->checkpoints_stale, true);
 }
 
 void kbr_partition_retire(struct kbr_partition *part)
@@ -282,7 +367,8 @@ int kbr_partition_delete_records(struct kbr_partition *part, s64 offset)
 		/* The damage is no longer part of the log. */
 		WRITE_ONCE(part->damaged, -1);
 		WRITE_ONCE(part->error, 0);
-		WRITE_ONCE(part->state, KBR_PARTITION_LEADER);
+		WRITE_ONCE(part->state, part->replicas ? KBR_PARTITION_FOLLOWER :
+							 KBR_PARTITION_LEADER);
 	}
 	atomic_set(&broker->checkpoints_due, 1);
 out:

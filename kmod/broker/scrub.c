@@ -42,7 +42,7 @@ static bool kbr_scrub_step(struct kbr_partition *part, size_t budget)
 
 	idx = srcu_read_lock(&broker->io);
 	if (!kbr_topic_gone(part->topic) && READ_ONCE(part->opened) &&
-	    READ_ONCE(part->state) == KBR_PARTITION_LEADER) {
+	    kbr_partition_serves(part)) {
 		if (!kbr_log_scrub(&part->log, &part->scrub, budget, &damage))
 			through = part->scrub.offset == S64_MAX;
 		/* What delete-records took out of the log may still be in the file. */

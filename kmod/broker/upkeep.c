@@ -14,6 +14,7 @@
 #include "broker/group.h"
 #include "broker/metadata.h"
 #include "broker/partition.h"
+#include "broker/replica.h"
 #include "broker/topic.h"
 
 /* The pause while something is being repaired */
@@ -51,13 +52,15 @@ static void kbr_upkeep_partition(struct kbr_partition *part, s64 now_ms, bool re
 		queue_work(broker->work_wq, &part->repair);
 		goto out;
 	}
-	if (READ_ONCE(part->state) != KBR_PARTITION_LEADER)
+	if (!kbr_partition_serves(part))
 		goto out;
 	/* What no writer waits for (acks=1, flush.policy=async) is not left for long. */
 	if (kbr_log_synced(&part->log) < kbr_log_end(&part->log))
 		kbr_log_request_sync(&part->log, 0);
 	if (retain)
 		kbr_upkeep_retain(part, now_ms);
+	if (part->replicas)
+		kbr_replica_check_followers(part, kbr_clock_mono_ms());
 out:
 	srcu_read_unlock(&broker->io, idx);
 }

@@ -12,7 +12,7 @@ static bool kbr_waiter_ended(const struct kbr_waiter_entry *entry)
 	const struct kbr_partition *part = entry->part;
 
 	return kbr_topic_gone(part->topic) ||
-	       READ_ONCE(part->state) != KBR_PARTITION_LEADER ||
+	       READ_ONCE(part->state) != entry->state ||
 	       READ_ONCE(part->sync_failures) != entry->failures;
 }
 
@@ -25,6 +25,8 @@ static bool kbr_waiter_enough(struct kbr_waiter_entry *entry)
 	const struct kbr_log *log = &entry->part->log;
 	u64 size, before = entry->size;
 
+	if (entry->end >= 0 && kbr_log_end(log) > entry->end)
+		return true;
 	if (kbr_partition_hw(entry->part) <= entry->offset)
 		return false;
 	if (!before)
@@ -100,11 +102,28 @@ void kbr_waiter_add_bytes(struct kbr_waiter *waiter, struct kbr_partition *part,
 	entry->part = part;
 	entry->offset = offset;
 	entry->failures = READ_ONCE(part->sync_failures);
+	entry->state = READ_ONCE(part->state);
 	entry->size = mark->size;
 	entry->start = mark->start;
+	entry->end = -1;
 	kbr_waiter_join(waiter, entry, &part->wait);
 }
 KBR_EXPORT_IF_KUNIT(kbr_waiter_add_bytes);
+
+void kbr_waiter_add_replica(struct kbr_waiter *waiter, struct kbr_partition *part, s64 end, s64 hw)
+{
+	struct kbr_waiter_entry *entry = &waiter->entries[waiter->count];
+
+	entry->part = part;
+	entry->offset = hw;
+	entry->failures = READ_ONCE(part->sync_failures);
+	entry->state = READ_ONCE(part->state);
+	entry->size = 0;
+	entry->start = 0;
+	entry->end = end;
+	kbr_waiter_join(waiter, entry, &part->wait);
+}
+KBR_EXPORT_IF_KUNIT(kbr_waiter_add_replica);
 
 void kbr_waiter_add_head(struct kbr_waiter *waiter, wait_queue_head_t *head)
 {

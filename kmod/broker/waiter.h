@@ -37,6 +37,8 @@ struct kbr_waiter;
  *	known, any progress is news
  * @start: log start when @size was read: bytes that retention took do not hide
  *	bytes that came
+ * @end: a follower's: a log end above it is news, too; -1: it is nobody's follower
+ * @state: enum kbr_partition_state as it was: another one is news
  */
 struct kbr_waiter_entry {
 	wait_queue_entry_t wait;
@@ -47,6 +49,8 @@ struct kbr_waiter_entry {
 	u32 failures;
 	u64 size;
 	s64 start;
+	s64 end;
+	u8 state;
 };
 
 /**
@@ -102,6 +106,13 @@ static inline void kbr_waiter_need_bytes(struct kbr_waiter *waiter, s64 bytes)
 {
 	atomic64_set(&waiter->missing, bytes);
 }
+
+/**
+ * kbr_waiter_add_replica() - a follower's Fetch waits
+ * @end: for records from here on, committed or not
+ * @hw: or for a high watermark above this one
+ */
+void kbr_waiter_add_replica(struct kbr_waiter *waiter, struct kbr_partition *part, s64 end, s64 hw);
 
 /** kbr_waiter_add_head() - wait for any wake-up of @head, which lives until kbr_waiter_drop() */
 void kbr_waiter_add_head(struct kbr_waiter *waiter, wait_queue_head_t *head);

@@ -133,7 +133,7 @@ static long kbr_ioctl_get_position(struct kbr_open *open, void __user *arg)
 	err = kbr_reader_grow(open);
 	pos = (struct kbroker_position) {
 		.partition = part->index,
-		.leader_epoch = READ_ONCE(part->log.epoch),
+		.leader_epoch = kbr_partition_leader_epoch(part),
 	};
 	if (!err)
 		pos.position = group ? kbr_share_counted(group->member.share, index) :

@@ -106,7 +106,7 @@ static void kbr_metadata_put_partition(struct kbr_request *req, struct kbr_parti
 	kbr_put_s32(w, (s32)part->index);
 	kbr_put_s32(w, leads ? id : -1);
 	if (version >= 7)
-		kbr_put_s32(w, READ_ONCE(part->log.epoch));
+		kbr_put_s32(w, kbr_partition_leader_epoch(part));
 	kbr_metadata_put_id(w, id);
 	/* the in-sync set never becomes empty: the last member stays in it */
 	kbr_metadata_put_id(w, id);

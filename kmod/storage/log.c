@@ -317,6 +317,19 @@ int kbr_log_set_epoch(struct kbr_log *log, s32 epoch)
 }
 KBR_EXPORT_IF_KUNIT(kbr_log_set_epoch);
 
+void kbr_log_stop_leading(struct kbr_log *log)
+{
+	struct kbr_epoch_cache *epochs;
+
+	mutex_lock(&log->lock);
+	log->epoch = -1;
+	epochs = rcu_dereference_protected(log->epochs, lockdep_is_held(&log->lock));
+	/* without memory they are replaced by what begins at the same offset */
+	kbr_log_set_epochs_locked(log, kbr_epoch_cut_end(epochs, log->end));
+	mutex_unlock(&log->lock);
+}
+KBR_EXPORT_IF_KUNIT(kbr_log_stop_leading);
+
 s32 kbr_log_last_epoch(struct kbr_log *log)
 {
 	s32 epoch;
@@ -518,6 +531,8 @@ static int kbr_append_stamp(struct kbr_log *log, struct kbr_log_appending *a)
 	u8 *buf = a->buf;
 	unsigned int i;
 
+	if (unlikely(log->epoch < 0) && !append->as_follower)
+		return -EREMOTE;
 	a->end = log->end;
 	a->max_timestamp = -1;
 	for (i = a->first; i < append->batches; i++) {

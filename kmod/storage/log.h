@@ -326,6 +326,14 @@ static inline s64 kbr_log_recovery_point(const struct kbr_log *log)
  * Return: 0; -ESTALE @epoch is older than the last; -ENOMEM.
  */
 int kbr_log_set_epoch(struct kbr_log *log, s32 epoch);
+/**
+ * kbr_log_stop_leading() - from now on only followers' appends are taken (-EREMOTE)
+ *
+ * Until the next kbr_log_set_epoch(). No other append is under way any more
+ * when it returns. Epochs without a record are forgotten: another leader may
+ * have records of older ones for these offsets.
+ */
+void kbr_log_stop_leading(struct kbr_log *log);
 /** kbr_log_last_epoch() - the last leader epoch that the log knows, -1 none */
 s32 kbr_log_last_epoch(struct kbr_log *log);
 /**
@@ -403,7 +411,8 @@ struct kbr_append {
  * Context: process; takes @log->lock. Callers must not hold user pages.
  * Return: 0; -ENOSPC; -EIO and @log->stopped; -EILSEQ out of order sequence;
  * -EKEYEXPIRED stale producer epoch; -EFBIG offsets beyond what a segment can
- * hold; -ERANGE a follower's batch below the end; -ENOMEM; -EINTR if
+ * hold; -ERANGE a follower's batch below the end; -EREMOTE not a follower's,
+ * after kbr_log_stop_leading(); -ENOMEM; -EINTR if
  * @interruptible and a signal came before the lock was had.
  */
 int kbr_log_append(struct kbr_log *log, struct kbr_append *append, bool interruptible);
@@ -541,6 +550,9 @@ int kbr_log_retain(struct kbr_log *log, s64 hw, s64 now_ms);
 
 /** kbr_log_truncate() - cut everything from @offset on (followers; repair) */
 int kbr_log_truncate(struct kbr_log *log, s64 offset);
+
+/** kbr_log_restart() - drop everything: the log is empty and begins at @offset (followers) */
+int kbr_log_restart(struct kbr_log *log, s64 offset);
 
 /**
  * kbr_log_repair() - after a failed sync: drop the cached, unsynced range,

@@ -474,6 +474,19 @@ int kbr_log_truncate(struct kbr_log *log, s64 offset)
 }
 KBR_EXPORT_IF_KUNIT(kbr_log_truncate);
 
+int kbr_log_restart(struct kbr_log *log, s64 offset)
+{
+	int err;
+
+	mutex_lock(&log->lock);
+	err = log->stopped;
+	if (!err)
+		err = kbr_log_cut_locked(log, 0, offset, 0);
+	mutex_unlock(&log->lock);
+	return err;
+}
+KBR_EXPORT_IF_KUNIT(kbr_log_restart);
+
 /* names in a directory that match, gathered before anything is removed */
 struct kbr_log_names {
 	struct list_head names;

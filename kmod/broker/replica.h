@@ -1,0 +1,273 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * What a member of a cluster is to a partition: nothing, a follower or its
+ * leader; who the other replicas are, and how far they have come. It obeys: who
+ * leads and who is in sync is what the controller told (kbr_replica_apply()).
+ *
+ * A standalone partition has none of it: kbr_partition.replicas is NULL.
+ *
+ * The high watermark (Kafka's, over synced ends): a leader raises it to the
+ * smallest counted end of the in-sync set, those it has asked to have in it
+ * included, and not while that set is smaller than min.insync.replicas. What
+ * counts of a replica is what it has on its disk; with flush.policy=async what
+ * it has. A follower's is its leader's, as far as its own log goes. It never
+ * moves back while the log is open.
+ *
+ * A log is cut by leader epochs alone (KIP-101, KIP-279, KIP-320).
+ *
+ * tests/model/replication.pml checks the rules; A1 to A7 there are kept here.
+ */
+#ifndef _KBR_BROKER_REPLICA_H
+#define _KBR_BROKER_REPLICA_H
+
+#include <linux/spinlock.h>
+#include <linux/types.h>
+#include <linux/kbroker_netlink.h>
+
+#include "broker/partition.h"
+
+struct kbr_cluster;
+
+/**
+ * struct kbr_id_set - node.ids, each once
+ * @count: entries of @id
+ * @id: the ids, in an order that means something
+ */
+struct kbr_id_set {
+	u8 count;
+	s32 id[KBROKER_REPLICAS_MAX];
+};
+
+bool kbr_id_set_has(const struct kbr_id_set *set, s32 id);
+
+/**
+ * struct kbr_replica_state - what the controller says of a partition
+ * @leader: node.id, -1 none
+ * @leader_epoch: rises with each change of @leader
+ * @partition_epoch: rises with each change of anything here
+ * @replicas: the preferred leader first
+ * @isr: in-sync replicas
+ * @elr: eligible leader replicas
+ */
+struct kbr_replica_state {
+	s32 leader;
+	s32 leader_epoch;
+	s32 partition_epoch;
+	struct kbr_id_set replicas;
+	struct kbr_id_set isr;
+	struct kbr_id_set elr;
+};
+
+/**
+ * struct kbr_replica_progress - what a leader knows of a follower
+ * @id: node.id, -1: the entry is free
+ * @broker_epoch: that it proved with its last Fetch, -1: has not fetched
+ * @end: its log end, -1 not known
+ * @synced: what it has on its disk, -1 not known
+ * @caught_up_ms: when it last had all that the leader had (monotonic)
+ * @fetched_ms: when it last fetched
+ * @fetched_end: the leader's end at that time
+ */
+struct kbr_replica_progress {
+	s32 id;
+	s64 broker_epoch;
+	s64 end;
+	s64 synced;
+	s64 caught_up_ms;
+	s64 fetched_ms;
+	s64 fetched_end;
+};
+
+/**
+ * struct kbr_replicas - hangs on a partition of a member
+ * @lock: everything here; inner to all but the wait queues' locks; any context
+ *	but interrupts
+ * @role: enum kbroker_replica_role (also READ_ONCE)
+ * @followed: the fetcher has it (operations alone)
+ * @state: as told; @state.leader_epoch is -1 before anything was told
+ * @wanted: in-sync set that was asked for; empty: none
+ * @epoch_start: leader: the log's end when its leadership began
+ * @progress: leader: of its followers
+ */
+struct kbr_replicas {
+	spinlock_t lock;
+	u8 role;
+	bool followed;
+	struct kbr_replica_state state;
+	struct kbr_id_set wanted;
+	s64 epoch_start;
+	struct kbr_replica_progress progress[KBROKER_REPLICAS_MAX];
+};
+
+/** kbr_replica_alloc() - @part belongs to a cluster: no replica is here until something is told; 0, -ENOMEM */
+int kbr_replica_alloc(struct kbr_partition *part);
+void kbr_replica_free(struct kbr_partition *part);
+
+/**
+ * kbr_replica_apply() - be what the controller says
+ *
+ * Makes the log of a replica that is new here, and removes that of one that is
+ * here no more.
+ *
+ * Context: operations of the broker only.
+ * Return: 0; -ESTALE what is known is newer; -EINVAL sets that contradict each
+ * other; -ENODEV gone; errors of the log: then it is FAILED and says so.
+ */
+int kbr_replica_apply(struct kbr_partition *part, const struct kbr_replica_state *state,
+		      struct kbr_refusal *why);
+
+/** kbr_replica_get() - what was told, and the role; false: standalone, or nothing was told yet */
+bool kbr_replica_get(struct kbr_partition *part, struct kbr_replica_state *state,
+		     enum kbroker_replica_role *role);
+/** kbr_replica_get_progress() - a leader's knowledge of its followers; how many entries of @out (KBROKER_REPLICAS_MAX) */
+unsigned int kbr_replica_get_progress(struct kbr_partition *part, struct kbr_replica_progress *out);
+
+/* ---- a leader's side ---- */
+
+/**
+ * kbr_replica_hw() - where the high watermark may be raised to; -1: nowhere now
+ *
+ * Context: any but interrupts; @part->replicas is there.
+ */
+s64 kbr_replica_hw(struct kbr_partition *part);
+
+/**
+ * kbr_replica_resign() - after a repair: it may lack what followers have of its leadership
+ *
+ * It leads no more, and asks for another leadership. Context: process, may sleep.
+ */
+void kbr_replica_resign(struct kbr_partition *part);
+
+/** kbr_replica_find() - what is known of follower @id, NULL nothing; @reps->lock held */
+struct kbr_replica_progress *kbr_replica_find(struct kbr_replicas *reps, s32 id);
+
+/** kbr_replica_check_isr() - may acks=all be promised? 0; -ENOLINK the in-sync set is too small; -EREMOTE */
+int kbr_replica_check_isr(struct kbr_partition *part);
+
+/**
+ * struct kbr_replica_fetch - what a follower's Fetch says
+ * @id: its node.id, as proved
+ * @broker_epoch: as proved
+ * @leader_epoch: that it follows in
+ * @last_epoch: leader epoch of its last record, -1 none
+ * @offset: its log end
+ * @synced: what it has on its disk, -1 it does not say
+ */
+struct kbr_replica_fetch {
+	s32 id;
+	s64 broker_epoch;
+	s32 leader_epoch;
+	s32 last_epoch;
+	s64 offset;
+	s64 synced;
+};
+
+/**
+ * struct kbr_replica_diverging - where a follower's log is another one
+ * @epoch: the largest epoch of the leader's log up to the follower's last
+ * @end: where it ends in the leader's log
+ */
+struct kbr_replica_diverging {
+	s32 epoch;
+	s64 end;
+};
+
+/**
+ * kbr_replica_fetched() - a follower fetches: note how far it has come
+ * @now_ms: monotonic
+ * @diverging: out, for 1
+ *
+ * May raise the high watermark and wake who waits for it.
+ *
+ * Context: process.
+ * Return: 0; 1 its log diverges from this one: nothing was noted; -EREMOTE not
+ * the leader; -ESTALE, -ESRCH another leader epoch; -EPERM not a replica, or an
+ * older life of that broker; -ENODATA gone; -EIO the log is not open.
+ */
+int kbr_replica_fetched(struct kbr_partition *part, const struct kbr_replica_fetch *fetch,
+			s64 now_ms, struct kbr_replica_diverging *diverging);
+
+/** kbr_replica_check_followers() - ask for another in-sync set where one lags or has caught up; process, may sleep */
+void kbr_replica_check_followers(struct kbr_partition *part, s64 now_ms);
+
+/* ---- a follower's side: for the fetcher alone, one caller at a time ---- */
+
+/**
+ * struct kbr_replica_position - where a follower goes on
+ * @leader: whom it follows, -1 nobody
+ * @leader_epoch: in which epoch
+ * @last_epoch: of its last record, -1 none
+ * @start: log start
+ * @end: log end: what it fetches next
+ * @synced: what it has on its disk
+ */
+struct kbr_replica_position {
+	s32 leader;
+	s32 leader_epoch;
+	s32 last_epoch;
+	s64 start;
+	s64 end;
+	s64 synced;
+};
+
+/** kbr_replica_get_position() - 0; -EREMOTE it is no follower now; -EIO its log is stopped; -ENODATA gone */
+int kbr_replica_get_position(struct kbr_partition *part, struct kbr_replica_position *position);
+
+/**
+ * kbr_replica_append() - append what a leader sent
+ * @buf: batches back to back, at most KBR_BATCH_BYTES_MAX; the last may be cut off. In
+ *	kernel memory; not changed
+ * @leader_epoch: of the position that they were fetched from
+ * @hw: the leader's high watermark
+ * @start: the leader's log start
+ *
+ * Checks each batch as a client's is checked, but keeps its offsets and epoch.
+ * Has it synced. @len 0: only the high watermark and the start are news.
+ *
+ * Context: process.
+ * Return: 0; -ESTALE the role or the epoch is another one now; -EBADMSG damage,
+ * or not what was asked for; -ENOSPC, -EIO, -ENOMEM; -ENODATA gone.
+ */
+int kbr_replica_append(struct kbr_partition *part, void *buf, size_t len, s32 leader_epoch,
+		       s64 hw, s64 start);
+
+/**
+ * kbr_replica_truncate() - the leader says that the log diverges
+ *
+ * Cuts where the own largest epoch up to @diverging->epoch ends, or at
+ * @diverging->end if that is below. Return: as kbr_replica_append().
+ */
+int kbr_replica_truncate(struct kbr_partition *part, s32 leader_epoch,
+			 const struct kbr_replica_diverging *diverging);
+
+/**
+ * kbr_replica_restart() - the leader has nothing any more of what comes next: begin anew at its start
+ *
+ * Drops the whole log. Return: as kbr_replica_append().
+ */
+int kbr_replica_restart(struct kbr_partition *part, s32 leader_epoch, s64 start);
+
+/**
+ * struct kbr_follow_ops - what the fetcher provides
+ * @follow: fetch @part from its leader from now on; it may be one that was
+ *	followed elsewhere
+ * @unfollow: after it returns the fetcher does not touch @part
+ * @synced: more of @part is on the disk, or a sync failed; any context
+ * @peer_changed: the address or epoch of peer @id is another one, or it is gone
+ * @stop: the broker ends: nothing is touched after it returns
+ *
+ * Context: @follow, @unfollow, @stop: operations of the broker.
+ */
+struct kbr_follow_ops {
+	void (*follow)(struct kbr_partition *part, s32 leader);
+	void (*unfollow)(struct kbr_partition *part);
+	void (*synced)(struct kbr_partition *part);
+	void (*peer_changed)(struct kbr_broker *broker, s32 id);
+	void (*stop)(struct kbr_broker *broker);
+};
+
+/** kbr_follow_register() - at module init and exit (NULL) */
+void kbr_follow_register(const struct kbr_follow_ops *ops);
+const struct kbr_follow_ops *kbr_follow(void);
+
+#endif /* _KBR_BROKER_REPLICA_H */
