@@ -25,6 +25,18 @@ const struct nla_policy kbroker_listener_params_nl_policy[KBROKER_A_LISTENER_GID
 	[KBROKER_A_LISTENER_GID] = { .type = NLA_BE32, },
 };
 
+const struct nla_policy kbroker_replica_item_nl_policy[KBROKER_A_REPLICA_ITEM_ELR + 1] = {
+	[KBROKER_A_REPLICA_ITEM_TOPIC] = { .type = NLA_NUL_STRING, .len = KBROKER_TOPIC_NAME_MAX, },
+	[KBROKER_A_REPLICA_ITEM_TOPIC_ID] = NLA_POLICY_EXACT_LEN(KBROKER_UUID_SIZE),
+	[KBROKER_A_REPLICA_ITEM_PARTITION] = NLA_POLICY_MAX(NLA_BE32, KBROKER_PARTITION_MAX),
+	[KBROKER_A_REPLICA_ITEM_LEADER] = { .type = NLA_S32, },
+	[KBROKER_A_REPLICA_ITEM_LEADER_EPOCH] = { .type = NLA_S32, },
+	[KBROKER_A_REPLICA_ITEM_PARTITION_EPOCH] = { .type = NLA_S32, },
+	[KBROKER_A_REPLICA_ITEM_REPLICAS] = { .type = NLA_BINARY, },
+	[KBROKER_A_REPLICA_ITEM_ISR] = { .type = NLA_BINARY, },
+	[KBROKER_A_REPLICA_ITEM_ELR] = { .type = NLA_BINARY, },
+};
+
 const struct nla_policy kbroker_broker_record_nl_policy[KBROKER_A_BROKER_PRODUCER_IDS + 1] = {
 	[KBROKER_A_BROKER_UID] = { .type = NLA_BE32, },
 	[KBROKER_A_BROKER_GID] = { .type = NLA_BE32, },

@@ -12,6 +12,7 @@
 extern const struct nla_policy kbroker_config_nl_policy[KBROKER_A_CONFIG_VALUE + 1];
 extern const struct nla_policy kbroker_group_offset_params_nl_policy[KBROKER_A_GROUP_OFFSET_OFFSET + 1];
 extern const struct nla_policy kbroker_listener_params_nl_policy[KBROKER_A_LISTENER_GID + 1];
+extern const struct nla_policy kbroker_replica_item_nl_policy[KBROKER_A_REPLICA_ITEM_ELR + 1];
 extern const struct nla_policy kbroker_broker_record_nl_policy[KBROKER_A_BROKER_PRODUCER_IDS + 1];
 extern const struct nla_policy kbroker_topic_record_nl_policy[KBROKER_A_TOPIC_CONFIG + 1];
 

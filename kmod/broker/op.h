@@ -31,6 +31,7 @@ enum kbr_op_kind {
 	KBR_OP_GROUP_DELETE,
 	KBR_OP_GROUP_FORGET,
 	KBR_OP_CLUSTER_JOIN,
+	KBR_OP_REPLICA_SET,
 };
 
 /**

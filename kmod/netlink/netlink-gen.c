@@ -214,7 +214,18 @@ static const struct nla_policy kbroker_request_set_nl_policy[KBROKER_A_REQUEST_M
 	[KBROKER_A_REQUEST_MESSAGE] = { .type = NLA_NUL_STRING, .len = 255, },
 };
 
-const struct genl_ops kbroker_nl_ops[32] = {
+static const struct nla_policy kbroker_replica_get_nl_policy[KBROKER_A_REPLICA_PARTITION + 1] = {
+	[KBROKER_A_REPLICA_BROKER] = { .type = NLA_NUL_STRING, .len = KBROKER_BROKER_NAME_MAX, },
+	[KBROKER_A_REPLICA_TOPIC] = { .type = NLA_NUL_STRING, .len = KBROKER_TOPIC_NAME_MAX, },
+	[KBROKER_A_REPLICA_PARTITION] = NLA_POLICY_MAX(NLA_BE32, KBROKER_PARTITION_MAX),
+};
+
+static const struct nla_policy kbroker_replica_set_nl_policy[KBROKER_A_REPLICA_LIST_REPLICA + 1] = {
+	[KBROKER_A_REPLICA_LIST_BROKER] = { .type = NLA_NUL_STRING, .len = KBROKER_BROKER_NAME_MAX, },
+	[KBROKER_A_REPLICA_LIST_REPLICA] = NLA_POLICY_NESTED(kbroker_replica_item_nl_policy),
+};
+
+const struct genl_ops kbroker_nl_ops[34] = {
 	{
 		.cmd = KBROKER_CMD_MODULE_GET,
 		.doit = kbroker_nl_module_get_doit,
@@ -461,6 +472,22 @@ const struct genl_ops kbroker_nl_ops[32] = {
 		.doit = kbroker_nl_request_set_doit,
 		.policy = kbroker_request_set_nl_policy,
 		.maxattr = KBROKER_A_REQUEST_MESSAGE,
+		.flags = GENL_ADMIN_PERM,
+	},
+	{
+		.cmd = KBROKER_CMD_REPLICA_GET,
+		.doit = kbroker_nl_replica_get_doit,
+		.dumpit = kbroker_nl_replica_get_dumpit,
+		.start = kbroker_nl_replica_dump_start,
+		.done = kbroker_nl_dump_done,
+		.policy = kbroker_replica_get_nl_policy,
+		.maxattr = KBROKER_A_REPLICA_PARTITION,
+	},
+	{
+		.cmd = KBROKER_CMD_REPLICA_SET,
+		.doit = kbroker_nl_replica_set_doit,
+		.policy = kbroker_replica_set_nl_policy,
+		.maxattr = KBROKER_A_REPLICA_LIST_REPLICA,
 		.flags = GENL_ADMIN_PERM,
 	},
 };

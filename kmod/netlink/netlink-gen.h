@@ -9,7 +9,7 @@
 #include <net/genetlink.h>
 #include "base/policy-gen.h"
 
-extern const struct genl_ops kbroker_nl_ops[32];
+extern const struct genl_ops kbroker_nl_ops[34];
 
 int kbroker_nl_module_get_doit(struct sk_buff *skb, struct genl_info *info);
 int kbroker_nl_broker_new_doit(struct sk_buff *skb, struct genl_info *info);
@@ -68,6 +68,10 @@ int kbroker_nl_request_get_doit(struct sk_buff *skb, struct genl_info *info);
 int kbroker_nl_request_get_dumpit(struct sk_buff *skb, struct netlink_callback *cb);
 int kbroker_nl_request_dump_start(struct netlink_callback *cb);
 int kbroker_nl_request_set_doit(struct sk_buff *skb, struct genl_info *info);
+int kbroker_nl_replica_get_doit(struct sk_buff *skb, struct genl_info *info);
+int kbroker_nl_replica_get_dumpit(struct sk_buff *skb, struct netlink_callback *cb);
+int kbroker_nl_replica_dump_start(struct netlink_callback *cb);
+int kbroker_nl_replica_set_doit(struct sk_buff *skb, struct genl_info *info);
 
 enum {
 	KBROKER_NLGRP_EVENTS,

@@ -19,6 +19,7 @@ static_assert((int)KBR_OP_DELETE_RECORDS == (int)KBROKER_OP_KIND_DELETE_RECORDS)
 static_assert((int)KBR_OP_GROUP_RESET == (int)KBROKER_OP_KIND_GROUP_RESET);
 static_assert((int)KBR_OP_GROUP_DELETE == (int)KBROKER_OP_KIND_GROUP_DELETE);
 static_assert((int)KBR_OP_GROUP_FORGET == (int)KBROKER_OP_KIND_GROUP_FORGET);
+static_assert((int)KBR_OP_REPLICA_SET == (int)KBROKER_OP_KIND_REPLICA_SET);
 static_assert((int)KBR_OP_CLUSTER_JOIN == (int)KBROKER_OP_KIND_CLUSTER_JOIN);
 
 /** kbr_nl_op_fill() - attributes of a struct kbr_op */

@@ -16,12 +16,12 @@ static const char *const broker_states[] = { "starting", "running", "stopping", 
 static const char *const topic_states[] = { "creating", "active", "deleting", "deleted" };
 
 static const char *const partition_states[] = {
-	"offline", "leader", "repairing", "failed", "deleted",
+	"offline", "leader", "repairing", "failed", "deleted", "follower", "remote",
 };
 
 static const char *const op_kinds[] = {
 	"broker-start", "broker-stop", "broker-alter", "topic-create", "topic-delete", "topic-alter",
-	"delete-records", "group-reset", "group-delete", "group-forget", "cluster-join",
+	"delete-records", "group-reset", "group-delete", "group-forget", "cluster-join", "replica-set",
 };
 
 static const char *const op_states[] = { "pending", "running", "done", "failed" };
