@@ -12,7 +12,6 @@
 
 #include "base/clock.h"
 #include "base/kunit.h"
-#include "broker/cluster.h"
 #include "broker/partition.h"
 #include "broker/replica.h"
 
@@ -682,6 +681,7 @@ s32 kbr_partition_epoch_at(struct kbr_partition *part, s64 offset)
 	srcu_read_unlock(&broker->io, idx);
 	return epoch;
 }
+KBR_EXPORT_IF_KUNIT(kbr_partition_epoch_at);
 
 int kbr_partition_find_time(struct kbr_partition *part, s64 timestamp, s64 *offset, s64 *found)
 {

@@ -354,9 +354,13 @@ int kbr_partition_delete_records(struct kbr_partition *part, s64 offset);
 void kbr_partition_advance_hw(struct kbr_partition *part);
 /** kbr_partition_follow_hw() - a follower's high watermark is at least @hw; wake who waits */
 void kbr_partition_follow_hw(struct kbr_partition *part, s64 hw);
-/** kbr_partition_cutting() - what lies at @offset and above is about to go: its writers must not take other records for theirs */
+/**
+ * kbr_partition_cutting() - what lies at @offset and above is about to go
+ *
+ * Its writers must not take other records for theirs.
+ */
 void kbr_partition_cutting(struct kbr_partition *part, s64 offset);
-/** kbr_partition_quiesce() - nobody appends from here on but a leader's fetcher; writers and parked requests learn it */
+/** kbr_partition_quiesce() - nobody appends from here on but the fetcher; who waits learns it */
 void kbr_partition_quiesce(struct kbr_partition *part, enum kbr_partition_state state);
 /** kbr_partition_set_role() - from now on it is @state, unless it is damaged or being repaired */
 void kbr_partition_set_role(struct kbr_partition *part, enum kbr_partition_state state);

@@ -279,6 +279,7 @@ void kbr_partition_quiesce(struct kbr_partition *part, enum kbr_partition_state 
 		kbr_log_stop_leading(&part->log);
 	kbr_partition_wake(part);
 }
+KBR_EXPORT_IF_KUNIT(kbr_partition_quiesce);
 
 void kbr_partition_set_role(struct kbr_partition *part, enum kbr_partition_state state)
 {

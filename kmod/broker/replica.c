@@ -84,6 +84,7 @@ int kbr_replica_alloc(struct kbr_partition *part)
 	part->replicas = reps;
 	return 0;
 }
+KBR_EXPORT_IF_KUNIT(kbr_replica_alloc);
 
 void kbr_replica_free(struct kbr_partition *part)
 {

@@ -119,7 +119,7 @@ int kbr_replica_apply(struct kbr_partition *part, const struct kbr_replica_state
 /** kbr_replica_get() - what was told, and the role; false: standalone, or nothing was told yet */
 bool kbr_replica_get(struct kbr_partition *part, struct kbr_replica_state *state,
 		     enum kbroker_replica_role *role);
-/** kbr_replica_get_progress() - a leader's knowledge of its followers; how many entries of @out (KBROKER_REPLICAS_MAX) */
+/** kbr_replica_get_progress() - a leader's knowledge of its followers: entries of @out (KBROKER_REPLICAS_MAX) in use */
 unsigned int kbr_replica_get_progress(struct kbr_partition *part, struct kbr_replica_progress *out);
 
 /* ---- a leader's side ---- */

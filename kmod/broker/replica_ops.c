@@ -38,9 +38,12 @@ static int kbr_replica_set_one(struct kbr_broker *broker, const struct kbr_repli
 	struct kbr_partition *part;
 	int err;
 
-	if (!topic || memcmp(topic->id, item->id, sizeof(topic->id)))
-		err = kbr_refuse(why, -ENOENT, 0, "there is no topic %s of that id", item->topic);
-	else if (!(part = kbr_topic_partition(topic, item->partition)))
+	if (!topic || memcmp(topic->id, item->id, sizeof(topic->id))) {
+		kbr_topic_put(topic);
+		return kbr_refuse(why, -ENOENT, 0, "there is no topic %s of that id", item->topic);
+	}
+	part = kbr_topic_partition(topic, item->partition);
+	if (!part)
 		err = kbr_refuse(why, -ENOENT, 0, "topic %s has no partition %u", item->topic,
 				 item->partition);
 	else

@@ -358,6 +358,7 @@ s32 kbr_log_epoch_at(struct kbr_log *log, s64 offset)
 	rcu_read_unlock();
 	return epoch;
 }
+KBR_EXPORT_IF_KUNIT(kbr_log_epoch_at);
 
 static noinline int kbr_log_load_first_timestamp(struct kbr_log *log, struct kbr_segment *seg)
 {
