@@ -235,6 +235,7 @@ void kbr_replica_resign(struct kbr_partition *part)
 		pr_warn_ratelimited("%s: %s-%u: leads no more, and could not ask for another leader\n",
 				    part->topic->broker->name, part->topic->name, part->index);
 }
+KBR_EXPORT_IF_KUNIT(kbr_replica_resign);
 
 /* ---- roles ---- */
 
@@ -373,6 +374,12 @@ int kbr_replica_apply(struct kbr_partition *part, const struct kbr_replica_state
 	    state->leader_epoch < reps->state.leader_epoch)
 		return kbr_refuse(why, -ESTALE, 0, "%s-%u: partition epoch %d is known already",
 				  part->topic->name, part->index, reps->state.partition_epoch);
+	/*
+	 * Told again: what was asked for since may be in force already (A3), and
+	 * who resigned leads in another epoch or not at all.
+	 */
+	if (state->partition_epoch == reps->state.partition_epoch)
+		return 0;
 	if (role == KBROKER_REPLICA_ROLE_LEADER && kbr_cluster_is_waiting(part->topic->broker))
 		return kbr_refuse(why, -EAGAIN, 0, "the broker leads nothing before it has an epoch");
 	kbr_cluster_isr_drop(part);

@@ -107,7 +107,7 @@ void kbr_replica_free(struct kbr_partition *part);
  * kbr_replica_apply() - be what the controller says
  *
  * Makes the log of a replica that is new here, and removes that of one that is
- * here no more.
+ * here no more. A partition epoch that was told before changes nothing.
  *
  * Context: operations of the broker only.
  * Return: 0; -ESTALE what is known is newer; -EINVAL sets that contradict each

@@ -354,6 +354,35 @@ static void kbr_replica_test_moved(struct kunit *test)
 	kbr_rep_end(&rt);
 }
 
+/* What is told twice takes back neither what was asked for since, nor a resignation. */
+static void kbr_replica_test_told_again(struct kunit *test)
+{
+	enum kbroker_replica_role role;
+	struct kbr_replica_state state;
+	struct kbr_rep_test rt;
+
+	kbr_rep_begin(test, &rt, "min.insync.replicas", "2");
+	rt.state.isr = (struct kbr_id_set) { 2, { 1, 2 } };
+	KUNIT_ASSERT_EQ(test, kbr_rep_apply(&rt), 0);
+	rt.part->replicas->wanted = rt.state.replicas;
+	KUNIT_EXPECT_EQ(test, kbr_replica_apply(rt.part, &rt.state, &rt.why), 0);
+	KUNIT_EXPECT_EQ(test, kbr_rep_produce(&rt, KBR_ACKS_ALL, NULL), 0);
+	kbr_rep_wait_synced(test, &rt, 1);
+	KUNIT_EXPECT_EQ(test, kbr_rep_fetch(&rt, 2, 1, 1), 0);
+	KUNIT_EXPECT_EQ(test, kbr_partition_hw(rt.part), 0);
+	KUNIT_EXPECT_EQ(test, kbr_rep_fetch(&rt, 3, 1, 1), 0);
+	KUNIT_EXPECT_EQ(test, kbr_partition_hw(rt.part), 1);
+	kbr_replica_resign(rt.part);
+	KUNIT_EXPECT_EQ(test, kbr_replica_apply(rt.part, &rt.state, &rt.why), 0);
+	KUNIT_EXPECT_TRUE(test, kbr_replica_get(rt.part, &state, &role));
+	KUNIT_EXPECT_EQ(test, role, KBROKER_REPLICA_ROLE_FOLLOWER);
+	KUNIT_EXPECT_EQ(test, state.leader, -1);
+	/* newer: it leads again */
+	KUNIT_EXPECT_EQ(test, kbr_rep_elect(&rt, 1), 0);
+	KUNIT_EXPECT_EQ(test, kbr_rep_produce(&rt, KBR_ACKS_LEADER, NULL), 1);
+	kbr_rep_end(&rt);
+}
+
 static struct kunit_case kbr_replica_cases[] = {
 	KUNIT_CASE(kbr_replica_test_watermark),
 	KUNIT_CASE(kbr_replica_test_min_isr),
@@ -362,6 +391,7 @@ static struct kunit_case kbr_replica_cases[] = {
 	KUNIT_CASE(kbr_replica_test_diverging),
 	KUNIT_CASE(kbr_replica_test_refused),
 	KUNIT_CASE(kbr_replica_test_moved),
+	KUNIT_CASE(kbr_replica_test_told_again),
 	{}
 };
 
