@@ -309,6 +309,14 @@ void kbr_partition_describe(struct kbr_partition *part, struct kbr_partition_inf
 int kbr_partition_map_replica(struct kbr_partition *part, struct kbr_log_pos *pos, size_t max,
 			      struct kbr_log_slice *slice, struct kbr_partition_bounds *bounds);
 
+/** kbr_partition_check_leader() - 0, or -EREMOTE: another broker leads it, or none */
+static inline int kbr_partition_check_leader(const struct kbr_partition *part)
+{
+	u8 state = READ_ONCE(part->state);
+
+	return state == KBR_PARTITION_FOLLOWER || state == KBR_PARTITION_REMOTE ? -EREMOTE : 0;
+}
+
 /** kbr_partition_leader_epoch() - of its leadership as far as it is known here, -1 not at all */
 s32 kbr_partition_leader_epoch(const struct kbr_partition *part);
 

@@ -13,9 +13,12 @@
 #include <linux/slab.h>
 #include <linux/string.h>
 
+#include "base/clock.h"
 #include "base/error.h"
 #include "broker/access.h"
+#include "broker/cluster.h"
 #include "broker/partition.h"
+#include "broker/replica.h"
 #include "server/fetch_session.h"
 #include "server/request.h"
 
@@ -28,7 +31,9 @@
 /**
  * struct kbr_fetch_state - a Fetch under way
  * @committed: read_committed
- * @replica: from a follower, or from who says so
+ * @replica: node.id of the follower that fetches, as it says, -1 a consumer
+ * @replica_epoch: its broker epoch, as it has proved
+ * @refused: it says to be a replica and has not proved it
  * @err: of the request as a whole
  * @want_session: the client would like to have one
  * @min_bytes: wait for so many
@@ -42,8 +47,10 @@
  */
 struct kbr_fetch_state {
 	bool committed;
-	bool replica;
+	bool refused;
 	bool want_session;
+	s32 replica;
+	s64 replica_epoch;
 	int err;
 	s32 min_bytes;
 	s32 max_bytes;
@@ -83,6 +90,13 @@ struct kbr_fetch_answer {
 
 /* ---- reading ---- */
 
+static bool kbr_fetch_is_replica(const struct kbr_request *req)
+{
+	const struct kbr_fetch_state *state = req->priv;
+
+	return state->replica >= 0;
+}
+
 /* The partition behind a name, which may have come, or gone and come again. */
 static int kbr_fetch_find(struct kbr_request *req, struct kbr_fetch_part *fp)
 {
@@ -92,7 +106,55 @@ static int kbr_fetch_find(struct kbr_request *req, struct kbr_fetch_part *fp)
 		fp->part = kbr_topic_partition(fp->topic, fp->index);
 	if (!fp->part)
 		return -ENOENT;
+	if (kbr_fetch_is_replica(req))
+		return 0;
 	return kbr_access_check(fp->topic, kbr_request_cred(req), KBR_MAY_CONSUME);
+}
+
+/*
+ * Note how far a follower has come with @fp. Once a request, for all of its
+ * partitions: those that it does not name are where they were.
+ */
+static void kbr_fetch_note(struct kbr_request *req, struct kbr_fetch_part *fp, s64 now_ms)
+{
+	const struct kbr_fetch_state *state = req->priv;
+	struct kbr_replica_diverging diverging;
+	struct kbr_replica_fetch fetch = {
+		.id = state->replica,
+		.broker_epoch = state->replica_epoch,
+		.leader_epoch = fp->leader_epoch,
+		.last_epoch = fp->last_epoch,
+		.offset = fp->offset,
+		.synced = fp->synced,
+	};
+	int ret = kbr_fetch_find(req, fp);
+
+	fp->diverges = false;
+	if (!ret)
+		ret = kbr_replica_fetched(fp->part, &fetch, now_ms, &diverging);
+	fp->noted = min(ret, 0);
+	if (ret == 1) {
+		fp->diverges = true;
+		fp->diverging_epoch = diverging.epoch;
+		fp->diverging_end = diverging.end;
+	}
+}
+
+/* As kbr_partition_map() for a follower: all that there is, and that its epoch still is the leader's. */
+static int kbr_fetch_map_replica(struct kbr_request *req, struct kbr_fetch_part *fp, size_t max,
+				 struct kbr_log_slice *slice)
+{
+	int err = fp->noted;
+
+	if (!err)
+		err = kbr_partition_check_leader(fp->part);
+	if (!err)
+		err = kbr_partition_check_epoch(fp->part, fp->leader_epoch);
+	if (err)
+		return err;
+	if (fp->diverges)
+		return kbr_partition_get_bounds(fp->part, &fp->now);
+	return kbr_partition_map_replica(fp->part, &fp->pos, max, slice, &fp->now);
 }
 
 /*
@@ -120,6 +182,16 @@ static int kbr_fetch_check_last(struct kbr_fetch_part *fp)
 	return 0;
 }
 
+/* May a consumer read here what it asks for? Of a follower only if it knows that there are some. */
+static int kbr_fetch_check(struct kbr_request *req, struct kbr_fetch_part *fp)
+{
+	int err = kbr_partition_check_epoch(fp->part, fp->leader_epoch);
+
+	if (!err && req->header.version < 11)
+		err = kbr_partition_check_leader(fp->part);
+	return err ?: kbr_fetch_check_last(fp);
+}
+
 /* As kbr_partition_map(), within the limits. */
 static int kbr_fetch_map(struct kbr_request *req, struct kbr_fetch_answer *answer,
 			 struct kbr_fetch_part *fp, struct kbr_log_slice *slice)
@@ -128,20 +200,23 @@ static int kbr_fetch_map(struct kbr_request *req, struct kbr_fetch_answer *answe
 	struct kbr_fetch_state *state = req->priv;
 	int ret;
 
-	if (state->replica)
-		return -EACCES;
+	if (state->refused)
+		return -EPERM;
 	ret = kbr_fetch_find(req, fp);
-	if (!ret)
-		ret = kbr_partition_check_epoch(fp->part, fp->leader_epoch);
-	if (!ret)
-		ret = kbr_fetch_check_last(fp);
+	if (!ret && !kbr_fetch_is_replica(req))
+		ret = kbr_fetch_check(req, fp);
 	if (ret)
 		return ret;
-	if (fp->diverges || (answer->left <= 0 && req->slices_bytes))
+	if (answer->left <= 0 && req->slices_bytes)
 		return kbr_partition_get_bounds(fp->part, &fp->now);
 	kbr_waiter_mark(&fp->mark, fp->part);
 	fp->pos.offset = fp->offset;
-	ret = kbr_partition_map(fp->part, &fp->pos, max, slice, &fp->now);
+	if (kbr_fetch_is_replica(req))
+		ret = kbr_fetch_map_replica(req, fp, max, slice);
+	else if (fp->diverges)
+		ret = kbr_partition_get_bounds(fp->part, &fp->now);
+	else
+		ret = kbr_partition_map(fp->part, &fp->pos, max, slice, &fp->now);
 	if (ret == 1 && slice->len > max && req->slices_bytes) {
 		/* Only the first one may go beyond the limits, so that a consumer gets on. */
 		kbr_log_unmap(slice);
@@ -177,18 +252,28 @@ static void kbr_fetch_answer_topic(struct kbr_request *req, struct kbr_fetch_ans
 	answer->partitions = 0;
 }
 
-/* What only some answers have: where the reader's log stopped to be the leader's */
-static void kbr_fetch_answer_tags(struct kbr_request *req, const struct kbr_fetch_part *fp)
+/* What only some answers have: where the reader's log stopped to be the leader's; who leads instead */
+static void kbr_fetch_answer_tags(struct kbr_request *req, const struct kbr_fetch_part *fp, int ret)
 {
 	struct kbr_wire_writer *w = &req->reply;
+	enum kbroker_replica_role role;
+	struct kbr_replica_state now;
+	bool other;
 
 	if (!w->flexible)
 		return;
-	kbr_put_uvarint(w, fp->diverges);
+	other = (ret == -EREMOTE || ret == -ESTALE) && kbr_replica_get(fp->part, &now, &role);
+	kbr_put_uvarint(w, fp->diverges + other);
 	if (fp->diverges) {
 		kbr_put_tag(w, KBR_TAG_FETCH_DIVERGING_EPOCH, sizeof(s32) + sizeof(s64) + 1);
 		kbr_put_s32(w, fp->diverging_epoch);
 		kbr_put_s64(w, fp->diverging_end);
+		kbr_put_tags(w);
+	}
+	if (other) {
+		kbr_put_tag(w, KBR_TAG_FETCH_CURRENT_LEADER, 2 * sizeof(s32) + 1);
+		kbr_put_s32(w, now.leader);
+		kbr_put_s32(w, now.leader_epoch);
 		kbr_put_tags(w);
 	}
 }
@@ -219,7 +304,7 @@ static int kbr_fetch_answer_partition(struct kbr_request *req, struct kbr_fetch_
 		fp->served = true;
 		err = kbr_request_add_slice(req, fp->topic, slice);
 	}
-	kbr_fetch_answer_tags(req, fp);
+	kbr_fetch_answer_tags(req, fp, ret);
 	return err;
 }
 
@@ -231,24 +316,27 @@ static int kbr_fetch_partition(struct kbr_request *req, struct kbr_fetch_answer 
 	int ret;
 
 	fp->served = false;
-	fp->diverges = false;
+	if (!kbr_fetch_is_replica(req))
+		fp->diverges = false;
 	fp->now = (struct kbr_partition_bounds) { .start = -1, .hw = -1 };
 	ret = kbr_fetch_map(req, answer, fp, &slice);
-	fp->watch = max(fp->now.hw, fp->offset);
+	/* A follower has records above the watermark, and wants to know of this alone, too. */
+	fp->watch = kbr_fetch_is_replica(req) ? fp->now.hw : max(fp->now.hw, fp->offset);
 	if (ret < 0) {
 		/* Told of with every answer until it has gone, and the bounds again then. */
-		fp->now = (struct kbr_partition_bounds) { .start = -1, .hw = -1 };
+		if (ret != -ERANGE || !kbr_fetch_is_replica(req))
+			fp->now = (struct kbr_partition_bounds) { .start = -1, .hw = -1 };
 		answer->now = true;
 	} else if (ret) {
 		fp->watch = slice.next;
 		answer->left -= slice.len;
 		answer->have += slice.len;
-		if (slice.next < fp->now.hw) {
+		if (slice.next < fp->now.hw || kbr_fetch_is_replica(req)) {
 			/* There is more, which the limits or the end of a segment kept out. */
 			answer->have += max_t(s64, fp->max_bytes - (s64)slice.len, 0);
 			fp->watch = S64_MAX;
 		}
-	} else if (fp->diverges) {
+	} else if (fp->diverges || (kbr_fetch_is_replica(req) && fp->now.hw > fp->told.hw)) {
 		answer->now = true;
 	} else if (!answer->all && fp->now.hw == fp->told.hw && fp->now.start == fp->told.start) {
 		return 0;
@@ -319,7 +407,8 @@ static void kbr_fetch_told(struct kbr_request *req, const struct kbr_fetch_answe
 	}
 	list_splice_tail(&served, &state->parts->list);
 	if (state->want_session) {
-		state->session = kbr_fetch_session_create(kbr_request_broker(req), &state->own);
+		state->session = kbr_fetch_session_create(kbr_request_broker(req), &state->own,
+							  kbr_fetch_is_replica(req));
 		if (!state->session)
 			return;
 		kbr_wire_writer_patch_s32(&req->reply, answer->session_at, state->session->id);
@@ -337,9 +426,13 @@ static bool kbr_fetch_behind(const struct kbr_fetch_state *state)
 {
 	const struct kbr_fetch_part *fp;
 
-	list_for_each_entry(fp, &state->parts->list, node)
+	list_for_each_entry(fp, &state->parts->list, node) {
 		if (kbr_partition_hw(fp->part) > fp->watch || kbr_topic_gone(fp->topic))
 			return true;
+		if (state->replica >= 0 && (kbr_log_end(&fp->part->log) > fp->offset ||
+					    READ_ONCE(fp->part->state) != KBR_PARTITION_LEADER))
+			return true;
+	}
 	return false;
 }
 
@@ -360,8 +453,12 @@ static bool kbr_fetch_wait(struct kbr_request *req, s64 bytes)
 	kbr_request_park(req, state->entries,
 			 max_t(s64, ktime_ms_delta(state->deadline, ktime_get()), 0) + 1);
 	kbr_waiter_need_bytes(&req->waiter, bytes);
-	list_for_each_entry(fp, &state->parts->list, node)
-		kbr_waiter_add_bytes(&req->waiter, fp->part, fp->watch, &fp->mark);
+	list_for_each_entry(fp, &state->parts->list, node) {
+		if (kbr_fetch_is_replica(req))
+			kbr_waiter_add_replica(&req->waiter, fp->part, fp->offset, fp->watch);
+		else
+			kbr_waiter_add_bytes(&req->waiter, fp->part, fp->watch, &fp->mark);
+	}
 	return true;
 }
 
@@ -455,6 +552,17 @@ static struct kbr_fetch_part *kbr_fetch_take(struct kbr_request *req, const char
 	return fp;
 }
 
+static void kbr_fetch_parse_tags(struct kbr_wire_reader *r, struct kbr_fetch_part *fp)
+{
+	struct kbr_wire_reader field;
+	u32 count;
+
+	fp->synced = -1;
+	for (count = kbr_get_tag_count(r); count; count--)
+		if (kbr_get_tag(r, &field) == KBR_TAG_FETCH_SYNCED)
+			fp->synced = kbr_get_s64(&field);
+}
+
 static int kbr_fetch_parse_partition(struct kbr_request *req, const char *name)
 {
 	struct kbr_wire_reader *r = &req->body;
@@ -469,7 +577,7 @@ static int kbr_fetch_parse_partition(struct kbr_request *req, const char *name)
 	if (req->header.version >= 5)
 		kbr_get_s64(r);		/* a follower's log start */
 	fp->max_bytes = kbr_get_s32(r);
-	kbr_get_tags(r);
+	kbr_fetch_parse_tags(r, fp);
 	return 0;
 }
 
@@ -558,6 +666,21 @@ static void kbr_fetch_leave(struct kbr_request *req)
 	state->parts = &state->own;
 }
 
+static void kbr_fetch_note_all(struct kbr_request *req)
+{
+	const struct kbr_fetch_state *state = req->priv;
+	struct kbr_fetch_part *fp;
+	s64 now_ms;
+
+	if (!kbr_fetch_is_replica(req) || state->refused)
+		return;
+	now_ms = kbr_clock_mono_ms();
+	list_for_each_entry(fp, &state->parts->list, node) {
+		kbr_fetch_note(req, fp, now_ms);
+		cond_resched();
+	}
+}
+
 static int kbr_fetch_parse(struct kbr_request *req)
 {
 	struct kbr_broker *broker = kbr_request_broker(req);
@@ -566,8 +689,9 @@ static int kbr_fetch_parse(struct kbr_request *req)
 	s32 max_wait_ms, id, epoch;
 	int err;
 
-	/* Nobody has proved yet to be a replica. */
-	state->replica = kbr_get_s32(r) >= 0;
+	state->replica = kbr_get_s32(r);
+	if (state->replica >= 0)
+		state->refused = kbr_request_peer(req, &state->replica_epoch) != state->replica;
 	max_wait_ms = kbr_get_s32(r);
 	state->deadline = ktime_add_ms(req->received, max(max_wait_ms, 0));
 	state->min_bytes = kbr_get_s32(r);
@@ -596,6 +720,7 @@ static int kbr_fetch_parse(struct kbr_request *req)
 	if (state->session && !state->parts->count)
 		kbr_fetch_leave(req);
 	kbr_fetch_find_topics(req);
+	kbr_fetch_note_all(req);
 	return 0;
 }
 

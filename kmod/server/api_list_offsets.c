@@ -79,6 +79,8 @@ static void kbr_list_offsets_partition(struct kbr_request *req, struct kbr_topic
 	if (!err)
 		err = kbr_partition_check_epoch(part, epoch);
 	if (!err)
+		err = kbr_partition_check_leader(part);
+	if (!err)
 		err = kbr_list_offsets_find(req, part, timestamp, &found);
 	if (err)
 		found = (struct kbr_found_offset) { -1, -1, -1 };

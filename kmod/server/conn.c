@@ -357,6 +357,23 @@ static bool kbr_conn_peer_finished(struct kbr_conn *conn)
 }
 
 /*
+ * A follower has more to say (of a sync, of another partition): the Fetch that
+ * waits for records is answered, so that it is heard.
+ */
+static bool kbr_conn_peer_speaks(struct kbr_conn *conn)
+{
+	bool speaks = false;
+
+	if (conn->peer_id < 0)
+		return false;
+	mutex_lock(&conn->sock_lock);
+	if (conn->sock)
+		speaks = !skb_queue_empty_lockless(&conn->sock->sk->sk_receive_queue);
+	mutex_unlock(&conn->sock_lock);
+	return speaks;
+}
+
+/*
  * Is the wait of @req over before its time? Nobody waits for what may yet come
  * with a connection that ends, nor, for long, with memory that others need.
  */
@@ -369,7 +386,7 @@ static bool kbr_conn_cuts_short(struct kbr_conn *conn, const struct kbr_request 
 	/* What it was given is kept, if that may be. */
 	if (req->handler->lasting)
 		return false;
-	return kbr_conn_peer_finished(conn) ||
+	return kbr_conn_peer_finished(conn) || kbr_conn_peer_speaks(conn) ||
 	       (kbr_conn_is_short(conn) && ktime_ms_delta(now, req->received) >= KBR_STALL_MS);
 }
 

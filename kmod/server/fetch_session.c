@@ -285,7 +285,7 @@ static s32 kbr_fetch_session_new_id_locked(struct kbr_broker *broker)
 }
 
 struct kbr_fetch_session *kbr_fetch_session_create(struct kbr_broker *broker,
-						   struct kbr_fetch_parts *parts)
+						   struct kbr_fetch_parts *parts, bool replica)
 {
 	struct kbr_fetch_session *session = kzalloc(sizeof(*session), GFP_KERNEL);
 	struct kbr_fetch_cache *cache;

@@ -31,6 +31,8 @@
  * @max_bytes: of it in one answer
  * @offset: to be read next
  * @last_epoch: leader epoch of the batch before it, -1 not known
+ * @synced: a follower's: what it has on its disk, -1 it does not say
+ * @noted: a follower's: what kbr_replica_fetched() said of this request
  * @diverges: that batch is not in the log: nothing is read
  * @diverging_epoch: @diverges: the largest epoch up to that which the log has
  * @diverging_end: @diverges: where that ends
@@ -52,6 +54,8 @@ struct kbr_fetch_part {
 	s32 max_bytes;
 	s64 offset;
 	s32 last_epoch;
+	s64 synced;
+	int noted;
 	bool diverges;
 	s32 diverging_epoch;
 	s64 diverging_end;
@@ -121,13 +125,13 @@ struct kbr_fetch_session *kbr_fetch_session_begin(struct kbr_broker *broker, s32
 /**
  * kbr_fetch_session_create() - a session of @parts, in use
  *
- * Takes the partitions over.
+ * Takes the partitions over. @replica: for a follower there is always a slot.
  *
  * Return: the session; NULL: there is no room and nothing that may be evicted,
  * or no memory (@parts stay the caller's).
  */
 struct kbr_fetch_session *kbr_fetch_session_create(struct kbr_broker *broker,
-						   struct kbr_fetch_parts *parts);
+						   struct kbr_fetch_parts *parts, bool replica);
 /** kbr_fetch_session_end() - the request is through with it */
 void kbr_fetch_session_end(struct kbr_fetch_session *session);
 /** kbr_fetch_session_close() - forget session @id, if there is one */
