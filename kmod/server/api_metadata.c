@@ -1,17 +1,21 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Metadata: this broker, and the topics that a client asks for or may see.
+ * Metadata: the brokers, and the topics that a client asks for or may see.
  * Topics that are not there may be created first: the request is parked until
  * they are, and answered with LEADER_NOT_AVAILABLE where that takes too long.
  */
 #include <linux/cred.h>
+#include <linux/in.h>
+#include <linux/in6.h>
 #include <linux/limits.h>
 #include <linux/slab.h>
 
 #include "base/uuid.h"
 #include "broker/access.h"
+#include "broker/cluster.h"
 #include "broker/op.h"
 #include "broker/partition.h"
+#include "broker/replica.h"
 #include "server/admin.h"
 
 /* How long a client waits for topics that it made, before it is told to ask again, ms */
@@ -94,7 +98,49 @@ static void kbr_metadata_put_id(struct kbr_wire_writer *w, s32 id)
 	kbr_put_s32(w, id);
 }
 
-static void kbr_metadata_put_partition(struct kbr_request *req, struct kbr_partition *part)
+static void kbr_metadata_put_ids(struct kbr_wire_writer *w, const struct kbr_id_set *set)
+{
+	unsigned int i;
+
+	kbr_put_count(w, set->count);
+	for (i = 0; i < set->count; i++)
+		kbr_put_s32(w, set->id[i]);
+}
+
+/* Is broker @id one that does not answer now? */
+static bool kbr_metadata_is_offline(struct kbr_broker *broker, s32 id)
+{
+	struct kbr_peer peer;
+
+	return id != READ_ONCE(broker->id) && (kbr_cluster_peer(broker, id, &peer) || peer.fenced);
+}
+
+/* As the controller has told, whoever leads. */
+static void kbr_metadata_put_replicated(struct kbr_request *req, struct kbr_partition *part,
+					const struct kbr_replica_state *told)
+{
+	struct kbr_broker *broker = kbr_request_broker(req);
+	struct kbr_wire_writer *w = &req->reply;
+	struct kbr_id_set offline = { 0 };
+	s16 version = req->header.version;
+	unsigned int i;
+
+	kbr_put_s16(w, told->leader >= 0 ? KBR_KAFKA_NONE : KBR_KAFKA_LEADER_NOT_AVAILABLE);
+	kbr_put_s32(w, (s32)part->index);
+	kbr_put_s32(w, told->leader);
+	if (version >= 7)
+		kbr_put_s32(w, told->leader_epoch);
+	kbr_metadata_put_ids(w, &told->replicas);
+	kbr_metadata_put_ids(w, &told->isr);
+	if (version < 5)
+		return;
+	for (i = 0; i < told->replicas.count; i++)
+		if (kbr_metadata_is_offline(broker, told->replicas.id[i]))
+			offline.id[offline.count++] = told->replicas.id[i];
+	kbr_metadata_put_ids(w, &offline);
+}
+
+static void kbr_metadata_put_own(struct kbr_request *req, struct kbr_partition *part)
 {
 	s32 id = kbr_request_broker(req)->id;
 	struct kbr_wire_writer *w = &req->reply;
@@ -116,6 +162,71 @@ static void kbr_metadata_put_partition(struct kbr_request *req, struct kbr_parti
 		else
 			kbr_metadata_put_id(w, id);
 	}
+}
+
+static void kbr_metadata_put_partition(struct kbr_request *req, struct kbr_partition *part)
+{
+	enum kbroker_replica_role role;
+	struct kbr_replica_state told;
+
+	if (kbr_replica_get(part, &told, &role))
+		kbr_metadata_put_replicated(req, part, &told);
+	else
+		kbr_metadata_put_own(req, part);
+}
+
+static void kbr_metadata_put_broker(struct kbr_request *req, s32 id, const char *host, u16 port,
+				    const char *rack)
+{
+	struct kbr_wire_writer *w = &req->reply;
+
+	kbr_put_s32(w, id);
+	kbr_put_string(w, host);
+	kbr_put_s32(w, port);
+	if (req->header.version >= 1)
+		kbr_put_string(w, rack && rack[0] ? rack : NULL);
+}
+
+static void kbr_metadata_put_peer(struct kbr_request *req, const struct kbr_peer *peer)
+{
+	const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)&peer->address;
+	const struct sockaddr_in *in = (const struct sockaddr_in *)&peer->address;
+	char host[KBR_HOST_MAX + 1];
+	u16 port;
+
+	if (peer->address.ss_family == AF_INET6) {
+		snprintf(host, sizeof(host), "%pI6c", &in6->sin6_addr);
+		port = ntohs(in6->sin6_port);
+	} else {
+		snprintf(host, sizeof(host), "%pI4", &in->sin_addr);
+		port = ntohs(in->sin_port);
+	}
+	if (peer->advertised_host[0])
+		strscpy(host, peer->advertised_host, sizeof(host));
+	if (peer->advertised_port)
+		port = peer->advertised_port;
+	kbr_metadata_put_broker(req, peer->id, host, port, peer->rack);
+}
+
+/* This broker as the client has reached it, and the others of the cluster that answer. */
+static void kbr_metadata_put_brokers(struct kbr_request *req, const struct kbr_cluster_info *info)
+{
+	struct kbr_broker *broker = kbr_request_broker(req);
+	size_t at = kbr_put_open_count(&req->reply);
+	struct kbr_address address;
+	struct kbr_peer peer;
+	s32 count = 1, id = -1;
+
+	kbr_request_address(req, &address);
+	kbr_metadata_put_broker(req, broker->id, address.host, address.port, info->rack);
+	while (!kbr_cluster_next_peer(broker, id, &peer)) {
+		id = peer.id;
+		if (id == broker->id || peer.fenced)
+			continue;
+		kbr_metadata_put_peer(req, &peer);
+		count++;
+	}
+	kbr_wire_writer_patch_count(&req->reply, at, count);
 }
 
 static void kbr_metadata_put_topic(struct kbr_request *req, struct kbr_topic *topic,
@@ -221,25 +332,22 @@ static void kbr_metadata_answer(struct kbr_request *req)
 	char cluster[KBR_UUID_TEXT_LEN + 1];
 	struct kbr_wire_writer *w = &req->reply;
 	s16 version = req->header.version;
-	struct kbr_address address;
+	struct kbr_cluster_info info;
 	struct kbr_metadata_ask ask;
 
 	kbr_metadata_read(req, &ask);
 	if (version >= 3)
 		kbr_put_s32(w, 0);	/* throttle */
-	kbr_put_count(w, 1);
-	kbr_request_address(req, &address);
-	kbr_put_s32(w, broker->id);
-	kbr_put_string(w, address.host);
-	kbr_put_s32(w, address.port);
-	if (version >= 1)
-		kbr_put_string(w, NULL);	/* rack */
+	kbr_cluster_describe(broker, &info);
+	kbr_metadata_put_brokers(req, &info);
 	if (version >= 2) {
-		kbr_uuid_print(broker->directory_id, cluster);
+		kbr_uuid_print(info.state == KBR_CLUSTER_STANDALONE ? broker->directory_id : info.id,
+			       cluster);
 		kbr_put_string(w, cluster);
 	}
+	/* whom to send changes of topics: any broker hands them on */
 	if (version >= 1)
-		kbr_put_s32(w, broker->id);	/* controller */
+		kbr_put_s32(w, broker->id);
 	if (ask.all)
 		kbr_metadata_put_all(req, &ask);
 	else
