@@ -13,6 +13,7 @@
 #include "broker/broker.h"
 #include "broker/net.h"
 #include "chardev/chardev.h"
+#include "fetcher/init.h"
 #include "fs/kbrokerfs.h"
 #include "netlink/family.h"
 #include "server/init.h"
@@ -25,6 +26,7 @@ static int __init kbr_init(void)
 	if (err)
 		return err;
 	kbr_server_init();
+	kbr_fetcher_init();
 	err = kbr_net_register();
 	if (err)
 		goto exit_broker;

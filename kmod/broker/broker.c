@@ -22,6 +22,7 @@
 #include "broker/metadata.h"
 #include "broker/op.h"
 #include "broker/partition.h"
+#include "broker/replica.h"
 #include "broker/request.h"
 #include "broker/topic.h"
 
@@ -650,6 +651,8 @@ void kbr_broker_net_exit(struct kbr_net *knet)
 		return;
 	/* Sockets don't outlive their namespace. */
 	kbr_server()->abort(broker);
+	if (kbr_follow())
+		kbr_follow()->abort(broker);
 	kbr_broker_wake(broker);
 	kbr_broker_put(broker);
 }

@@ -31,6 +31,7 @@
 
 struct kbr_cluster;
 struct kbr_cluster_request;
+struct kbr_fetcher;
 struct kbr_groups;
 struct kbr_listener_params;
 struct kbr_metadata;
@@ -112,6 +113,7 @@ enum kbr_broker_state {
  * @listeners: given to its start, until they are added
  * @listeners_count: how many
  * @server: its listeners and connections; NULL: it never had one (server.c)
+ * @fetcher: its links to leaders; NULL: it has followed nothing yet (fetcher.c)
  * @groups: its consumer groups; NULL until its start is that far
  * @incarnation: UUID of this start
  * @previous_epoch: broker epoch when it last stopped cleanly, -1 none or not known
@@ -177,6 +179,7 @@ struct kbr_broker {
 	struct kbr_listener_params *listeners;
 	unsigned int listeners_count;
 	struct kbr_server *server;
+	struct kbr_fetcher __rcu *fetcher;
 	struct kbr_groups *groups;
 	u8 incarnation[16];
 	s64 previous_epoch;

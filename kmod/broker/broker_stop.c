@@ -17,6 +17,7 @@
 #include "broker/metadata.h"
 #include "broker/op.h"
 #include "broker/partition.h"
+#include "broker/replica.h"
 #include "broker/share.h"
 #include "broker/topic.h"
 
@@ -131,6 +132,8 @@ void kbr_broker_stop_work(struct work_struct *work)
 		kbr_broker_raise(broker);
 		/* Who waits for the controller is answered first: the server waits for them. */
 		kbr_cluster_stop(broker);
+		if (kbr_follow())
+			kbr_follow()->stop(broker);
 		/* While logs still work: what was counted is written, what was accepted is answered. */
 		kbr_shares_stop(broker);
 		kbr_groups_stop(broker);

@@ -15,6 +15,7 @@
 #include "broker/cluster_internal.h"
 #include "broker/event.h"
 #include "broker/op.h"
+#include "broker/replica.h"
 
 /* A peer as it is kept */
 struct kbr_peer_entry {
@@ -196,6 +197,9 @@ static int kbr_cluster_apply(struct kbr_cluster *cluster, const struct kbr_clust
 		atomic64_set_release(&cluster->epoch, change->epoch);
 unlock:
 	spin_unlock(&cluster->lock);
+	/* With another secret or epoch it proves itself anew. */
+	if (news && kbr_follow())
+		kbr_follow()->peer_changed(broker, READ_ONCE(broker->id));
 	if (news)
 		kbr_event_raise(broker->knet, &event);
 	return err;
@@ -448,6 +452,8 @@ int kbr_cluster_peer_set(struct kbr_broker *broker, const struct kbr_peer *peer,
 	mutex_unlock(&cluster->peers_lock);
 	if (err || (known && kbr_peer_same(&before, peer)))
 		return err;
+	if (kbr_follow())
+		kbr_follow()->peer_changed(broker, peer->id);
 	kbr_cluster_raise_peer(broker, known ? KBR_EVENT_PEER_SET : KBR_EVENT_PEER_NEW, peer);
 	return 0;
 }
@@ -470,6 +476,8 @@ int kbr_cluster_peer_del(struct kbr_broker *broker, s32 id, struct kbr_refusal *
 	if (!entry)
 		return kbr_refuse(why, -ENOENT, KBROKER_A_PEER_ID,
 				  "broker %s knows of no node %d", broker->name, id);
+	if (kbr_follow())
+		kbr_follow()->peer_changed(broker, id);
 	kbr_cluster_raise_peer(broker, KBR_EVENT_PEER_DEL, &entry->peer);
 	kfree(entry);
 	return 0;

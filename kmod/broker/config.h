@@ -50,6 +50,11 @@ struct kbr_topic_config {
  * @request_bytes_queued_max: queued.max.request.bytes: memory of all frames and replies
  * @fetch_bytes_max: fetch.max.bytes: of one answer to a Fetch
  * @fetch_sessions_max: max.incremental.fetch.session.cache.slots
+ * @replica_fetch_wait_ms: replica.fetch.wait.max.ms: how long a leader may wait for records
+ * @replica_fetch_bytes_min: replica.fetch.min.bytes
+ * @replica_fetch_bytes_max: replica.fetch.max.bytes: of one partition in one answer
+ * @replica_fetch_response_max: replica.fetch.response.max.bytes: of one answer
+ * @replica_fetch_backoff_ms: replica.fetch.backoff.ms: before a leader that refused is asked again
  * @group_memory_max: group.memory.max.bytes: what all groups may hold
  * @group_size_max: group.max.size: members of one group
  * @group_session_ms_min: group.min.session.timeout.ms
@@ -84,6 +89,11 @@ struct kbr_broker_config {
 	u64 request_bytes_queued_max;
 	u32 fetch_bytes_max;
 	u32 fetch_sessions_max;
+	u32 replica_fetch_wait_ms;
+	u32 replica_fetch_bytes_min;
+	u32 replica_fetch_bytes_max;
+	u32 replica_fetch_response_max;
+	u32 replica_fetch_backoff_ms;
 	u64 group_memory_max;
 	u32 group_size_max;
 	u32 group_session_ms_min;

@@ -254,6 +254,7 @@ int kbr_replica_restart(struct kbr_partition *part, s32 leader_epoch, s64 start)
  * @unfollow: after it returns the fetcher does not touch @part
  * @synced: more of @part is on the disk, or a sync failed; any context
  * @peer_changed: the address or epoch of peer @id is another one, or it is gone
+ * @abort: the namespace ends: close all sockets at once; waits for no disk
  * @stop: the broker ends: nothing is touched after it returns
  *
  * Context: @follow, @unfollow, @stop: operations of the broker.
@@ -263,6 +264,7 @@ struct kbr_follow_ops {
 	void (*unfollow)(struct kbr_partition *part);
 	void (*synced)(struct kbr_partition *part);
 	void (*peer_changed)(struct kbr_broker *broker, s32 id);
+	void (*abort)(struct kbr_broker *broker);
 	void (*stop)(struct kbr_broker *broker);
 };
 

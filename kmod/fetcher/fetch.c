@@ -1,0 +1,340 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Fetch requests of a link and what comes of their answers. A leader is trusted
+ * no more than a client: its answer is checked as a whole against the schema
+ * before any of it has an effect, and each batch again where it is appended.
+ *
+ * A request lists only what has changed since the last one. A partition that the
+ * leader refuses is taken out for a while, with a new session: in the old one it
+ * would have every Fetch answered at once.
+ */
+#include <linux/jiffies.h>
+#include <linux/string.h>
+
+#include "base/error.h"
+#include "base/kunit.h"
+#include "codec/batch.h"
+#include "codec/proto.h"
+#include "fetcher/fetcher.h"
+
+#define KBR_FETCH_VERSION	12
+
+static const struct kbr_broker_config *kbr_link_config(const struct kbr_link *link)
+{
+	return &link->fetcher->broker->config;
+}
+
+/* Does a Fetch have to list it? It is read into @pos. */
+static bool kbr_link_part_changed(struct kbr_link *link, struct kbr_link_part *lp,
+				  struct kbr_replica_position *pos)
+{
+	if (lp->waits && time_before(jiffies, lp->retry_at))
+		return false;
+	lp->waits = false;
+	if (kbr_replica_get_position(lp->part, pos) || pos->leader != link->peer)
+		return false;
+	return !link->session_epoch || !lp->in_session || pos->end != lp->offset ||
+	       pos->synced != lp->synced || pos->leader_epoch != lp->epoch;
+}
+
+static void kbr_link_put_part(struct kbr_link *link, struct kbr_link_part *lp,
+			      const struct kbr_replica_position *pos)
+{
+	struct kbr_wire_writer *w = &link->out;
+
+	kbr_put_s32(w, (s32)lp->part->index);
+	kbr_put_s32(w, pos->leader_epoch);
+	kbr_put_s64(w, pos->end);
+	kbr_put_s32(w, pos->last_epoch);
+	kbr_put_s64(w, pos->start);
+	kbr_put_s32(w, READ_ONCE(kbr_link_config(link)->replica_fetch_bytes_max));
+	kbr_put_uvarint(w, 1);
+	kbr_put_tag(w, KBR_TAG_FETCH_SYNCED, sizeof(s64));
+	kbr_put_s64(w, pos->synced);
+	lp->in_session = true;
+	lp->offset = pos->end;
+	lp->synced = pos->synced;
+	lp->epoch = pos->leader_epoch;
+}
+
+/* All that changed; the number of partitions. */
+static unsigned int kbr_link_put_parts(struct kbr_link *link)
+{
+	const struct kbr_topic *topic = NULL;
+	struct kbr_wire_writer *w = &link->out;
+	size_t topics_at = kbr_put_open_count(w), at = 0;
+	struct kbr_replica_position pos;
+	s32 topics = 0, parts = 0;
+	struct kbr_link_part *lp;
+	unsigned int all = 0;
+
+	lockdep_assert_held(&link->lock);
+	list_for_each_entry(lp, &link->parts, node) {
+		if (all == KBR_FETCH_PARTITIONS_MAX || !kbr_link_part_changed(link, lp, &pos))
+			continue;
+		if (lp->part->topic != topic) {
+			if (topic) {
+				kbr_wire_writer_patch_count(w, at, parts);
+				kbr_put_tags(w);
+			}
+			topic = lp->part->topic;
+			kbr_put_string(w, topic->name);
+			at = kbr_put_open_count(w);
+			topics++;
+			parts = 0;
+		}
+		kbr_link_put_part(link, lp, &pos);
+		parts++;
+		all++;
+	}
+	if (topic) {
+		kbr_wire_writer_patch_count(w, at, parts);
+		kbr_put_tags(w);
+	}
+	kbr_wire_writer_patch_count(w, topics_at, topics);
+	return all;
+}
+
+bool kbr_link_put_fetch(struct kbr_link *link, bool always)
+{
+	const struct kbr_broker_config *config = kbr_link_config(link);
+	struct kbr_wire_writer *w = &link->out;
+	s32 correlation = link->correlation;
+	unsigned int count;
+	size_t at;
+
+	if (test_and_clear_bit(KBR_LINK_RESET, &link->flags))
+		link->session_epoch = 0;
+	/* A session begins when all answers of the last one have come. */
+	if (link->in_flight && (link->opening || !link->session_epoch))
+		return false;
+	at = kbr_link_begin_request(link, KBR_API_FETCH, KBR_FETCH_VERSION);
+	kbr_put_s32(w, link->fetcher->broker->id);
+	kbr_put_s32(w, READ_ONCE(config->replica_fetch_wait_ms));
+	kbr_put_s32(w, READ_ONCE(config->replica_fetch_bytes_min));
+	kbr_put_s32(w, READ_ONCE(config->replica_fetch_response_max));
+	kbr_put_s8(w, 0);
+	kbr_put_s32(w, link->session);
+	kbr_put_s32(w, link->session_epoch);
+	mutex_lock(&link->lock);
+	count = kbr_link_put_parts(link);
+	mutex_unlock(&link->lock);
+	if (!count && (!always || !link->session_epoch)) {
+		/* Nothing to say, or nothing to fetch. */
+		w->len = at;
+		link->correlation = correlation;
+		return false;
+	}
+	kbr_put_count(w, 0);	/* forgotten */
+	kbr_put_string(w, "");	/* rack */
+	kbr_put_tags(w);
+	kbr_link_end_request(link, at);
+	link->opening = !link->session_epoch;
+	if (link->session_epoch)
+		link->session_epoch = link->session_epoch == S32_MAX ? 1 : link->session_epoch + 1;
+	link->stats.fetches++;
+	return true;
+}
+KBR_EXPORT_IF_KUNIT(kbr_link_put_fetch);
+
+/* ---- answers ---- */
+
+/**
+ * struct kbr_link_answer - one partition of an answer
+ * @error: the leader's, as errno
+ * @hw: its high watermark
+ * @start: its log start
+ * @diverges: our log is not its own up to where we fetch
+ * @diverging: @diverges: where
+ * @records: what came
+ */
+struct kbr_link_answer {
+	int error;
+	s64 hw;
+	s64 start;
+	bool diverges;
+	struct kbr_replica_diverging diverging;
+	struct kbr_str records;
+};
+
+static void kbr_link_get_tags(struct kbr_wire_reader *r, struct kbr_link_answer *answer)
+{
+	struct kbr_wire_reader field;
+	u32 count;
+
+	for (count = kbr_get_tag_count(r); count > 0 && !r->bad; count--) {
+		if (kbr_get_tag(r, &field) != KBR_TAG_FETCH_DIVERGING_EPOCH)
+			continue;
+		answer->diverging.epoch = kbr_get_s32(&field);
+		answer->diverging.end = kbr_get_s64(&field);
+		answer->diverges = !field.bad;
+	}
+}
+
+static s32 kbr_link_get_part(struct kbr_wire_reader *r, struct kbr_link_answer *answer)
+{
+	s32 index, aborted;
+
+	memset(answer, 0, sizeof(*answer));
+	index = kbr_get_s32(r);
+	answer->error = kbr_error_from_kafka(kbr_get_s16(r));
+	answer->hw = kbr_get_s64(r);
+	kbr_get_s64(r);		/* last stable offset */
+	answer->start = kbr_get_s64(r);
+	for (aborted = kbr_get_nullable_count(r); aborted > 0 && !r->bad; aborted--) {
+		kbr_get_s64(r);
+		kbr_get_s64(r);
+		kbr_get_tags(r);
+	}
+	kbr_get_s32(r);		/* preferred read replica */
+	answer->records = kbr_get_nullable_bytes(r);
+	kbr_link_get_tags(r, answer);
+	return index;
+}
+
+/* What was asked for twice: whole batches below @end, at the beginning of @records. */
+static void kbr_link_trim(struct kbr_str *records, s64 end)
+{
+	struct kbr_batch batch;
+
+	while (records->len > 0 && !kbr_batch_decode(&batch, records->at, records->len) &&
+	       batch.size <= records->len && kbr_batch_last_offset(&batch) < end) {
+		records->at += batch.size;
+		records->len -= (s32)batch.size;
+	}
+}
+
+/* Append, truncate or begin anew, as the leader says. */
+static int kbr_link_obey(struct kbr_link *link, struct kbr_link_part *lp,
+			 struct kbr_link_answer *answer)
+{
+	struct kbr_replica_position pos;
+	s64 len;
+	int err;
+
+	err = kbr_replica_get_position(lp->part, &pos);
+	if (err)
+		return err;
+	/* It was asked in an epoch that has passed meanwhile. */
+	if (pos.leader_epoch != lp->epoch || pos.leader != link->peer)
+		return 0;
+	if (answer->error == -ERANGE && answer->start > pos.end)
+		return kbr_replica_restart(lp->part, lp->epoch, answer->start);
+	if (answer->error)
+		return answer->error;
+	if (answer->diverges)
+		return kbr_replica_truncate(lp->part, lp->epoch, &answer->diverging);
+	kbr_link_trim(&answer->records, pos.end);
+	len = max(answer->records.len, 0);
+	err = kbr_replica_append(lp->part, (void *)answer->records.at, len, lp->epoch, answer->hw,
+				 answer->start);
+	if (!err)
+		link->stats.bytes += len;
+	/* Told of by whoever changed it. */
+	return err == -ESTALE ? 0 : err;
+}
+
+/* The leader, or our own log, says no: not again for a while. */
+static void kbr_link_part_refused(struct kbr_link *link, struct kbr_link_part *lp)
+{
+	u32 ms = READ_ONCE(kbr_link_config(link)->replica_fetch_backoff_ms);
+
+	lp->waits = true;
+	lp->retry_at = jiffies + msecs_to_jiffies(ms);
+	lp->in_session = false;
+	link->session_epoch = 0;
+}
+
+static void kbr_link_take_part(struct kbr_link *link, struct kbr_topic *topic, s32 index,
+			       struct kbr_link_answer *answer)
+{
+	struct kbr_partition *part;
+	struct kbr_link_part *lp;
+	int err;
+
+	part = index >= 0 ? kbr_topic_partition(topic, index) : NULL;
+	mutex_lock(&link->lock);
+	lp = part ? kbr_link_find_locked(link, part) : NULL;
+	/* Else it is not followed any more, or was not asked for. */
+	if (lp && lp->in_session) {
+		err = kbr_link_obey(link, lp, answer);
+		if (err)
+			kbr_link_part_refused(link, lp);
+	}
+	mutex_unlock(&link->lock);
+	cond_resched();
+}
+
+static void kbr_link_take_topics(struct kbr_link *link, struct kbr_wire_reader *r)
+{
+	char name[KBR_TOPIC_NAME_MAX + 1];
+	struct kbr_link_answer answer;
+	struct kbr_topic *topic;
+	struct kbr_str text;
+	s32 topics, parts, index;
+
+	for (topics = kbr_get_count(r); topics > 0; topics--) {
+		text = kbr_get_string(r);
+		topic = kbr_str_copy(&text, name, sizeof(name)) ? NULL :
+			kbr_topic_lookup(link->fetcher->broker, name);
+		for (parts = kbr_get_count(r); parts > 0; parts--) {
+			index = kbr_link_get_part(r, &answer);
+			if (topic && !READ_ONCE(link->fetcher->dead))
+				kbr_link_take_part(link, topic, index, &answer);
+		}
+		kbr_get_tags(r);
+		kbr_topic_put(topic);
+	}
+}
+
+int kbr_link_take_fetch(struct kbr_link *link, void *buf, size_t len)
+{
+	s32 correlation, session, oldest;
+	struct kbr_wire_reader r;
+	s16 code;
+
+	oldest = link->correlation - (s32)link->in_flight + 1;
+	kbr_wire_reader_init(&r, buf, len, true);
+	correlation = kbr_get_s32(&r);
+	kbr_get_tags(&r);
+	if (r.bad || !link->in_flight || correlation != oldest ||
+	    kbr_message_check(&r, kbr_api_find(KBR_API_FETCH)->response, KBR_FETCH_VERSION))
+		return -EPROTO;
+	link->in_flight--;
+	link->moved = ktime_get();
+	kbr_get_s32(&r);	/* throttle_time_ms */
+	code = kbr_get_s16(&r);
+	session = kbr_get_s32(&r);
+	if (code) {
+		/* Of the session: begin a new one. All else is no answer to a broker. */
+		link->session = 0;
+		link->session_epoch = 0;
+		link->opening = false;
+		return code == 70 || code == 71 ? 0 : kbr_error_from_kafka(code);
+	}
+	if (link->opening) {
+		link->opening = false;
+		link->session = session;
+		link->session_epoch = session > 0;
+	}
+	kbr_link_take_topics(link, &r);
+	return 0;
+}
+KBR_EXPORT_IF_KUNIT(kbr_link_take_fetch);
+
+long kbr_link_next_retry(struct kbr_link *link)
+{
+	struct kbr_link_part *lp;
+	long left, first = -1;
+
+	mutex_lock(&link->lock);
+	list_for_each_entry(lp, &link->parts, node) {
+		if (!lp->waits)
+			continue;
+		left = max_t(long, (long)(lp->retry_at - jiffies), 1);
+		if (first < 0 || left < first)
+			first = left;
+	}
+	mutex_unlock(&link->lock);
+	return first;
+}
