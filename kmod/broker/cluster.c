@@ -198,7 +198,7 @@ static int kbr_cluster_apply(struct kbr_cluster *cluster, const struct kbr_clust
 unlock:
 	spin_unlock(&cluster->lock);
 	/* With another secret or epoch it proves itself anew. */
-	if (news && kbr_follow())
+	if ((news || change->secret_len) && kbr_follow())
 		kbr_follow()->peer_changed(broker, READ_ONCE(broker->id));
 	if (news)
 		kbr_event_raise(broker->knet, &event);

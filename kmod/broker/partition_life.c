@@ -338,6 +338,7 @@ void kbr_partition_remove(struct kbr_partition *part)
 
 void kbr_partition_retire(struct kbr_partition *part)
 {
+	kbr_replica_unfollow(part);
 	cancel_work_sync(&part->repair);
 }
 

@@ -88,8 +88,7 @@ KBR_EXPORT_IF_KUNIT(kbr_replica_alloc);
 
 void kbr_replica_free(struct kbr_partition *part)
 {
-	if (part->replicas)
-		WARN_ON_ONCE(part->replicas->followed);
+	/* The fetcher has stopped before the topics go. */
 	kfree(part->replicas);
 	part->replicas = NULL;
 }
@@ -316,9 +315,9 @@ static bool kbr_replica_note(struct kbr_partition *part, const struct kbr_replic
 	return anew;
 }
 
-static void kbr_replica_unfollow(struct kbr_partition *part)
+void kbr_replica_unfollow(struct kbr_partition *part)
 {
-	if (!part->replicas->followed)
+	if (!part->replicas || !part->replicas->followed)
 		return;
 	if (kbr_follow())
 		kbr_follow()->unfollow(part);
@@ -412,6 +411,8 @@ int kbr_replica_apply(struct kbr_partition *part, const struct kbr_replica_state
 		kbr_replica_leave(part);
 		break;
 	}
+	if (err)
+		kbr_partition_fail(part, err, -1);
 	kbr_partition_wake(part);
 	wake_up_all(&part->topic->wait);
 	kbr_partition_raise(part);

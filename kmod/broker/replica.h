@@ -102,6 +102,8 @@ struct kbr_replicas {
 /** kbr_replica_alloc() - @part belongs to a cluster: no replica is here until something is told; 0, -ENOMEM */
 int kbr_replica_alloc(struct kbr_partition *part);
 void kbr_replica_free(struct kbr_partition *part);
+/** kbr_replica_unfollow() - the fetcher does not touch it from here on; operations */
+void kbr_replica_unfollow(struct kbr_partition *part);
 
 /**
  * kbr_replica_apply() - be what the controller says

@@ -307,7 +307,9 @@ static void kbr_fetch_test_diverges(struct kunit *test)
 	KUNIT_ASSERT_EQ(test, kbr_log_set_epoch(&ft.part[0]->log, 4), 0);
 	kbr_fetch_test_fill(&ft, 0, 2);
 	for (i = 0; i < ARRAY_SIZE(cases); i++) {
-		want.wait_ms = cases[i].offset == 5 ? 1 : KBR_TEST_LONG_MS;
+		want.wait_ms = KBR_TEST_LONG_MS;
+		if (cases[i].offset == 5)
+			want.wait_ms = 1;
 		tr = kbr_fetch_test_head(&ft, &want, 1);
 		kbr_put_string(&tr->body, "t");
 		kbr_put_count(&tr->body, 1);
