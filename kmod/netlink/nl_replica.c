@@ -88,16 +88,15 @@ int kbroker_nl_replica_get_doit(struct sk_buff *skb, struct genl_info *info)
 	err = kbr_nl_begin(info, 0, KBROKER_A_REPLICA_BROKER, NULL, &broker);
 	if (err)
 		return err;
-	err = kbr_nl_require(info, KBROKER_A_REPLICA_TOPIC, "the request needs the name of a topic") ?:
-	      kbr_nl_require(info, KBROKER_A_REPLICA_PARTITION,
-			     "the request needs the number of a partition");
-	if (err)
-		goto put_broker;
 	topic = kbr_nl_topic_lookup(info, broker, KBROKER_A_REPLICA_TOPIC);
-	if (!topic) {
-		err = -ENOENT;
+	if (IS_ERR(topic)) {
+		err = PTR_ERR(topic);
 		goto put_broker;
 	}
+	err = kbr_nl_require(info, KBROKER_A_REPLICA_PARTITION,
+			     "the request needs the number of a partition");
+	if (err)
+		goto put_topic;
 	part = kbr_topic_partition(topic,
 				   be32_to_cpu(nla_get_be32(info->attrs[KBROKER_A_REPLICA_PARTITION])));
 	if (!part)
@@ -105,6 +104,7 @@ int kbroker_nl_replica_get_doit(struct sk_buff *skb, struct genl_info *info)
 				    "topic %s has no such partition", topic->name);
 	else
 		err = kbr_nl_reply(info, KBROKER_CMD_REPLICA_GET, kbr_nl_replica_fill, part);
+put_topic:
 	kbr_topic_put(topic);
 put_broker:
 	kbr_broker_put(broker);

@@ -338,7 +338,8 @@ static void nl_privilege(struct kunit *test)
 			    op->cmd == KBROKER_CMD_LISTENER_GET || op->cmd == KBROKER_CMD_GROUP_GET ||
 			    op->cmd == KBROKER_CMD_GROUP_OFFSET_GET ||
 			    op->cmd == KBROKER_CMD_CLUSTER_GET || op->cmd == KBROKER_CMD_PEER_GET ||
-			    op->cmd == KBROKER_CMD_REQUEST_GET;
+			    op->cmd == KBROKER_CMD_REQUEST_GET ||
+			    op->cmd == KBROKER_CMD_REPLICA_GET;
 
 		KUNIT_EXPECT_EQ_MSG(test, !(op->flags & GENL_ADMIN_PERM), open, "command %u", op->cmd);
 		/* strictly checked, and within what kbr_nl_check_unique() looks at */

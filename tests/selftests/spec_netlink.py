@@ -137,15 +137,16 @@ WHOLE = {
     "group-offset-del": {"group": "readers", "entry": {"topic": "two", "partition": 0}},
     "cluster-set": {"rack": "here"}, "peer-new": {"id": 2, "epoch": 1, "address": "127.0.0.1", "port": 9092},
     "peer-get": {"id": 2}, "peer-del": {"id": 2}, "request-get": {"id": 1}, "request-set": {"id": 1},
+    "replica-get": {"topic": "two", "partition": 0},
 }
 # their answers need a member of a cluster: cluster_objects.sh
-MEMBERS = ("peer-get", "request-get")
+MEMBERS = ("peer-get", "request-get", "replica-get")
 REQUIRED = {
     "broker-new": ("dir",), "topic-new": ("name",), "topic-set": ("name",), "topic-get": ("name",), "topic-del": ("name",),
     "partition-get": ("topic", "index"), "partition-set": ("topic", "index", "log-start"), "op-get": ("id",),
     "listener-new": ("address",), "listener-get": ("id",), "listener-del": ("id",), "connection-del": ("id",),
     "group-get": ("name",), "group-del": ("name",), "group-offset-set": ("group", "entry"), "group-offset-del": ("group", "entry"),
-    "peer-new": ("id", "epoch", "address", "port"), "peer-get": ("id",), "peer-del": ("id",), "request-get": ("id",), "request-set": ("id",),
+    "peer-new": ("id", "epoch", "address", "port"), "peer-get": ("id",), "peer-del": ("id",), "request-get": ("id",), "request-set": ("id",), "replica-get": ("topic", "partition"),
 }
 # a value that passes the checks of any attribute of that type
 SOME = {"string": "x", "u8": 1, "u16": 1, "u32": 1, "s32": 1, "u64": 1, "s64": 1, "flag": b"", "binary": bytes(16)}
@@ -462,6 +463,8 @@ def meaning(client):
         ("cluster-set", "a broker with topics", {"cluster_id": b"0123456789abcdef"}, "cluster-id", {errno.ENOTEMPTY}),
         ("peer-new", "on a broker that stands alone", {"id": 2, "epoch": 1, "address": "127.0.0.1", "port": 9092}, None, None),
         ("peer-new", "an address that is none", {"id": 2, "epoch": 1, "address": "host", "port": 9092}, "address", None),
+        ("replica-get", "a topic that is not there", {"topic": "none", "partition": 0}, "topic", {errno.ENOENT}),
+        ("replica-get", "a partition that is not there", {"topic": "two", "partition": 2}, "partition", {errno.ENOENT}),
         ("peer-get", "one that is not there", {"id": 2}, "id", {errno.ENOENT}), ("peer-del", "one that is not there", {"id": 2}, "id", {errno.ENOENT}),
         ("request-get", "one that is not open", {"id": 1}, "id", {errno.ENOENT}), ("request-set", "on a broker that stands alone", {"id": 1}, None, None),
         ("request-set", "an errno that is none", {"id": 1, "error": 4096}, "error", None),
