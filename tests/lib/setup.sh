@@ -11,7 +11,7 @@
 #	daemon		compile the log of kbrokerd, and libraft for it
 #	unit, fuzz	compile the codec in user space; with libFuzzer
 #	checks		static checks
-#	docs, coverage, selftests, interop, librdkafka
+#	docs, coverage, model, selftests, interop, librdkafka
 #	demo, selftest, bench	what these targets of make need, for one kernel
 #	check		what "make check" needs
 #	all		everything
@@ -38,6 +38,7 @@ packages_for()
 	docs)       echo python3-sphinx python3-docutils man-db ;;
 	bench)      echo redis-server redis-tools gcc libc6-dev python3 python3-confluent-kafka ;;
 	coverage)   echo lcov ;;
+	model)      echo spin gcc libc6-dev ;;
 	interop)    echo kcat python3-kafka python3-confluent-kafka
 		    # whoever has Node.js from elsewhere keeps it
 		    command -v node >/dev/null || echo nodejs
@@ -57,7 +58,7 @@ expand()
 	selftest) echo "build-$kernel tools vm-$kernel selftests" ;;
 	bench) echo "build-$kernel tools vm-$kernel uml bench" ;;
 	check) echo build-6.1 build-6.12 tools vm-6.1 vm-6.12 uml unit daemon fuzz checks selftests docs interop ;;
-	all)   echo build-6.1 build-6.12 tools vm-6.1 vm-6.12 uml unit daemon fuzz checks selftests docs interop librdkafka bench coverage ;;
+	all)   echo build-6.1 build-6.12 tools vm-6.1 vm-6.12 uml unit daemon fuzz checks selftests docs interop librdkafka bench coverage model ;;
 	*)     echo "$1" ;;
 	esac
 }
