@@ -595,7 +595,7 @@ static void test_unknown(void)
 	kbd_begin(&buf, KBD_REMOVE);
 	kbd_put_u8(&buf, KBD_A_END, 1);
 	expect_eq(kbd_decode(&msg, buf.data, buf.len, why), -EPROTO);
-	expect(strstr(why, "attribute 78 is not known"));
+	expect(strstr(why, "attribute 79 is not known"));
 	kbd_begin(&buf, KBD_REMOVE);
 	buf.data[0] = KBD_VERSION + 1;
 	expect_eq(kbd_decode(&msg, buf.data, buf.len, why), -EPROTO);

@@ -239,6 +239,13 @@ static const struct kbd_rule partition_rules[] = {
 	[KBD_A_FROM]			= IDS("from"),
 };
 
+static const struct kbd_rule daemon_rules[KBD_DAEMON_END] = {
+	[KBD_DAEMON_ID]			= NUMBER("daemon id", 4),
+	[KBD_DAEMON_ADDRESS]		= TEXT("daemon address", KBD_DAEMON_ADDRESS_MAX),
+	[KBD_DAEMON_VOTER]		= NUMBER("voter", 1),
+	[KBD_DAEMON_LEADER]		= NUMBER("controller", 1),
+};
+
 static const struct kbd_rule message_rules[KBD_A_END] = {
 	[KBROKER_A_REQUEST_KIND]	= NUMBER("kind", 1),
 	[KBROKER_A_REQUEST_TOPIC]	= TEXT("topic", KBROKER_TOPIC_NAME_MAX),
@@ -266,6 +273,7 @@ static const struct kbd_rule message_rules[KBD_A_END] = {
 	[KBD_A_INDEX]			= NUMBER("index", 8),
 	[KBD_A_ERROR]			= NUMBER("error", 4),
 	[KBD_A_MESSAGE]			= TEXT("message", 255),
+	[KBD_A_DAEMON]			= NEST("daemon", daemon_rules),
 };
 
 /* ---- reading ---- */

@@ -14,6 +14,7 @@
 #ifndef _KBROKERD_ENCODE_H
 #define _KBROKERD_ENCODE_H
 
+#include <linux/kbroker_netlink.h>
 #include <linux/types.h>
 
 #include "decide.h"
@@ -32,9 +33,11 @@ enum kbd_kind {
 	KBD_REASSIGN,		/* KBD_A_REPLICA each: topic, partition, replicas */
 	KBD_REMOVE,		/* a broker comes no more; KBD_A_PEER: id */
 	KBD_HEARTBEAT,		/* KBD_A_PEER: id, epoch; KBD_A_INDEX: how far it applied */
-	KBD_STATUS,		/* answered with what the controller knows of brokers */
+	KBD_STATUS,		/* answered with KBD_A_BROKER and KBD_A_DAEMON of each */
 	KBD_ANSWER,		/* KBD_A_ERROR, KBD_A_MESSAGE, KBD_A_EPOCH, KBD_A_INDEX */
 	KBD_SNAPSHOT,
+	KBD_JOIN,		/* a daemon comes; KBD_A_CLUSTER: cluster-id, KBD_A_DAEMON */
+	KBD_LEAVE,		/* a daemon goes for good; KBD_A_DAEMON: id */
 	KBD_KINDS
 };
 
@@ -55,8 +58,21 @@ enum kbd_attr_type {
 	KBD_A_INDEX,			/* u64: of the Raft log */
 	KBD_A_ERROR,			/* u32: errno, 0 done */
 	KBD_A_MESSAGE,			/* a sentence */
+	KBD_A_DAEMON,			/* nest of enum kbd_daemon_attr */
 	KBD_A_END
 };
+
+/** enum kbd_daemon_attr - attributes of a daemon: a member of the Raft group */
+enum kbd_daemon_attr {
+	KBD_DAEMON_ID = 1,		/* u32: node.id */
+	KBD_DAEMON_ADDRESS,		/* where daemons reach it, "ADDRESS:PORT" */
+	KBD_DAEMON_VOTER,		/* u8: it votes */
+	KBD_DAEMON_LEADER,		/* u8: it is the controller */
+	KBD_DAEMON_END
+};
+
+/* "[" IPv6 address "]:" port */
+#define KBD_DAEMON_ADDRESS_MAX	(KBROKER_ADDRESS_MAX + 8)
 
 /**
  * struct kbd_buf - what is being written
