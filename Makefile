@@ -48,7 +48,7 @@ modules:
 	@case $(KERNEL) in 6.1|6.12) tests/lib/setup.sh build-$(KERNEL) ;; uml*) tests/lib/setup.sh uml ;; esac
 	@tools/build/module $(KERNEL)
 
-tools: setup-tools
+tools: setup-tools setup-daemon
 	@$(MAKE) --no-print-directory -C tools BUILD=$(KBROKER_BUILD)/tools
 
 install:

@@ -8,7 +8,7 @@
 #	tools		compile the command and the library
 #	vm-6.1, vm-6.12		boot that stock kernel in a virtual machine
 #	uml		build and run the user-mode kernel
-#	daemon		compile the log of kbrokerd, and libraft for it
+#	daemon		compile kbrokerd, and libraft for it
 #	unit, fuzz	compile the codec in user space; with libFuzzer
 #	checks		static checks
 #	docs, coverage, model, selftests, interop, librdkafka
@@ -31,7 +31,7 @@ packages_for()
 	vm-*)       echo qemu-system-x86 busybox-static e2fsprogs kmod cpio xz-utils iproute2 ;;
 	uml)        echo make gcc libc6-dev flex bison bc libelf-dev libssl-dev xz-utils linux-source-6.12 ccache e2fsprogs python3 kmod ;;
 	unit)       echo make gcc clang libclang-rt-14-dev libc6-dev pkg-config libzstd-dev liblz4-dev libsnappy-dev zlib1g-dev ;;
-	daemon)     echo gcc libc6-dev libuv1-dev liblz4-dev debian-archive-keyring ;;
+	daemon)     echo gcc libc6-dev libuv1-dev liblz4-dev libssl-dev debian-archive-keyring ;;
 	fuzz)       echo clang libclang-rt-14-dev llvm make libc6-dev pkg-config libzstd-dev liblz4-dev zlib1g-dev ;;
 	checks)     echo sparse perl shellcheck python3 python3-yaml python3-jsonschema linux-source-6.12 xz-utils ;;
 	selftests)  echo dmsetup python3 util-linux strace ;;

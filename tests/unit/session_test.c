@@ -31,6 +31,11 @@ static struct daemon {
 	bool mute;
 	/* the kernel */
 	bool there;
+	bool busy;
+	enum kbd_tell refuse;
+	bool refuses;
+	bool busy_next;
+	bool unknown;
 	struct kbd_kernel kernel;
 	bool peer;
 	s64 epoch;
@@ -100,7 +105,7 @@ static int kernel_known(void *arg, struct kbd_state *state)
 {
 	(void)arg;
 	expect_eq(state->topics, 0);
-	return 0;
+	return node.unknown ? -EAGAIN : 0;
 }
 
 static int kernel_requests(void *arg, struct kbd_session *session)
@@ -111,13 +116,25 @@ static int kernel_requests(void *arg, struct kbd_session *session)
 	return 0;
 }
 
+static bool kernel_busy(void *arg)
+{
+	(void)arg;
+	return node.busy;
+}
+
 static int kernel_tell(void *arg, enum kbd_tell what, const struct kbd_buf *buf)
 {
-	struct kbd_attr attr, replica[KBROKER_A_REPLICA_MAX + 1];
+	struct kbd_attr attr, replica[KBROKER_A_REPLICA_ITEM_MAX + 1];
 	size_t pos = KBD_HEADER_SIZE;
 
 	(void)arg;
+	expect(!node.busy);
 	node.told++;
+	/* as a kernel that answers later: what is behind it is dropped with it */
+	if (node.refuses && (what == node.refuse || node.busy_next)) {
+		node.busy_next = true;
+		return 0;
+	}
 	while (kbd_each(buf->data, buf->len, &pos, &attr)) {
 		if (what == KBD_TELL_PEER && attr.type == KBROKER_A_PEER_ID)
 			node.peer = true;
@@ -129,8 +146,8 @@ static int kernel_tell(void *arg, enum kbd_tell what, const struct kbd_buf *buf)
 			node.answer = kbd_u32(&attr);
 		if (what != KBD_TELL_REPLICAS)
 			continue;
-		kbd_open(&attr, replica, KBROKER_A_REPLICA_MAX + 1);
-		node.leader = kbd_u32(&replica[KBROKER_A_REPLICA_LEADER]);
+		kbd_open(&attr, replica, KBROKER_A_REPLICA_ITEM_MAX + 1);
+		node.leader = kbd_u32(&replica[KBROKER_A_REPLICA_ITEM_LEADER]);
 		expect(node.topic);
 	}
 	switch (what) {
@@ -169,7 +186,7 @@ static void daemon_ask(void *arg, u64 token, const void *data, size_t len)
 }
 
 static const struct kbd_session_ops session_ops = {
-	kernel_look, kernel_known, kernel_requests, kernel_tell, daemon_ask, fake_log,
+	kernel_look, kernel_known, kernel_requests, kernel_busy, kernel_tell, daemon_ask, fake_log,
 };
 
 /* @ms pass in steps of 50; whatever is under way arrives in each. */
@@ -287,6 +304,38 @@ static void test_topics(void)
 	end();
 }
 
+static void test_refused(void)
+{
+	unsigned int told;
+
+	begin();
+	node.refuses = true;
+	node.refuse = KBD_TELL_TOPIC_NEW;
+	request(KBROKER_REQUEST_KIND_TOPIC_NEW, 1);
+	pass(100);
+	expect(node.busy_next && !node.topic);
+	/* the kernel takes its time: nothing else is told meanwhile */
+	node.busy = true;
+	told = node.told;
+	pass(1000);
+	expect_eq(node.told, told);
+	expect(!broker()->fenced);
+	node.busy = false;
+	node.busy_next = false;
+	node.refuses = false;
+	/* it refused; what it knows is being looked up */
+	node.unknown = true;
+	kbd_session_refused(node.session);
+	pass(1000);
+	expect_eq(node.told, told);
+	node.unknown = false;
+	pass(2000);
+	expect(node.topic);
+	expect_eq(node.leader, 7);
+	expect(!broker()->fenced);
+	end();
+}
+
 static void test_restart(void)
 {
 	s64 epoch;
@@ -314,6 +363,7 @@ static void test_restart(void)
 
 const struct tap_case session_cases[] = {
 	{ "session: what a kernel asks is decided, told and answered", test_topics },
+	{ "session: what was refused is told anew", test_refused },
 	{ "session: a broker that starts again is another", test_restart },
 	{ NULL, NULL }
 };

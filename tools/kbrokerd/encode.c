@@ -80,6 +80,11 @@ void kbd_put(struct kbd_buf *buf, u16 type, const void *data, size_t len)
 		memcpy(at + ATTR_HEADER, data, len);
 }
 
+void kbd_put_raw(struct kbd_buf *buf, const void *attrs, size_t len)
+{
+	memcpy(buf_room(buf, len), attrs, len);
+}
+
 static void put_number(struct kbd_buf *buf, u16 type, u64 value, unsigned int size)
 {
 	u8 wire[8];

@@ -92,6 +92,8 @@ struct kbd_buf {
 void kbd_copy(struct kbd_buf *buf, const void *data, size_t len);
 void kbd_begin(struct kbd_buf *buf, enum kbd_kind kind);
 void kbd_put(struct kbd_buf *buf, u16 type, const void *data, size_t len);
+/** kbd_put_raw() - attributes that were written elsewhere */
+void kbd_put_raw(struct kbd_buf *buf, const void *attrs, size_t len);
 void kbd_put_u8(struct kbd_buf *buf, u16 type, u8 value);
 void kbd_put_u16(struct kbd_buf *buf, u16 type, u16 value);
 void kbd_put_u32(struct kbd_buf *buf, u16 type, u32 value);

@@ -372,6 +372,19 @@ int kbd_raft_remove(struct kbd_raft *log, s32 id, void (*done)(void *arg, int st
 						changed));
 }
 
+bool kbd_raft_member(struct kbd_raft *log, unsigned int at, struct kbd_raft_member *member)
+{
+	const struct raft_configuration *members = &log->raft.configuration;
+
+	if (at >= members->n)
+		return false;
+	member->id = (s32)(members->servers[at].id - 1);
+	member->address = members->servers[at].address;
+	member->role = members->servers[at].role == RAFT_VOTER ? KBD_RAFT_VOTER :
+		       members->servers[at].role == RAFT_STANDBY ? KBD_RAFT_STANDBY : KBD_RAFT_SPARE;
+	return true;
+}
+
 s32 kbd_raft_leader(struct kbd_raft *log, const char **address)
 {
 	raft_id id = 0;

@@ -9,6 +9,7 @@
 #ifndef _KBROKERD_RAFT_H
 #define _KBROKERD_RAFT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include <linux/types.h>
@@ -109,6 +110,21 @@ int kbd_raft_assign(struct kbd_raft *log, s32 id, enum kbd_raft_role role,
 
 /** kbd_raft_remove() - a member is one no more; -ENOENT */
 int kbd_raft_remove(struct kbd_raft *log, s32 id, void (*done)(void *arg, int status), void *arg);
+
+/**
+ * struct kbd_raft_member - a daemon of the cluster
+ * @id: node.id
+ * @address: where the others reach it; valid until the loop goes on
+ * @role: what it does
+ */
+struct kbd_raft_member {
+	s32 id;
+	const char *address;
+	enum kbd_raft_role role;
+};
+
+/** kbd_raft_member() - the member at place @at, from 0; false: there are no more */
+bool kbd_raft_member(struct kbd_raft *log, unsigned int at, struct kbd_raft_member *member);
 
 /** kbd_raft_leader() - the leader's id, -1 unknown; its address is valid until the loop goes on */
 s32 kbd_raft_leader(struct kbd_raft *log, const char **address);

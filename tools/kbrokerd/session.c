@@ -10,6 +10,8 @@
 
 /* What is asked and not answered for so long is asked again */
 #define ASK_MS		1000
+/* What the kernel refused is told anew after so long */
+#define REFUSED_MS	200
 /* Requests of the kernel that are with the controller at once */
 #define ASKED_MAX	1024
 /* Changed partitions that are remembered one by one */
@@ -46,6 +48,8 @@ struct asked {
  * @epoch: of its registration, -1 none
  * @registered: Raft index of what the kernel may be told first
  * @told: brokers, topics and partition epochs as the kernel knows them
+ * @unsure: @told may be wrong, since the kernel refused something
+ * @refused_ms: when
  * @told_index: the state it was told
  * @told_epoch: the kernel knows @epoch
  * @told_fenced: as it was told
@@ -70,6 +74,8 @@ struct kbd_session {
 	s64 epoch;
 	u64 registered;
 	struct kbd_state *told;
+	bool unsure;
+	u64 refused_ms;
 	u64 told_index;
 	bool told_epoch;
 	int told_fenced;
@@ -134,6 +140,38 @@ void kbd_session_event(struct kbd_session *session)
 
 /* ---- telling the kernel ---- */
 
+/* What does the kernel know? All else is told. */
+static int learn(struct kbd_session *session)
+{
+	struct kbd_state *known = kbd_state_new();
+	unsigned int i;
+	int err = session->ops->known(session->arg, known);
+	u32 number;
+
+	if (err) {
+		kbd_state_free(known);
+		return err;
+	}
+	for (i = 0; i < known->topics; i++)
+		for (number = 0; number < known->by_name[i]->partitions; number++)
+			known->by_name[i]->partition[number].partition_epoch = -1;
+	kbd_state_free(session->told);
+	session->told = known;
+	session->told_index = 0;
+	session->told_epoch = false;
+	session->unsure = false;
+	session->all = true;
+	session->dirty.count = 0;
+	return 0;
+}
+
+void kbd_session_refused(struct kbd_session *session)
+{
+	session->unsure = true;
+	session->told_index = 0;
+	session->refused_ms = session->now_ms;
+}
+
 static int tell(struct kbd_session *session, enum kbd_tell what, struct kbd_buf *buf)
 {
 	int err = session->ops->tell(session->arg, what, buf);
@@ -177,7 +215,8 @@ static int tell_peer(struct kbd_session *session, const struct kbd_broker *broke
 		kbd_put_text(&buf, KBROKER_A_PEER_ADVERTISED_HOST, member->host);
 	if (member->host_port)
 		kbd_put_u16(&buf, KBROKER_A_PEER_ADVERTISED_PORT, member->host_port);
-	kbd_put_text(&buf, KBROKER_A_PEER_RACK, broker->rack);
+	if (*broker->rack)
+		kbd_put_text(&buf, KBROKER_A_PEER_RACK, broker->rack);
 	err = tell(session, KBD_TELL_PEER, &buf);
 	if (err)
 		return err;
@@ -378,15 +417,15 @@ static int chunk_add(struct chunk *chunk, struct kbd_topic *topic, u32 number)
 	if (!chunk->refs.count)
 		kbd_begin(&chunk->buf, KBD_ANSWER);
 	nest = kbd_nest(&chunk->buf, KBROKER_A_REPLICA_LIST_REPLICA);
-	kbd_put_text(&chunk->buf, KBROKER_A_REPLICA_TOPIC, topic->name);
-	kbd_put(&chunk->buf, KBROKER_A_REPLICA_TOPIC_ID, topic->id, KBD_UUID_SIZE);
-	kbd_put_u32(&chunk->buf, KBROKER_A_REPLICA_PARTITION, number);
-	kbd_put_u32(&chunk->buf, KBROKER_A_REPLICA_LEADER, part->leader);
-	kbd_put_u32(&chunk->buf, KBROKER_A_REPLICA_LEADER_EPOCH, part->leader_epoch);
-	kbd_put_u32(&chunk->buf, KBROKER_A_REPLICA_PARTITION_EPOCH, part->partition_epoch);
-	kbd_put_set(&chunk->buf, KBROKER_A_REPLICA_REPLICAS, &part->replicas);
-	kbd_put_set(&chunk->buf, KBROKER_A_REPLICA_ISR, &part->isr);
-	kbd_put_set(&chunk->buf, KBROKER_A_REPLICA_ELR, &part->elr);
+	kbd_put_text(&chunk->buf, KBROKER_A_REPLICA_ITEM_TOPIC, topic->name);
+	kbd_put(&chunk->buf, KBROKER_A_REPLICA_ITEM_TOPIC_ID, topic->id, KBD_UUID_SIZE);
+	kbd_put_u32(&chunk->buf, KBROKER_A_REPLICA_ITEM_PARTITION, number);
+	kbd_put_u32(&chunk->buf, KBROKER_A_REPLICA_ITEM_LEADER, part->leader);
+	kbd_put_u32(&chunk->buf, KBROKER_A_REPLICA_ITEM_LEADER_EPOCH, part->leader_epoch);
+	kbd_put_u32(&chunk->buf, KBROKER_A_REPLICA_ITEM_PARTITION_EPOCH, part->partition_epoch);
+	kbd_put_set(&chunk->buf, KBROKER_A_REPLICA_ITEM_REPLICAS, &part->replicas);
+	kbd_put_set(&chunk->buf, KBROKER_A_REPLICA_ITEM_ISR, &part->isr);
+	kbd_put_set(&chunk->buf, KBROKER_A_REPLICA_ITEM_ELR, &part->elr);
 	kbd_nest_end(&chunk->buf, nest);
 	kbd_refs_add(&chunk->refs, topic, number);
 	return chunk->refs.count == KBROKER_REPLICA_SET_MAX ? chunk_send(chunk) : 0;
@@ -424,6 +463,11 @@ static void tell_all(struct kbd_session *session)
 
 	if (session->epoch < 0 || state->index < session->registered || !self ||
 	    self->epoch != session->epoch)
+		return;
+	if (session->ops->busy(session->arg))
+		return;
+	if (session->unsure &&
+	    (session->now_ms - session->refused_ms < REFUSED_MS || learn(session)))
 		return;
 	if (tell_peers(session, state) || tell_cluster(session, state) ||
 	    tell_topics(session, state) || tell_replicas(session, state))
@@ -597,24 +641,10 @@ void kbd_session_answer(struct kbd_session *session, u64 token, const void *data
 /* The kernel's broker was started, or this daemon: what does it know? */
 static int begin(struct kbd_session *session, const struct kbd_kernel *kernel)
 {
-	struct kbd_state *known = kbd_state_new();
-	unsigned int i;
-	int err = session->ops->known(session->arg, known);
-	u32 number;
+	int err = learn(session);
 
-	if (err) {
-		kbd_state_free(known);
+	if (err)
 		return err;
-	}
-	for (i = 0; i < known->topics; i++)
-		for (number = 0; number < known->by_name[i]->partitions; number++)
-			known->by_name[i]->partition[number].partition_epoch = -1;
-	kbd_state_free(session->told);
-	session->told = known;
-	session->told_index = 0;
-	session->told_epoch = false;
-	session->all = true;
-	session->dirty.count = 0;
 	session->kernel = *kernel;
 	session->epoch = -1;
 	session->registering = 0;

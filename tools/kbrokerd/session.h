@@ -50,11 +50,14 @@ enum kbd_tell {
 
 /**
  * struct kbd_session_ops - what a session needs
- * @look: what the broker is. 0; -ENODEV: there is none, or it is no member
- * @known: the topics that the kernel knows, into an empty state (topic-get)
- * @requests: call kbd_session_request() for each open request (request-get)
- * @tell: @attrs is a message (encode.h) whose body goes to the kernel. 0 when
- *	it was carried out, or a negative errno
+ * @look: what the broker is. 0; -ENODEV: there is none, or it is no member; -EAGAIN
+ * @known: the topics and peers that the kernel knows, into an empty state (topic-get,
+ *	peer-get). 0; -EAGAIN: they are being looked up
+ * @requests: kbd_session_request() is to follow for each open request (request-get)
+ * @busy: not all that was told is carried out yet
+ * @tell: @attrs is a message (encode.h) whose body goes to the kernel, behind what was
+ *	told before. 0 when it is to be carried out, or a negative errno;
+ *	kbd_session_refused() follows if it, and all behind it, was not
  * @ask: send a message to the controller; kbd_session_answer() with @token follows
  *	or nothing does
  * @log: a line for the daemon's log
@@ -63,6 +66,7 @@ struct kbd_session_ops {
 	int (*look)(void *arg, struct kbd_kernel *kernel);
 	int (*known)(void *arg, struct kbd_state *state);
 	int (*requests)(void *arg, struct kbd_session *session);
+	bool (*busy)(void *arg);
 	int (*tell)(void *arg, enum kbd_tell what, const struct kbd_buf *attrs);
 	void (*ask)(void *arg, u64 token, const void *data, size_t len);
 	void (*log)(void *arg, const char *text);
@@ -93,6 +97,8 @@ void kbd_session_free(struct kbd_session *session);
 void kbd_session_applied(struct kbd_session *session, const struct kbd_touched *touched);
 /** kbd_session_event() - requests were opened in the kernel, or events were lost */
 void kbd_session_event(struct kbd_session *session);
+/** kbd_session_refused() - the kernel refused what it was told: look what it knows, and tell it anew */
+void kbd_session_refused(struct kbd_session *session);
 /** kbd_session_request() - an open request of the kernel: a message with its attributes but id and age */
 void kbd_session_request(struct kbd_session *session, u64 id, const struct kbd_buf *attrs);
 /** kbd_session_answer() - the controller's answer to what was asked with @token */
