@@ -110,7 +110,6 @@ int kbd_address(const char *text, struct sockaddr_storage *address)
 
 /* ---- the end ---- */
 
-
 static void timer_closed(uv_handle_t *timer)
 {
 	struct kbd_link *link = timer->data;
