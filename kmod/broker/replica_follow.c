@@ -73,8 +73,51 @@ static bool kbr_replica_may_join(struct kbr_partition *part,
 	return READ_ONCE(part->topic->config.flush_async) || progress->synced >= kbr_partition_hw(part);
 }
 
+/**
+ * struct kbr_alive - replicas whose brokers have a session
+ * @set: their node.ids
+ * @epoch: broker epoch of each
+ */
+struct kbr_alive {
+	struct kbr_id_set set;
+	s64 epoch[KBROKER_REPLICAS_MAX];
+};
+
+/* No lock held: the cluster's is an outer one. */
+static void kbr_replica_find_alive(struct kbr_partition *part, struct kbr_alive *alive)
+{
+	struct kbr_replicas *reps = part->replicas;
+	struct kbr_id_set replicas;
+	struct kbr_peer peer;
+	unsigned int i;
+
+	spin_lock(&reps->lock);
+	replicas = reps->state.replicas;
+	spin_unlock(&reps->lock);
+	alive->set.count = 0;
+	for (i = 0; i < replicas.count; i++) {
+		if (kbr_cluster_peer(part->topic->broker, replicas.id[i], &peer) || peer.fenced)
+			continue;
+		alive->set.id[alive->set.count] = replicas.id[i];
+		alive->epoch[alive->set.count++] = peer.epoch;
+	}
+}
+
+/* Has it the session that it proved? The controller refuses any other (KIP-903). */
+static bool kbr_replica_is_alive(const struct kbr_alive *alive,
+				 const struct kbr_replica_progress *progress)
+{
+	unsigned int i;
+
+	for (i = 0; i < alive->set.count; i++)
+		if (alive->set.id[i] == progress->id)
+			return alive->epoch[i] == progress->broker_epoch;
+	return false;
+}
+
 /* What the set should be; true if it should be another one. @reps->lock held. */
-static bool kbr_replica_wish(struct kbr_partition *part, s64 now_ms, struct kbr_isr_wish *wish)
+static bool kbr_replica_wish(struct kbr_partition *part, const struct kbr_alive *alive,
+			     s64 now_ms, struct kbr_isr_wish *wish)
 {
 	s64 lag_max = READ_ONCE(part->topic->broker->config.replica_lag_time_max_ms);
 	const struct kbr_replicas *reps = part->replicas;
@@ -103,7 +146,8 @@ static bool kbr_replica_wish(struct kbr_partition *part, s64 now_ms, struct kbr_
 				other = true;
 				continue;
 			}
-			if (!in && !kbr_replica_may_join(part, progress))
+			if (!in && (!kbr_replica_may_join(part, progress) ||
+				    !kbr_replica_is_alive(alive, progress)))
 				continue;
 			other |= !in;
 		}
@@ -117,12 +161,14 @@ void kbr_replica_check_followers(struct kbr_partition *part, s64 now_ms)
 {
 	struct kbr_replicas *reps = part->replicas;
 	struct kbr_isr_wish wish;
+	struct kbr_alive alive;
 	bool ask = false;
 	unsigned int i;
 
+	kbr_replica_find_alive(part, &alive);
 	spin_lock(&reps->lock);
 	if (reps->role == KBROKER_REPLICA_ROLE_LEADER && !reps->wanted.count &&
-	    kbr_replica_wish(part, now_ms, &wish)) {
+	    kbr_replica_wish(part, &alive, now_ms, &wish)) {
 		ask = true;
 		for (i = 0; i < wish.count; i++)
 			reps->wanted.id[i] = wish.id[i];

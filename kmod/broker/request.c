@@ -292,7 +292,7 @@ int kbr_cluster_isr_request(struct kbr_partition *part, const struct kbr_isr_wis
 	struct kbr_cluster_request *request, *old;
 	int err;
 
-	if (!cluster || !wish->count || wish->count > KBROKER_REPLICAS_MAX)
+	if (!cluster || wish->count > KBROKER_REPLICAS_MAX)
 		return -EINVAL;
 	request = kbr_cluster_request_alloc(broker, KBR_REQUEST_ISR);
 	if (!request)

@@ -43,9 +43,9 @@ enum kbr_cluster_request_kind {
  * struct kbr_isr_wish - another in-sync set for a partition
  * @leader_epoch: of the leadership that asks
  * @partition_epoch: what it is to be changed from
- * @count: entries of @id and @epoch
- * @id: the set, as node.ids
- * @epoch: broker epochs of its members, as they have proved them
+ * @count: entries of @id and @epoch; 0: the last member resigns
+ * @id: the set, as node.ids; without the broker itself: it resigns
+ * @epoch: broker epochs of its members, as they have proved them, -1 not known
  */
 struct kbr_isr_wish {
 	s32 leader_epoch;
@@ -121,7 +121,7 @@ struct kbr_cluster_request {
  *
  * Takes the place of an open request for it. Context: process, may sleep, no
  * spinlock of the partition held.
- * Return: 0; -EINVAL standalone; -ENODEV it stops; -ENOMEM.
+ * Return: 0; -EINVAL standalone, or too many; -ENODEV it stops; -ENOMEM.
  */
 int kbr_cluster_isr_request(struct kbr_partition *part, const struct kbr_isr_wish *wish);
 /** kbr_cluster_isr_drop() - @part was told a newer state, or leads no more: nothing is asked. Context as above */

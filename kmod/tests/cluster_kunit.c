@@ -419,7 +419,7 @@ static void kbr_request_test_isr(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, kbr_test_answer(tb, first, 0, NULL), -ENOENT);
 	kbr_cluster_isr_drop(kbr_topic_partition(topic, 0));
 	KUNIT_EXPECT_EQ(test, kbr_test_requests(tb), 1U);
-	wish.count = 0;
+	wish.count = KBROKER_REPLICAS_MAX + 1;
 	KUNIT_EXPECT_EQ(test, kbr_cluster_isr_request(kbr_topic_partition(topic, 0), &wish), -EINVAL);
 	/* with the topic goes what was asked for it */
 	broker = kbr_test_get(tb);

@@ -329,6 +329,7 @@ static void test_balance(void)
 	const struct kbd_partition *part = three();
 	struct kbd_buf buf = { 0 };
 	s32 first = part->leader;
+	u8 epochs[24];
 	size_t nest;
 	int i;
 
@@ -362,6 +363,14 @@ static void test_balance(void)
 	kbd_put_u32(&buf, KBROKER_A_REQUEST_LEADER_EPOCH, part->leader_epoch);
 	kbd_put_u32(&buf, KBROKER_A_REQUEST_PARTITION_EPOCH, part->partition_epoch);
 	kbd_put_set(&buf, KBROKER_A_REQUEST_ISR, &part->replicas);
+	for (i = 0; i < 3; i++) {
+		u64 epoch = broker(part->replicas.id[i])->epoch;
+		unsigned int byte;
+
+		for (byte = 0; byte < 8; byte++)
+			epochs[8 * i + byte] = epoch >> (56 - 8 * byte);
+	}
+	kbd_put(&buf, KBROKER_A_REQUEST_ISR_EPOCHS, epochs, sizeof(epochs));
 	ask_done(&buf);
 	expect_eq(group.err, 0);
 	expect(part->leader != first);

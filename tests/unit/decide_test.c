@@ -176,29 +176,76 @@ static void test_change_isr(void)
 	change.partition_epoch = 7;
 	expect_eq(kbd_partition_change_isr(&part, &brokers, &change), KBD_STALE);
 	change.partition_epoch = 0;
-	change.isr = SET(2, 3);
-	expect_eq(kbd_partition_change_isr(&part, &brokers, &change), KBD_INVALID);
 	change.isr = SET(1, 4);
 	expect_eq(kbd_partition_change_isr(&part, &brokers, &change), KBD_INVALID);
 	change.isr = SET(1, 2, 3);
 	expect_eq(kbd_partition_change_isr(&part, &brokers, &change), KBD_INELIGIBLE);
+	/* the same change, sent twice, comes too late */
+	expect_eq(kbd_partition_change_isr(&part, &brokers, &change), KBD_STALE);
+	change.partition_epoch = 1;
 	change.epochs[2] = 3;
 	expect_eq(kbd_partition_change_isr(&part, &brokers, &change), KBD_NOTHING);
 	change.isr = SET(1, 2);
 	expect_eq(kbd_partition_change_isr(&part, &brokers, &change), KBD_OK);
 	expect_set(&part.isr, SET(1, 2));
 	expect_eq(part.leader_epoch, 0);
-	expect_eq(part.partition_epoch, 1);
+	expect_eq(part.partition_epoch, 2);
 	expect_holds(&part);
 
 	/* 3 was registered anew since the leader heard of it */
 	broker(3)->epoch = 9;
-	change = (struct kbd_isr_change) { .leader = 1, .broker_epoch = 1, .partition_epoch = 1,
+	change = (struct kbd_isr_change) { .leader = 1, .broker_epoch = 1, .partition_epoch = 2,
 		.isr = SET(1, 2, 3), .epochs = { 1, 2, 3 } };
 	expect_eq(kbd_partition_change_isr(&part, &brokers, &change), KBD_INELIGIBLE);
+	/* nor does one join whose life the leader does not know */
+	change.partition_epoch = 3;
+	change.epochs[2] = -1;
+	expect_eq(kbd_partition_change_isr(&part, &brokers, &change), KBD_INELIGIBLE);
+	change.partition_epoch = 4;
+	change.epochs[1] = -1;
 	change.epochs[2] = 9;
 	expect_eq(kbd_partition_change_isr(&part, &brokers, &change), KBD_OK);
 	expect_set(&part.isr, SET(1, 2, 3));
+}
+
+static void test_resign(void)
+{
+	struct kbd_partition part = three(2);
+	struct kbd_isr_change change = { .leader = 1, .broker_epoch = 1, .isr = SET(2, 3),
+		.epochs = { -1, -1 } };
+
+	expect_eq(kbd_partition_change_isr(&part, &brokers, &change), KBD_OK);
+	expect_eq(part.leader, 2);
+	expect_eq(part.leader_epoch, 1);
+	expect_set(&part.isr, SET(2, 3));
+	expect_holds(&part);
+	/* too few are left: it has what was committed */
+	change = (struct kbd_isr_change) { .leader = 2, .broker_epoch = 2, .leader_epoch = 1,
+		.partition_epoch = part.partition_epoch, .isr = SET(3), .epochs = { -1 } };
+	expect_eq(kbd_partition_change_isr(&part, &brokers, &change), KBD_OK);
+	expect_eq(part.leader, 3);
+	expect_set(&part.elr, SET(2));
+	expect_holds(&part);
+	/* the last one: nobody else has it all, so that it is asked again */
+	part.elr.count = 0;
+	change = (struct kbd_isr_change) { .leader = 3, .broker_epoch = 3, .leader_epoch = 2,
+		.partition_epoch = part.partition_epoch };
+	expect_eq(kbd_partition_change_isr(&part, &brokers, &change), KBD_OK);
+	expect_eq(part.leader, 3);
+	expect(part.leader_epoch > 2);
+	expect_holds(&part);
+	/* who does not wait for disks lost what the others have */
+	part = three(3);
+	part.async = true;
+	change = (struct kbd_isr_change) { .leader = 1, .broker_epoch = 1, .isr = SET(2, 3),
+		.epochs = { 2, 3 } };
+	expect_eq(kbd_partition_change_isr(&part, &brokers, &change), KBD_OK);
+	expect_eq(part.leader, 2);
+	expect(!kbd_set_has(&part.elr, 1));
+	/* it leaves nobody in who was not */
+	change = (struct kbd_isr_change) { .leader = 2, .broker_epoch = 2, .leader_epoch = 1,
+		.partition_epoch = part.partition_epoch, .isr = SET(1) };
+	expect_eq(kbd_partition_change_isr(&part, &brokers, &change), KBD_INVALID);
 }
 
 static void test_shutdown(void)
@@ -456,6 +503,7 @@ const struct tap_case decide_cases[] = {
 	{ "decide: unclean election only where it is allowed", test_unclean },
 	{ "decide: whose disk is gone is not trusted", test_forget },
 	{ "decide: changes of the in-sync set", test_change_isr },
+	{ "decide: a leader resigns", test_resign },
 	{ "decide: a shutdown moves leadership first", test_shutdown },
 	{ "decide: the preferred leader", test_preferred },
 	{ "decide: reassignment, done and taken back", test_reassign },

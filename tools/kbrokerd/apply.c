@@ -622,7 +622,8 @@ static void apply_isr(struct apply *apply, struct kbd_isr_change *change)
 	before = topic->partition[number].replicas;
 	refusal = kbd_partition_change_isr(&topic->partition[number], &apply->state->brokers,
 					   change);
-	if (refusal == KBD_OK)
+	/* the partition epoch says that it was refused */
+	if (refusal == KBD_OK || refusal == KBD_INELIGIBLE)
 		touched(apply, topic, number, &before);
 	refuse_decision(apply, refusal);
 }

@@ -359,7 +359,29 @@ static bool kbd_isr_member_ok(const struct kbd_partition *part, const struct kbd
 	if (broker->stopping && id != part->leader)
 		return false;
 	/* Another registration: what the leader knows of it is of its life before (KIP-903). */
-	return change->epochs[i] < 0 || change->epochs[i] == broker->epoch;
+	if (change->epochs[i] < 0)
+		return kbd_set_has(&part->isr, id);
+	return change->epochs[i] == broker->epoch;
+}
+
+/*
+ * The leader can lead no longer, though its broker lives: a sync failed. What was
+ * committed it has, but in a partition that does not wait for disks.
+ */
+static enum kbd_refusal kbd_partition_resign(struct kbd_partition *part,
+					     const struct kbd_brokers *brokers,
+					     const struct kbd_set *isr)
+{
+	if (!kbd_set_within(isr, &part->isr))
+		return KBD_INVALID;
+	kbd_partition_set_isr(part, isr);
+	if (part->async && part->isr.count + part->elr.count > 1)
+		kbd_set_del(&part->elr, part->leader);
+	part->leader = kbd_partition_pick(part, brokers, isr, part->leader);
+	part->leader_epoch++;
+	part->partition_epoch++;
+	kbd_partition_update(part, brokers);
+	return KBD_OK;
 }
 
 enum kbd_refusal kbd_partition_change_isr(struct kbd_partition *part,
@@ -376,12 +398,17 @@ enum kbd_refusal kbd_partition_change_isr(struct kbd_partition *part,
 	if (change->partition_epoch != part->partition_epoch)
 		return KBD_STALE;
 	if (change->leader_epoch != part->leader_epoch || !kbd_set_valid(&change->isr) ||
-	    !kbd_set_within(&change->isr, &part->replicas) ||
-	    !kbd_set_has(&change->isr, part->leader))
+	    !kbd_set_within(&change->isr, &part->replicas))
 		return KBD_INVALID;
-	for (i = 0; i < change->isr.count; i++)
-		if (!kbd_isr_member_ok(part, brokers, change, i))
-			return KBD_INELIGIBLE;
+	if (!kbd_set_has(&change->isr, part->leader))
+		return kbd_partition_resign(part, brokers, &change->isr);
+	for (i = 0; i < change->isr.count; i++) {
+		if (kbd_isr_member_ok(part, brokers, change, i))
+			continue;
+		/* The leader is to know that this change can come no more, even sent twice. */
+		part->partition_epoch++;
+		return KBD_INELIGIBLE;
+	}
 	if (change->isr.count == part->isr.count && kbd_set_within(&change->isr, &part->isr))
 		return KBD_NOTHING;
 	kbd_partition_set_isr(part, &change->isr);

@@ -105,7 +105,7 @@ enum kbd_refusal {
 	KBD_FENCED_EPOCH,	/* the leader epoch or the broker epoch is older */
 	KBD_STALE,		/* the partition epoch is not the current one */
 	KBD_INELIGIBLE,		/* a member is unknown, fenced, stopping, or another registration */
-	KBD_INVALID,		/* no set of replicas, without the leader, or with one twice */
+	KBD_INVALID,		/* no set of replicas, or with one twice */
 	KBD_TOO_FEW,		/* fewer brokers than replicas are asked for */
 	KBD_NOTHING,		/* it is so already */
 };
@@ -158,8 +158,8 @@ bool kbd_partition_forget(struct kbd_partition *part, s32 id, bool gone);
  * @broker_epoch: its own
  * @leader_epoch: of its leadership
  * @partition_epoch: that the change is made from
- * @isr: all members wanted
- * @epochs: broker epoch of each; -1: not known
+ * @isr: all members wanted; without the leader: it resigns, and the set is what it leaves
+ * @epochs: broker epoch of each; -1: not known, of who is in the set already
  */
 struct kbd_isr_change {
 	s32 leader;
@@ -170,7 +170,13 @@ struct kbd_isr_change {
 	s64 epochs[KBD_REPLICAS_MAX];
 };
 
-/** kbd_partition_change_isr() - make it so, or say why not */
+/**
+ * kbd_partition_change_isr() - make it so, or say why not
+ *
+ * Where a member is ineligible the partition epoch rises all the same: until the
+ * leader hears of a newer one it counts the larger set, since a change that it asked
+ * for may still be carried out.
+ */
 enum kbd_refusal kbd_partition_change_isr(struct kbd_partition *part,
 					  const struct kbd_brokers *brokers,
 					  const struct kbd_isr_change *change);

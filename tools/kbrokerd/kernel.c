@@ -648,7 +648,8 @@ void kbd_kernel_handle(struct kbd_kernel_io *io, struct kbd_session *session)
 	io->news = false;
 	pthread_mutex_unlock(&io->lock);
 	if (err) {
-		if (strcmp(why, io->said))
+		/* A broker that starts or stops is looked at again. */
+		if (err != -ENODEV && strcmp(why, io->said))
 			kbd_log("the kernel refused: %s (%s)", why, strerror(-err));
 		memcpy(io->said, why, sizeof(io->said));
 		kbd_session_refused(session);
