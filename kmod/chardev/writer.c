@@ -343,6 +343,10 @@ static int kbr_writer_sync_one(struct kbr_open *open, unsigned int index)
 	if (err || !end)
 		return err;
 	err = kbr_partition_sync(part, end, failures);
+	/* In a cluster what is on this disk is committed once the others have it, too. */
+	if (!err && unlikely(part->replicas))
+		err = kbr_partition_wait_acks(part, end - 1, failures,
+					      READ_ONCE(part->topic->config.delivery_timeout_ms));
 	if (err == -EIO && !mutex_lock_killable(&writer->lock)) {
 		/* Told once: there is nothing left to wait for. */
 		written = &writer->written[index];
@@ -356,7 +360,7 @@ static int kbr_writer_sync_one(struct kbr_open *open, unsigned int index)
 }
 
 /**
- * kbr_writer_sync() - wait until everything written through the open is on stable storage
+ * kbr_writer_sync() - wait until everything written through the open is committed, and on stable storage
  * @open: the open
  *
  * Context: no lock held. Return: 0, or the first error of any partition. The
