@@ -29,6 +29,7 @@ static struct daemon {
 	u64 index;
 	u64 now;
 	bool mute;
+	u64 last;
 	/* the kernel */
 	bool there;
 	bool busy;
@@ -44,6 +45,7 @@ static struct daemon {
 	s32 leader;
 	unsigned int told;
 	unsigned int topics;
+	unsigned int answers;
 	struct kbd_buf request;
 	u64 request_id;
 	int answer;
@@ -119,7 +121,7 @@ static int kernel_requests(void *arg, struct kbd_session *session)
 static bool kernel_busy(void *arg)
 {
 	(void)arg;
-	return node.busy;
+	return node.busy || node.busy_next;
 }
 
 static int kernel_tell(void *arg, enum kbd_tell what, const struct kbd_buf *buf)
@@ -171,6 +173,7 @@ static int kernel_tell(void *arg, enum kbd_tell what, const struct kbd_buf *buf)
 		/* what was asked is there before its answer */
 		expect_eq(node.topic, node.topics);
 		node.request_id = 0;
+		node.answers++;
 		break;
 	default:
 		break;
@@ -181,6 +184,7 @@ static int kernel_tell(void *arg, enum kbd_tell what, const struct kbd_buf *buf)
 static void daemon_ask(void *arg, u64 token, const void *data, size_t len)
 {
 	(void)arg;
+	node.last = token;
 	if (!node.mute)
 		push(node.asked, &node.asks, data, len, token);
 }
@@ -336,6 +340,78 @@ static void test_refused(void)
 	end();
 }
 
+/* What the kernel refuses takes the answers behind it with it. */
+static void test_answer_lost(void)
+{
+	begin();
+	node.refuses = true;
+	node.refuse = KBD_TELL_REPLICAS;
+	request(KBROKER_REQUEST_KIND_TOPIC_NEW, 1);
+	pass(200);
+	expect(node.busy_next && node.topic);
+	expect_eq(node.answer, -1);
+	node.busy_next = false;
+	node.refuses = false;
+	/* as a fake it knows nothing when asked */
+	node.topic = false;
+	kbd_session_refused(node.session);
+	pass(1000);
+	expect_eq(node.answer, 0);
+	expect_eq(node.answers, 1);
+	end();
+}
+
+/* More requests than are passed on at once end without an answer; later ones are passed on. */
+static void test_ended(void)
+{
+	unsigned int i;
+
+	begin();
+	kbd_begin(&node.request, KBD_REQUEST);
+	kbd_put_u8(&node.request, KBROKER_A_REQUEST_KIND, KBROKER_REQUEST_KIND_TOPIC_NEW);
+	kbd_put_text(&node.request, KBROKER_A_REQUEST_TOPIC, "logs");
+	node.mute = true;
+	for (i = 0; i < 2000; i++)
+		kbd_session_request(node.session, 100000 + i, &node.request);
+	kbd_buf_free(&node.request);
+	pass(2000);
+	node.mute = false;
+	pass(500);
+	request(KBROKER_REQUEST_KIND_TOPIC_NEW, 1);
+	pass(500);
+	expect_eq(node.answer, 0);
+	end();
+}
+
+/* A controller that leads no more does not know what came of an in-sync set: it is asked for again. */
+static void test_isr_again(void)
+{
+	static const struct { int err; unsigned int told; } all[] = {
+		{ EAGAIN, 0 }, { EHOSTUNREACH, 1 },
+	};
+	struct kbd_buf buf = { 0 };
+	unsigned int i;
+
+	for (i = 0; i < 2; i++) {
+		begin();
+		kbd_begin(&node.request, KBD_REQUEST);
+		kbd_put_u8(&node.request, KBROKER_A_REQUEST_KIND, KBROKER_REQUEST_KIND_ISR);
+		kbd_put_text(&node.request, KBROKER_A_REQUEST_TOPIC, "logs");
+		node.request_id = 5;
+		node.mute = true;
+		kbd_session_tick(node.session, node.now);
+		kbd_session_request(node.session, 5, &node.request);
+		kbd_begin(&buf, KBD_ANSWER);
+		kbd_put_u32(&buf, KBD_A_ERROR, all[i].err);
+		kbd_put_text(&buf, KBD_A_MESSAGE, "so it is");
+		kbd_session_answer(node.session, node.last, buf.data, buf.len);
+		kbd_buf_free(&buf);
+		pass(500);
+		expect_eq(node.answers, all[i].told);
+		end();
+	}
+}
+
 static void test_restart(void)
 {
 	s64 epoch;
@@ -364,6 +440,9 @@ static void test_restart(void)
 const struct tap_case session_cases[] = {
 	{ "session: what a kernel asks is decided, told and answered", test_topics },
 	{ "session: what was refused is told anew", test_refused },
+	{ "session: an answer behind what was refused is told again", test_answer_lost },
+	{ "session: requests that end without an answer make room", test_ended },
+	{ "session: an in-sync set that may have been decided is asked for again", test_isr_again },
 	{ "session: a broker that starts again is another", test_restart },
 	{ NULL, NULL }
 };

@@ -22,7 +22,9 @@
  * @id: of the request
  * @token: of the question
  * @asked_ms: when
+ * @isr: it is for another in-sync set
  * @answered: as below says
+ * @told: the kernel is being told so
  * @index: the kernel must have been told the state up to here first
  * @err: errno, 0 done
  * @text: why not
@@ -31,7 +33,9 @@ struct asked {
 	u64 id;
 	u64 token;
 	u64 asked_ms;
+	bool isr;
 	bool answered;
+	bool told;
 	u64 index;
 	int err;
 	char text[KBD_WHY_SIZE];
@@ -167,9 +171,14 @@ static int learn(struct kbd_session *session)
 
 void kbd_session_refused(struct kbd_session *session)
 {
+	unsigned int i;
+
 	session->unsure = true;
 	session->told_index = 0;
 	session->refused_ms = session->now_ms;
+	/* Answers that were behind it are lost with it. */
+	for (i = 0; i < session->count; i++)
+		session->asked[i].told = false;
 }
 
 static int tell(struct kbd_session *session, enum kbd_tell what, struct kbd_buf *buf)
@@ -536,23 +545,31 @@ static void ask_heartbeat(struct kbd_session *session)
 	session->asked_ms = session->now_ms;
 }
 
+static bool is_isr(const struct kbd_buf *attrs)
+{
+	struct kbd_attr attr;
+	size_t pos = KBD_HEADER_SIZE;
+
+	while (kbd_each(attrs->data, attrs->len, &pos, &attr))
+		if (attr.type == KBROKER_A_REQUEST_KIND)
+			return kbd_u8(&attr) == KBROKER_REQUEST_KIND_ISR;
+	return false;
+}
+
 void kbd_session_request(struct kbd_session *session, u64 id, const struct kbd_buf *attrs)
 {
 	struct kbd_buf buf = { 0 };
 	struct asked *asked;
 	unsigned int i;
 
-	for (i = 0; i < session->count && session->asked[i].id != id; i++)
-		;
+	for (i = 0; i < session->count; i++)
+		if (session->asked[i].id == id)
+			return;
 	if (i == ASKED_MAX) {
 		session->event = true;
 		return;
 	}
-	asked = &session->asked[i];
-	if (i == session->count)
-		session->count++;
-	else if (asked->answered || session->now_ms - asked->asked_ms < ASK_MS)
-		return;
+	asked = &session->asked[session->count++];
 	kbd_copy(&buf, attrs->data, attrs->len);
 	put_self(session, &buf);
 	ask(session, &buf);
@@ -560,31 +577,41 @@ void kbd_session_request(struct kbd_session *session, u64 id, const struct kbd_b
 	asked->id = id;
 	asked->token = session->token;
 	asked->asked_ms = session->now_ms;
+	asked->isr = is_isr(attrs);
+}
+
+static void tell_answer(struct kbd_session *session, struct asked *asked)
+{
+	struct kbd_buf buf = { 0 };
+
+	kbd_begin(&buf, KBD_ANSWER);
+	kbd_put_u64(&buf, KBROKER_A_REQUEST_ID, asked->id);
+	kbd_put_u32(&buf, KBROKER_A_REQUEST_ERROR, asked->err);
+	if (asked->err)
+		kbd_put_text(&buf, KBROKER_A_REQUEST_MESSAGE, asked->text);
+	/* It may be open no more; then nobody waits. */
+	asked->told = !tell(session, KBD_TELL_ANSWER, &buf);
 }
 
 /* Answers whose effect the kernel was told, and questions that got none. */
 static void answer_requests(struct kbd_session *session)
 {
-	struct kbd_buf buf = { 0 };
+	bool busy = session->ops->busy(session->arg);
 	unsigned int i = 0;
 
 	while (i < session->count) {
 		struct asked *asked = &session->asked[i];
+		bool late = !asked->answered && session->now_ms - asked->asked_ms >= ASK_MS;
 
-		if (!asked->answered && session->now_ms - asked->asked_ms >= ASK_MS)
-			session->event = true;
-		if (!asked->answered || session->told_index < asked->index) {
-			i++;
+		if (late || (asked->told && !busy)) {
+			/* Who got no answer is asked for again, if the kernel still wants it. */
+			session->event |= late;
+			*asked = session->asked[--session->count];
 			continue;
 		}
-		kbd_begin(&buf, KBD_ANSWER);
-		kbd_put_u64(&buf, KBROKER_A_REQUEST_ID, asked->id);
-		kbd_put_u32(&buf, KBROKER_A_REQUEST_ERROR, asked->err);
-		if (asked->err)
-			kbd_put_text(&buf, KBROKER_A_REQUEST_MESSAGE, asked->text);
-		/* It may be open no more; then nobody waits. */
-		tell(session, KBD_TELL_ANSWER, &buf);
-		*asked = session->asked[--session->count];
+		if (asked->answered && !asked->told && session->told_index >= asked->index)
+			tell_answer(session, asked);
+		i++;
 	}
 }
 
@@ -626,8 +653,12 @@ void kbd_session_answer(struct kbd_session *session, u64 token, const void *data
 		if (asked->token != token || asked->answered)
 			continue;
 		asked->err = kbd_u32(&msg.attr[KBD_A_ERROR]);
-		/* Nothing was decided: ask whoever is the controller by then. */
-		if (asked->err == ENOTCONN)
+		/*
+		 * Nothing was decided: ask whoever is the controller by then. An
+		 * in-sync set that may have been decided is, too, unless the kernel
+		 * is told of another one first.
+		 */
+		if (asked->err == ENOTCONN || (asked->err == EAGAIN && asked->isr))
 			return;
 		asked->answered = true;
 		asked->index = asked->err ? 0 : kbd_u64(&msg.attr[KBD_A_INDEX]);
