@@ -325,21 +325,38 @@ static int make_member(struct kbd_kernel_io *io, struct look *look)
 	return member ? 0 : ask_look(io, look);
 }
 
+/* With the lock */
+static void drop_queue(struct kbd_kernel_io *io)
+{
+	struct told *told;
+
+	while ((told = io->queue)) {
+		io->queue = told->next;
+		free(told);
+	}
+	io->last = &io->queue;
+}
+
 static void look_at_broker(struct kbd_kernel_io *io)
 {
 	struct look look;
-	bool changed;
+	bool changed, anew;
 	int err;
 
 	err = ask_look(io, &look) ?: make_member(io, &look);
 	if (err)
 		err = -ENODEV;
 	pthread_mutex_lock(&io->lock);
-	changed = err != io->err ||
-		  memcmp(look.kernel.incarnation, io->kernel.incarnation, KBD_UUID_SIZE);
-	io->err = err;
-	if (!err)
+	anew = !err && memcmp(look.kernel.incarnation, io->kernel.incarnation, KBD_UUID_SIZE);
+	changed = anew || err != io->err;
+	if (anew) {
+		/* What was known of its last life, and for it, is not of this one. */
 		io->kernel = look.kernel;
+		kbd_state_free(io->known);
+		io->known = NULL;
+		drop_queue(io);
+	}
+	io->err = err;
 	pthread_mutex_unlock(&io->lock);
 	if (changed)
 		io->wake(io->arg);
@@ -486,14 +503,6 @@ static struct told *take_told(struct kbd_kernel_io *io)
 	return told;
 }
 
-static void drop_queue(struct kbd_kernel_io *io)
-{
-	struct told *told;
-
-	while ((told = take_told(io)))
-		free(told);
-}
-
 /* What is refused leaves what was to follow without its ground. */
 static void tell_queued(struct kbd_kernel_io *io)
 {
@@ -509,7 +518,9 @@ static void tell_queued(struct kbd_kernel_io *io)
 				tells[told->what].op, told->attrs, told->len, why);
 		/* An answer may come after the request's end: nobody waits for it. */
 		if (err && told->what != KBD_TELL_ANSWER) {
+			pthread_mutex_lock(&io->lock);
 			drop_queue(io);
+			pthread_mutex_unlock(&io->lock);
 			refused(io, err, why);
 		}
 		free(told);
@@ -690,17 +701,12 @@ fail:
 
 void kbd_kernel_free(struct kbd_kernel_io *io)
 {
-	struct told *told;
-
 	pthread_mutex_lock(&io->lock);
 	io->stop = true;
 	pthread_mutex_unlock(&io->lock);
 	nudge(io);
 	pthread_join(io->thread, NULL);
-	while ((told = io->queue)) {
-		io->queue = told->next;
-		free(told);
-	}
+	drop_queue(io);
 	free_open(io->open);
 	kbd_state_free(io->known);
 	kbd_nl_close(&io->requests);
