@@ -168,7 +168,8 @@ def main(one, two, three):
     say(wait_for(lambda: two.connected(one) and three.connected(one)), "followers prove what they are to the leader")
     say("kbroker" in one.run("connection", "list"), "their connections are connections")
 
-    equal("with acks=all all disks have it", one.produce([f"a{i}" for i in range(1000)])[0], 0)
+    equal("with acks=all all disks have it", (one.produce([f"a{i}" for i in range(1000)])[0],
+                                              b"a999" in two.log(), b"a999" in three.log()), (0, True, True))
     say(same(one, two) and same(one, three), "followers have the leader's log, byte for byte")
     say(b"a999" in two.log(), "with the records in it")
     equal("a follower takes no records", two.produce(["x"])[0] != 0, True)
