@@ -78,6 +78,8 @@ class Broker:
         subprocess.run(("kbroker", "--netns", self.net, "--broker", self.name, "broker", "stop", "--now"),
                        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         self.client.close()
+        # the namespace ends later, and the link with it
+        subprocess.run(("ip", "link", "del", f"kbv{self.id}"), stderr=subprocess.DEVNULL)
         subprocess.run(("ip", "netns", "del", self.net), stderr=subprocess.DEVNULL)
 
     def operation(self, answers, kind):

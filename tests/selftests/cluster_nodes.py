@@ -106,6 +106,8 @@ class Node:
     def end(self):
         self.kill_daemon()
         self.stop_broker("--now")
+        # the namespace ends later, and the link with it
+        subprocess.run(("ip", "link", "del", f"kbv{self.id}"), stderr=subprocess.DEVNULL, check=False)
         subprocess.run(("ip", "netns", "del", self.net), stderr=subprocess.DEVNULL, check=False)
 
 
@@ -216,7 +218,7 @@ class Producer(threading.Thread):
 
 def check_readback(node, producer):
     """What was acknowledged is there once, in order, at its offset."""
-    out = node.run("consume", f"{producer.name_}/{producer.partition}", "--beginning", "--exit",
+    out = node.run("consume", producer.name_, "--partition", str(producer.partition), "--from-beginning", "--exit",
                    "--format", "%o %s\\n")
     lines = [line.split() for line in out.splitlines() if line and line[0].isdigit()]
     there = {int(value): int(offset) for offset, value in lines}
