@@ -197,6 +197,8 @@ static int kbr_cluster_apply(struct kbr_cluster *cluster, const struct kbr_clust
 		atomic64_set_release(&cluster->epoch, change->epoch);
 unlock:
 	spin_unlock(&cluster->lock);
+	/* Producer ids are made of it. */
+	wake_up_all(&broker->producer_ids.wait);
 	/* With another secret or epoch it proves itself anew. */
 	if ((news || change->secret_len) && kbr_follow())
 		kbr_follow()->peer_changed(broker, READ_ONCE(broker->id));

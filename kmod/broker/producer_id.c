@@ -2,10 +2,13 @@
 /* Ids for idempotent producers; see producer_id.h. */
 #include "base/kunit.h"
 #include "broker/broker.h"
+#include "broker/cluster.h"
 #include "broker/metadata.h"
 
 /* Ids reserved at once; the next block is reserved when half of it is given */
 #define KBR_PRODUCER_ID_BLOCK	1000
+/* A member's: ids of one broker epoch, which has the bits above them */
+#define KBR_PRODUCER_ID_BITS	28
 
 static int kbr_producer_ids_reserve(struct kbr_broker *broker, s64 end)
 {
@@ -50,12 +53,40 @@ void kbr_producer_ids_init(struct kbr_broker *broker)
 	INIT_WORK(&ids->work, kbr_producer_ids_work);
 }
 
+/* A member's: no other broker has its epoch, nor has it another time. */
+static int kbr_producer_id_take_member(struct kbr_broker *broker, s64 *id)
+{
+	struct kbr_producer_ids *ids = &broker->producer_ids;
+	s64 epoch = kbr_cluster_epoch(broker);
+	int err = 0;
+
+	if (READ_ONCE(broker->dead))
+		return -ENODEV;
+	if (epoch < 0)
+		return -EAGAIN;
+	if (epoch >> (63 - KBR_PRODUCER_ID_BITS))
+		return -EOVERFLOW;
+	spin_lock(&ids->lock);
+	if (ids->epoch != epoch) {
+		ids->epoch = epoch;
+		ids->given = 0;
+	}
+	if (ids->given >> KBR_PRODUCER_ID_BITS)
+		err = -EOVERFLOW;
+	else
+		*id = epoch << KBR_PRODUCER_ID_BITS | ids->given++;
+	spin_unlock(&ids->lock);
+	return err;
+}
+
 int kbr_producer_id_take(struct kbr_broker *broker, s64 *id)
 {
 	struct kbr_producer_ids *ids = &broker->producer_ids;
 	bool more;
 	int err;
 
+	if (kbr_cluster_is_member(broker))
+		return kbr_producer_id_take_member(broker, id);
 	spin_lock(&ids->lock);
 	err = ids->err;
 	ids->err = 0;

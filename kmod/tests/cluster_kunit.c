@@ -530,8 +530,34 @@ static void kbr_leave_test_net_exit(struct kunit *test)
 	kbr_test_exit(tb);
 }
 
+/* Producer ids are made of the broker epoch, which no other start of any broker has. */
+static void kbr_cluster_test_producer_ids(struct kunit *test)
+{
+	struct kbr_test_broker *tb = kbr_test_init(test);
+	struct kbr_broker *broker;
+	s64 id[4];
+
+	KUNIT_ASSERT_EQ(test, kbr_test_start(tb), 0);
+	KUNIT_ASSERT_EQ(test, kbr_test_join(tb, kbr_test_cluster_id, -1), 0);
+	broker = kbr_test_get(tb);
+	KUNIT_EXPECT_EQ(test, kbr_producer_id_take(broker, &id[0]), -EAGAIN);
+	KUNIT_ASSERT_EQ(test, kbr_test_epoch(tb, 5), 0);
+	KUNIT_EXPECT_EQ(test, kbr_producer_id_take(broker, &id[0]), 0);
+	KUNIT_EXPECT_EQ(test, kbr_producer_id_take(broker, &id[1]), 0);
+	KUNIT_ASSERT_EQ(test, kbr_test_epoch(tb, 6), 0);
+	KUNIT_EXPECT_EQ(test, kbr_producer_id_take(broker, &id[2]), 0);
+	KUNIT_ASSERT_EQ(test, kbr_test_epoch(tb, 1LL << 35), 0);
+	KUNIT_EXPECT_EQ(test, kbr_producer_id_take(broker, &id[3]), -EOVERFLOW);
+	KUNIT_EXPECT_EQ(test, id[0], 5LL << 28);
+	KUNIT_EXPECT_EQ(test, id[1], id[0] + 1);
+	KUNIT_EXPECT_EQ(test, id[2], 6LL << 28);
+	kbr_broker_put(broker);
+	kbr_test_exit(tb);
+}
+
 static struct kunit_case kbr_cluster_cases[] = {
 	KUNIT_CASE(kbr_cluster_test_join),
+	KUNIT_CASE(kbr_cluster_test_producer_ids),
 	KUNIT_CASE(kbr_cluster_test_epoch),
 	KUNIT_CASE(kbr_cluster_test_peers),
 	KUNIT_CASE(kbr_cluster_test_proof),
