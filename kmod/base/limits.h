@@ -41,6 +41,8 @@
 
 /* Bytes appended but not yet synced that one broker lets its writers pile up */
 #define KBR_BROKER_UNSYNCED_BYTES_MAX	(256u << 20)
+/* Device writes that wait for leaders on other brokers, bytes */
+#define KBR_FORWARD_BYTES_MAX	(64u << 20)
 /* Backing files held open by one broker beside those with unsynced bytes */
 #define KBR_BROKER_FILES_MAX	1024
 /* Idempotent producers remembered by one partition */

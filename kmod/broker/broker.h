@@ -26,6 +26,7 @@
 #include "broker/config.h"
 #include "broker/net.h"
 #include "broker/owner.h"
+#include "broker/forward.h"
 #include "broker/producer_id.h"
 #include "storage/log.h"
 
@@ -103,9 +104,11 @@ enum kbr_broker_state {
  * @scrub_index: partition that the scrub is in
  * @reserve: the reserve file is there
  * @repairing: partitions that wait for their disk to answer again (upkeep)
- * @unsynced_wait: writers that wait for @env.unsynced_bytes to fall
+ * @unsynced_wait: writers that wait for @env.unsynced_bytes or @forwards.bytes to
+ *	fall, or for a leader
  * @throttled: there may be some (READ_ONCE; see kbr_broker_has_room())
  * @producer_ids: ids for idempotent producers of the network
+ * @forwards: device writes that wait for leaders on other brokers
  * @lost_records: records that failed syncs took after they were acknowledged
  * @handles: open devices
  * @handles_changes: counts opens and closes, for dumps of open devices
@@ -172,6 +175,7 @@ struct kbr_broker {
 	wait_queue_head_t unsynced_wait;
 	bool throttled;
 	struct kbr_producer_ids producer_ids;
+	struct kbr_forwards forwards;
 	atomic64_t lost_records;
 	atomic_t handles;
 	atomic_t handles_changes;

@@ -33,6 +33,7 @@ static int kbr_stop_close_topic(struct kbr_topic *topic, bool clean, struct kbr_
 	int err, first = 0;
 
 	for (i = 0; (part = kbr_topic_partition(topic, i)); i++) {
+		kbr_forward_retire(part);
 		kbr_partition_retire(part);
 		/* A partition that was stopped, or never opened, may hold what is not durable. */
 		if (!kbr_partition_serves(part) && READ_ONCE(part->state) != KBR_PARTITION_REMOTE)
@@ -134,6 +135,7 @@ void kbr_broker_stop_work(struct work_struct *work)
 		kbr_cluster_stop(broker);
 		if (kbr_follow())
 			kbr_follow()->stop(broker);
+		kbr_forward_stop(broker);
 		/* While logs still work: what was counted is written, what was accepted is answered. */
 		kbr_shares_stop(broker);
 		kbr_groups_stop(broker);

@@ -354,6 +354,22 @@ void kbr_partition_request_sync(struct kbr_partition *part, const struct kbr_pro
 }
 KBR_EXPORT_IF_KUNIT(kbr_partition_request_sync);
 
+int kbr_partition_check(struct kbr_partition *part, struct kbr_produce *p)
+{
+	struct kbr_append append = { .now_ms = p->now_ms ?: kbr_clock_now_ms() };
+	int err;
+
+	p->fault = KBR_FAULT_NONE;
+	if (part->topic->internal)
+		return -EROFS;
+	if (p->trusted)
+		return 0;
+	err = kbr_partition_validate(part, p, &append);
+	if (append.batches > 1)
+		kvfree(append.verdicts);
+	return err;
+}
+
 int kbr_partition_produce(struct kbr_partition *part, struct kbr_produce *p)
 {
 	struct kbr_topic *topic = part->topic;

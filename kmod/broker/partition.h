@@ -134,6 +134,13 @@ struct kbr_produce {
  */
 int kbr_partition_produce(struct kbr_partition *part, struct kbr_produce *p);
 
+/**
+ * kbr_partition_check() - would the leader of @part refuse what @p holds?
+ *
+ * Return: 0, or as kbr_partition_produce() what is wrong with it.
+ */
+int kbr_partition_check(struct kbr_partition *part, struct kbr_produce *p);
+
 /** kbr_partition_request_sync() - the sync that @p->defer_sync left out, if @p->acks needs it */
 void kbr_partition_request_sync(struct kbr_partition *part, const struct kbr_produce *p);
 

@@ -89,6 +89,8 @@ KBR_EXPORT_IF_KUNIT(kbr_replica_alloc);
 void kbr_replica_free(struct kbr_partition *part)
 {
 	/* The fetcher has stopped before the topics go. */
+	if (part->replicas)
+		kbr_forward_free(part->replicas);
 	kfree(part->replicas);
 	part->replicas = NULL;
 }
@@ -230,6 +232,8 @@ void kbr_replica_resign(struct kbr_partition *part)
 		}
 	}
 	spin_unlock(&reps->lock);
+	if (led)
+		kbr_forward_moved(part);
 	if (led && kbr_cluster_isr_request(part, &wish))
 		pr_warn_ratelimited("%s: %s-%u: leads no more, and could not ask for another leader\n",
 				    part->topic->broker->name, part->topic->name, part->index);
@@ -413,6 +417,7 @@ int kbr_replica_apply(struct kbr_partition *part, const struct kbr_replica_state
 	}
 	if (err)
 		kbr_partition_fail(part, err, -1);
+	kbr_forward_moved(part);
 	kbr_partition_wake(part);
 	wake_up_all(&part->topic->wait);
 	kbr_partition_raise(part);

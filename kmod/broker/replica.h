@@ -88,6 +88,7 @@ struct kbr_replica_progress {
  * @wanted: in-sync set that was asked for; empty: none
  * @epoch_start: leader: the log's end when its leadership began
  * @progress: leader: of its followers
+ * @forward: device writes for another leader; NULL: there were none (forward.c)
  */
 struct kbr_replicas {
 	spinlock_t lock;
@@ -97,6 +98,7 @@ struct kbr_replicas {
 	struct kbr_id_set wanted;
 	s64 epoch_start;
 	struct kbr_replica_progress progress[KBROKER_REPLICAS_MAX];
+	struct kbr_forward_stream *forward;
 };
 
 /** kbr_replica_alloc() - @part belongs to a cluster: no replica is here until something is told; 0, -ENOMEM */
@@ -255,16 +257,18 @@ int kbr_replica_restart(struct kbr_partition *part, s32 leader_epoch, s64 start)
  *	followed elsewhere
  * @unfollow: after it returns the fetcher does not touch @part
  * @synced: more of @part is on the disk, or a sync failed; any context
+ * @forward: something is to be forwarded to @leader (forward.h)
  * @peer_changed: the address or epoch of peer @id is another one, or it is gone
  * @abort: the namespace ends: close all sockets at once; waits for no disk
  * @stop: the broker ends: nothing is touched after it returns
  *
- * Context: @follow, @unfollow, @stop: operations of the broker.
+ * Context: @follow, @unfollow, @stop: operations of the broker; @forward: process.
  */
 struct kbr_follow_ops {
 	void (*follow)(struct kbr_partition *part, s32 leader);
 	void (*unfollow)(struct kbr_partition *part);
 	void (*synced)(struct kbr_partition *part);
+	void (*forward)(struct kbr_broker *broker, s32 leader);
 	void (*peer_changed)(struct kbr_broker *broker, s32 id);
 	void (*abort)(struct kbr_broker *broker);
 	void (*stop)(struct kbr_broker *broker);

@@ -267,6 +267,7 @@ static void kbr_topic_remove_logs(struct kbr_topic *topic, struct kbr_partition_
 	for (i = from; i < array->count; i++) {
 		struct kbr_partition *part = array->part[i];
 
+		kbr_forward_retire(part);
 		kbr_partition_retire(part);
 		if (!part->opened)
 			continue;

@@ -39,11 +39,20 @@ struct kbr_async {
 
 static struct workqueue_struct *kbr_async_wq;
 
+/** kbr_async_free() - of one that was not started, or has ended */
+void kbr_async_free(struct kbr_async *async)
+{
+	kbr_write_end(&async->write);
+	kfree(async);
+}
+
 /* 1 committed, 0 not yet, or what became of the records. Any context. */
 static int kbr_async_fate(const struct kbr_async *async)
 {
 	const struct kbr_write *write = &async->write;
 
+	if (write->forwarded)
+		return kbr_forwarded_fate(write->forwarded);
 	if (kbr_partition_lost(write->part, write->last, write->failures))
 		return -EIO;
 	if (kbr_partition_hw(write->part) > write->last)
@@ -57,7 +66,7 @@ static int kbr_async_fate(const struct kbr_async *async)
 static void kbr_async_release(struct kbr_async *async)
 {
 	if (cancel_delayed_work(&async->work))
-		kfree(async);
+		kbr_async_free(async);
 }
 
 /* Called with the wait queue's lock, from whatever moved the high watermark. */
@@ -103,7 +112,7 @@ static void kbr_async_work(struct work_struct *work)
 	}
 	/* A wake-up may have queued it once more while it ran. */
 	cancel_delayed_work(&async->work);
-	kfree(async);
+	kbr_async_free(async);
 }
 
 /**
@@ -126,16 +135,10 @@ struct kbr_async *kbr_async_alloc(struct kbr_open *open, struct kiocb *iocb)
 	return async;
 }
 
-/** kbr_async_free() - of one that was not started */
-void kbr_async_free(struct kbr_async *async)
-{
-	kfree(async);
-}
-
 /**
  * kbr_async_start() - complete the request when the acks are met
  * @async: taken over
- * @write: the write, appended
+ * @write: the write, appended or forwarded; taken over
  * @ret: what the request returns then
  *
  * Context: process, no lock held. Return: -EIOCBQUEUED; or, if its fate is
@@ -143,7 +146,9 @@ void kbr_async_free(struct kbr_async *async)
  */
 ssize_t kbr_async_start(struct kbr_async *async, const struct kbr_write *write, ssize_t ret)
 {
-	s64 timeout_ms = READ_ONCE(kbr_open_topic(async->open)->config.delivery_timeout_ms);
+	/* What was forwarded ends by itself. */
+	s64 timeout_ms = write->forwarded ? INT_MAX :
+			 READ_ONCE(kbr_open_topic(async->open)->config.delivery_timeout_ms);
 	struct wait_queue_head *queue = &write->part->wait;
 	struct kbr_open *open = async->open;
 	int fate;
@@ -163,7 +168,7 @@ ssize_t kbr_async_start(struct kbr_async *async, const struct kbr_write *write, 
 	spin_unlock_irq(&queue->lock);
 	if (!fate)
 		return -EIOCBQUEUED;	/* by now it may be completed, and the file closed */
-	kfree(async);
+	kbr_async_free(async);
 	if (fate > 0)
 		return ret;
 	kbr_writer_drop_pending(open, write);

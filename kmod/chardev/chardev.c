@@ -130,6 +130,7 @@ static int kbr_chardev_release(struct inode *inode, struct file *file)
 		mutex_lock(&open->writer.lock);
 		kbr_lines_finish(open, &write);
 		mutex_unlock(&open->writer.lock);
+		kbr_write_end(&write);
 	}
 	kbr_handle_del(&open->handle);
 	if (kbr_open_group(open))
@@ -270,8 +271,10 @@ static ssize_t kbr_open_write_async(struct kbr_open *open, struct kiocb *iocb,
 		goto out_free;
 	ret = kbr_open_write(open, from, &write);
 	mutex_unlock(&open->writer.lock);
-	if (ret > 0 && write.part && READ_ONCE(open->writer.acks) == KBR_ACKS_ALL)
+	if (ret > 0 && write.part && !write.detached &&
+	    (write.forwarded || READ_ONCE(open->writer.acks) == KBR_ACKS_ALL))
 		return kbr_async_start(async, &write, ret);
+	kbr_write_end(&write);
 out_free:
 	kbr_async_free(async);
 	return ret;
@@ -306,6 +309,7 @@ static ssize_t kbr_chardev_write_iter(struct kiocb *iocb, struct iov_iter *from)
 	if (ret <= 0)
 		return ret;
 	err = kbr_writer_settle(open, &write, iocb->ki_flags & IOCB_DSYNC);
+	kbr_write_end(&write);
 	if (err) {
 		kbr_writer_drop_pending(open, &write);
 		return err;
@@ -331,6 +335,7 @@ static int kbr_chardev_fsync(struct file *file, loff_t start, loff_t end, int da
 	lost = kbr_writer_check(open);
 	err = kbr_lines_finish(open, &write);	/* L4 */
 	mutex_unlock(&writer->lock);
+	kbr_write_end(&write);
 	if (!err)
 		err = kbr_writer_sync(open);
 	/* What is told once must not be lost in a call that is restarted. */
@@ -351,7 +356,7 @@ static __poll_t kbr_chardev_poll(struct file *file, poll_table *wait)
 	}
 	if (file->f_mode & FMODE_WRITE) {
 		poll_wait(file, &broker->unsynced_wait, wait);
-		if (kbr_broker_has_room(broker))
+		if (kbr_broker_has_room(broker) && kbr_forward_has_room(broker))
 			mask |= EPOLLOUT | EPOLLWRNORM;
 	}
 	if (kbr_topic_gone(kbr_open_topic(open))) {

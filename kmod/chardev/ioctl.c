@@ -294,6 +294,11 @@ static long kbr_ioctl_last_write(struct kbr_open *open, void __user *arg)
 	if (mutex_lock_interruptible(&open->writer.lock))
 		return -ERESTARTSYS;
 	result = open->writer.last;
+	if (open->writer.last_forwarded &&
+	    kbr_forwarded_fate(open->writer.last_forwarded) > 0) {
+		result.base_offset = open->writer.last_forwarded->base_offset;
+		result.log_append_time = open->writer.last_forwarded->log_append_time;
+	}
 	mutex_unlock(&open->writer.lock);
 	return copy_to_user(arg, &result, sizeof(result)) ? -EFAULT : 0;
 }

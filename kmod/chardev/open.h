@@ -18,6 +18,7 @@
 #include <linux/uio.h>
 #include <linux/kbroker.h>
 
+#include "broker/forward.h"
 #include "broker/handle.h"
 #include "broker/node.h"
 #include "broker/partition.h"
@@ -105,11 +106,15 @@ struct kbr_reader {
  * @failures: kbr_produce.failures of the first of the writes that are unsettled,
  *	else of the last one
  * @unsettled: a write returned before its records were committed
+ * @forwarded: all that was forwarded to its leader; NULL: nothing was
+ *
+ * The others concern what was appended here.
  */
 struct kbr_written {
 	s64 end;
 	u32 failures;
 	bool unsettled;
+	struct kbr_forwarded *forwarded;
 };
 
 /**
@@ -131,6 +136,7 @@ struct kbr_written {
  * @written_count: entries
  * @unsettled: some entry may be unsettled
  * @last: answer of KBROKER_IOC_LAST_WRITE
+ * @last_forwarded: the last write was forwarded: it knows the offset; else NULL
  */
 struct kbr_writer {
 	struct mutex lock;	/* never held while waiting for acks */
@@ -149,6 +155,7 @@ struct kbr_writer {
 	unsigned int written_count;
 	bool unsettled;
 	struct kbroker_result last;
+	struct kbr_forwarded *last_forwarded;
 };
 
 /**
@@ -184,9 +191,11 @@ struct kbr_open {
  * @nowait: fail rather than wait before the append
  * @detached: return before its acks are met; a loss is told later
  * @final: by the last close: no signal may end it
- * @part: where it was appended; NULL: nothing was
+ * @part: where it was written to; NULL: nothing was
  * @last: offset of its last record
  * @failures: kbr_produce.failures of its append
+ * @forwarded: it went to the leader instead, and this tells what became of it: a
+ *	reference, see kbr_write_end(); else NULL
  * @pending_seq: the writer's, if its end became the unfinished line
  * @left_pending: it did
  */
@@ -197,9 +206,17 @@ struct kbr_write {
 	struct kbr_partition *part;
 	s64 last;
 	u32 failures;
+	struct kbr_forwarded *forwarded;
 	unsigned int pending_seq;
 	bool left_pending;
 };
+
+/* It is over, or somebody else has taken it over. */
+static inline void kbr_write_end(struct kbr_write *write)
+{
+	kbr_forwarded_put(write->forwarded);
+	write->forwarded = NULL;
+}
 
 static inline struct kbr_topic *kbr_open_topic(const struct kbr_open *open)
 {

@@ -31,7 +31,11 @@ KBR_EXPORT_IF_KUNIT(kbr_open_init_writer);
 void kbr_open_destroy_writer(struct kbr_open *open)
 {
 	struct kbr_writer *writer = &open->writer;
+	unsigned int i;
 
+	for (i = 0; i < writer->written_count; i++)
+		kbr_forwarded_put(writer->written[i].forwarded);
+	kbr_forwarded_put(writer->last_forwarded);
 	kvfree(writer->buf);
 	kvfree(writer->stage);
 	kvfree(writer->written);
@@ -155,6 +159,40 @@ static struct kbr_written *kbr_writer_note(struct kbr_open *open, struct kbr_par
 	return &written[index];
 }
 
+/*
+ * Another broker leads @part, or did when what waits for it was written: hand it
+ * over. Arguments and return as for kbr_writer_append().
+ */
+static int kbr_writer_forward(struct kbr_open *open, struct kbr_partition *part,
+			      struct kbr_produce *produce, struct kbr_write *write,
+			      struct kbr_written *written)
+{
+	bool detached = write->detached || write->final || produce->acks == KBR_ACKS_NONE;
+	struct kbr_writer *writer = &open->writer;
+	int err;
+
+	if (!written->forwarded)
+		written->forwarded = kbr_forwarded_create(NULL, false);
+	if (!written->forwarded)
+		return -ENOMEM;
+	err = kbr_forward_submit(part, produce, detached, written->forwarded, &write->forwarded);
+	if (err)
+		return err == -EINTR ? -ERESTARTSYS : err;
+	write->part = part;
+	writer->unsettled |= detached;
+	write->detached = detached;
+	kbr_forwarded_get(write->forwarded);
+	kbr_forwarded_put(writer->last_forwarded);
+	writer->last_forwarded = write->forwarded;
+	writer->last = (struct kbroker_result) {
+		.partition = part->index,
+		.records = write->forwarded->records,
+		.base_offset = -1,
+		.log_append_time = -1,
+	};
+	return 0;
+}
+
 /**
  * kbr_writer_append() - append what @produce holds to @part
  * @open: the open
@@ -179,7 +217,12 @@ int kbr_writer_append(struct kbr_open *open, struct kbr_partition *part,
 	produce->acks = writer->acks;
 	produce->nowait = write->nowait;
 	produce->final = write->final;
+	if (unlikely(kbr_forward_due(part)))
+		return kbr_writer_forward(open, part, produce, write, written);
 	err = kbr_partition_produce(part, produce);
+	/* It has just lost the leadership. */
+	if (unlikely(err == -EREMOTE))
+		return kbr_writer_forward(open, part, produce, write, written);
 	if (err)
 		return err == -EINTR ? -ERESTARTSYS : err;
 	write->part = part;
@@ -191,6 +234,10 @@ int kbr_writer_append(struct kbr_open *open, struct kbr_partition *part,
 	if (write->detached || writer->acks != KBR_ACKS_ALL) {
 		written->unsettled = true;
 		writer->unsettled = true;
+	}
+	if (unlikely(writer->last_forwarded)) {
+		kbr_forwarded_put(writer->last_forwarded);
+		writer->last_forwarded = NULL;
 	}
 	writer->last = (struct kbroker_result) {
 		.partition = part->index,
@@ -257,23 +304,32 @@ static int kbr_written_check(struct kbr_written *written, struct kbr_partition *
 {
 	int err = 0;
 
+	if (unlikely(written->forwarded))
+		err = kbr_forwarded_take_error(part->topic->broker, written->forwarded);
 	if (!written->unsettled)
-		return 0;
+		return err;
 	if (kbr_partition_lost(part, written->end - 1, written->failures)) {
 		written->end = 0;
 		err = -EIO;
 	} else if (kbr_partition_hw(part) < written->end) {
-		return 0;
+		return err;
 	}
 	written->unsettled = false;
 	return err;
+}
+
+/* May something that a write did not wait for still be lost? */
+static bool kbr_written_is_open(const struct kbr_written *written)
+{
+	return written->unsettled ||
+	       (written->forwarded && !kbr_forwarded_fate(written->forwarded));
 }
 
 /**
  * kbr_writer_check() - report the loss of earlier writes that did not wait
  * @open: the open
  *
- * Context: writer lock held. Return: 0 or -EIO, once.
+ * Context: writer lock held. Return: 0 or, once, -EIO or as kbr_forwarded_fate().
  */
 int kbr_writer_check(struct kbr_open *open)
 {
@@ -286,7 +342,7 @@ int kbr_writer_check(struct kbr_open *open)
 		return 0;
 	for (i = 0; i < writer->written_count; i++) {
 		err = kbr_written_check(&writer->written[i], kbr_open_partition(open, i)) ?: err;
-		unsettled |= writer->written[i].unsettled;
+		unsettled |= kbr_written_is_open(&writer->written[i]);
 	}
 	writer->unsettled = unsettled;
 	return err;
@@ -300,7 +356,7 @@ KBR_EXPORT_IF_KUNIT(kbr_writer_check);
  * @dsync: it is to be on stable storage
  *
  * Context: no lock held; only a fatal signal ends the wait.
- * Return: 0; -ETIMEDOUT, -EIO, -ENODEV, -EINTR (fatal).
+ * Return: 0; -ETIMEDOUT, -EIO, -ENODEV, -EINTR (fatal); as kbr_forwarded_fate().
  */
 int kbr_writer_settle(struct kbr_open *open, struct kbr_write *write, bool dsync)
 {
@@ -310,6 +366,9 @@ int kbr_writer_settle(struct kbr_open *open, struct kbr_write *write, bool dsync
 
 	if (!write->part || write->detached)
 		return 0;
+	/* What its leader acknowledged is as durable as the topic wants it. */
+	if (unlikely(write->forwarded))
+		return kbr_forwarded_wait(write->part, write->forwarded);
 	/* flush.policy=async: it is committed already */
 	if (all && kbr_partition_hw(write->part) > write->last &&
 	    !kbr_partition_lost(write->part, write->last, write->failures))
@@ -328,6 +387,7 @@ static int kbr_writer_sync_one(struct kbr_open *open, unsigned int index)
 {
 	struct kbr_partition *part = kbr_open_partition(open, index);
 	struct kbr_writer *writer = &open->writer;
+	struct kbr_forwarded *forwarded;
 	struct kbr_written *written;
 	u32 failures;
 	s64 end;
@@ -338,8 +398,15 @@ static int kbr_writer_sync_one(struct kbr_open *open, unsigned int index)
 	written = &writer->written[index];
 	end = written->end;
 	failures = written->failures;
+	forwarded = written->forwarded;
 	err = kbr_written_check(written, part);
 	mutex_unlock(&writer->lock);
+	/* It stays as long as the open. */
+	if (forwarded) {
+		if (kbr_forwarded_wait(part, forwarded) == -EINTR)
+			return -EINTR;
+		err = err ?: kbr_forwarded_take_error(part->topic->broker, forwarded);
+	}
 	if (err || !end)
 		return err;
 	err = kbr_partition_sync(part, end, failures);

@@ -322,7 +322,7 @@ int kbr_link_take_fetch(struct kbr_link *link, void *buf, size_t len)
 }
 KBR_EXPORT_IF_KUNIT(kbr_link_take_fetch);
 
-long kbr_link_next_retry(struct kbr_link *link)
+static long kbr_link_fetch_retry(struct kbr_link *link)
 {
 	struct kbr_link_part *lp;
 	long left, first = -1;
@@ -338,3 +338,54 @@ long kbr_link_next_retry(struct kbr_link *link)
 	mutex_unlock(&link->lock);
 	return first;
 }
+
+/* A Fetch, if one is due. */
+static bool kbr_link_fetch(struct kbr_link *link)
+{
+	bool news = test_and_clear_bit(KBR_LINK_NEWS, &link->flags);
+
+	if (!link->in_flight)
+		return kbr_link_put_fetch(link, true);
+	if (!news || link->in_flight >= KBR_LINK_FETCHES_MAX) {
+		if (news)
+			set_bit(KBR_LINK_NEWS, &link->flags);
+		return false;
+	}
+	/* The one under way waits at the leader: this one has it answered. */
+	return kbr_link_put_fetch(link, false);
+}
+
+static bool kbr_link_fetch_wanted(struct kbr_link *link)
+{
+	return READ_ONCE(link->count);
+}
+
+static void kbr_link_fetch_closed(struct kbr_link *link)
+{
+	struct kbr_link_part *lp;
+
+	link->session = 0;
+	link->session_epoch = 0;
+	link->opening = false;
+	mutex_lock(&link->lock);
+	list_for_each_entry(lp, &link->parts, node)
+		lp->in_session = false;
+	mutex_unlock(&link->lock);
+}
+
+static void kbr_link_fetch_report(struct kbr_link *link)
+{
+	link->stats.connected = link->state == KBR_LINK_READY;
+	link->stats.followed = READ_ONCE(link->count);
+	kbr_cluster_peer_report(link->fetcher->broker, link->peer, &link->stats);
+}
+
+const struct kbr_link_ops kbr_fetch_ops = {
+	.what = "fetches from",
+	.wanted = kbr_link_fetch_wanted,
+	.put = kbr_link_fetch,
+	.take = kbr_link_take_fetch,
+	.next_retry = kbr_link_fetch_retry,
+	.closed = kbr_link_fetch_closed,
+	.report = kbr_link_fetch_report,
+};

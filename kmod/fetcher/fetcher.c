@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * What the broker tells its fetcher: which partition to follow, which no more,
- * that a peer has changed, that something reached the disk, that all ends. See
+ * that something is to be forwarded, that a peer has changed, that something reached the disk, that all ends. See
  * fetcher.h.
  */
 #include <linux/init.h>
@@ -54,13 +54,14 @@ static bool kbr_fetcher_remove(struct kbr_link *link, struct kbr_partition *part
 	return true;
 }
 
-static struct kbr_link *kbr_fetcher_find_link(struct kbr_fetcher *fetcher, s32 peer)
+static struct kbr_link *kbr_fetcher_find_link(struct kbr_fetcher *fetcher,
+					      const struct kbr_link_ops *ops, s32 peer)
 {
 	struct kbr_link *link;
 
 	lockdep_assert_held(&fetcher->lock);
 	list_for_each_entry(link, &fetcher->links, node)
-		if (link->peer == peer)
+		if (link->peer == peer && link->ops == ops)
 			return link;
 	return NULL;
 }
@@ -134,17 +135,18 @@ static void kbr_fetcher_unfollow(struct kbr_partition *part)
 	kbr_fetcher_put(fetcher);
 }
 
-static struct kbr_link *kbr_fetcher_need_link(struct kbr_fetcher *fetcher, s32 peer)
+static struct kbr_link *kbr_fetcher_need_link(struct kbr_fetcher *fetcher,
+					      const struct kbr_link_ops *ops, s32 peer)
 {
 	struct kbr_link *link;
 
 	lockdep_assert_held(&fetcher->lock);
 	if (fetcher->dead)
 		return NULL;
-	link = kbr_fetcher_find_link(fetcher, peer);
+	link = kbr_fetcher_find_link(fetcher, ops, peer);
 	if (link)
 		return link;
-	link = kbr_link_create(fetcher, peer);
+	link = kbr_link_create(fetcher, ops, peer);
 	if (link)
 		list_add_tail_rcu(&link->node, &fetcher->links);
 	return link;
@@ -164,11 +166,27 @@ static void kbr_fetcher_follow(struct kbr_partition *part, s32 leader)
 	lp = kzalloc(sizeof(*lp), GFP_KERNEL | __GFP_NOFAIL);
 	lp->part = part;
 	mutex_lock(&fetcher->lock);
-	link = kbr_fetcher_need_link(fetcher, leader);
+	link = kbr_fetcher_need_link(fetcher, &kbr_fetch_ops, leader);
 	if (link)
 		kbr_fetcher_add(link, lp);
 	else
 		kfree(lp);
+	mutex_unlock(&fetcher->lock);
+	kbr_fetcher_put(fetcher);
+}
+
+/* Without memory for it the next write, or the next leader, tries again. */
+static void kbr_fetcher_forward(struct kbr_broker *broker, s32 leader)
+{
+	struct kbr_fetcher *fetcher = kbr_fetcher_get(broker, true);
+	struct kbr_link *link;
+
+	if (!fetcher)
+		return;
+	mutex_lock(&fetcher->lock);
+	link = kbr_fetcher_need_link(fetcher, &kbr_forward_ops, leader);
+	if (link)
+		kbr_link_kick(link);
 	mutex_unlock(&fetcher->lock);
 	kbr_fetcher_put(fetcher);
 }
@@ -264,6 +282,7 @@ static void kbr_fetcher_stop(struct kbr_broker *broker)
 static const struct kbr_follow_ops kbr_fetcher_ops = {
 	.follow = kbr_fetcher_follow,
 	.unfollow = kbr_fetcher_unfollow,
+	.forward = kbr_fetcher_forward,
 	.peer_changed = kbr_fetcher_peer_changed,
 	.synced = kbr_fetcher_synced,
 	.abort = kbr_fetcher_abort,

@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The fetcher of a broker: it copies what others lead. A link to each broker
- * that leads something which this one follows; all partitions that are followed
- * there share its connection and its fetch session.
+ * The fetcher of a broker: its connections to others. A link to each broker
+ * that leads something which this one follows, all partitions that are followed
+ * there share its connection and its fetch session; and another one to each
+ * that device writes are forwarded to, since answers come in order, and a Fetch
+ * waits.
  *
- * Lifetime: a fetcher is made when its broker first follows a partition, a link
- * when it first follows one of that leader; both end with kbr_fetcher_stop(). A
- * partition is in at most one link, from follow() to unfollow(), and what
- * copies it holds the link's lock for as long as it touches it.
+ * Lifetime: a fetcher is made when its broker first follows a partition or
+ * forwards a write, a link when there is something for that leader; both end with
+ * kbr_fetcher_stop(). A partition is in at most one link, from follow() to
+ * unfollow(), and what copies it holds the link's lock for as long as it touches it.
  */
 #ifndef _KBR_FETCHER_FETCHER_H
 #define _KBR_FETCHER_FETCHER_H
@@ -24,6 +26,7 @@
 
 #include "broker/broker.h"
 #include "broker/cluster.h"
+#include "broker/forward.h"
 #include "broker/partition.h"
 #include "broker/replica.h"
 #include "codec/proof.h"
@@ -41,7 +44,7 @@
  * @broker: no reference: kbr_fetcher_stop() comes before it ends
  * @wq: works of the links
  * @lock: @links while one is added, @dead; outer to the links' locks
- * @links: one a leader; they stay until the stop (RCU)
+ * @links: one of each kind a leader; they stay until the stop (RCU)
  * @dead: nothing is followed any more (READ_ONCE; written under @lock)
  */
 struct kbr_fetcher {
@@ -78,6 +81,31 @@ struct kbr_link_part {
 	bool waits;
 };
 
+struct kbr_link;
+
+/**
+ * struct kbr_link_ops - what a link is for
+ * @what: what it does, for the log: "<broker>: <what> broker <id>"
+ * @wanted: is a connection needed, or worth keeping?
+ * @put: append the next request to link->out, if one is due; true: there is one
+ * @take: the frame of an answer; may change it. 0; -EPROTO it is not the answer to
+ *	what was asked
+ * @next_retry: jiffies until something that waits may be sent, or -1
+ * @closed: the connection is gone, nothing is answered any more
+ * @report: tell the peer's state (kbr_cluster_peer_report()); NULL: another link does
+ *
+ * Context: its work.
+ */
+struct kbr_link_ops {
+	const char *what;
+	bool (*wanted)(struct kbr_link *link);
+	bool (*put)(struct kbr_link *link);
+	int (*take)(struct kbr_link *link, void *buf, size_t len);
+	long (*next_retry)(struct kbr_link *link);
+	void (*closed)(struct kbr_link *link);
+	void (*report)(struct kbr_link *link);
+};
+
 enum kbr_link_state {
 	KBR_LINK_IDLE,		/* no connection */
 	KBR_LINK_CONNECTING,
@@ -99,6 +127,7 @@ enum kbr_link_state {
  *
  * @node: in kbr_fetcher.links
  * @fetcher: its fetcher
+ * @ops: what it is for
  * @peer: node.id of the leader
  * @work: does everything
  * @flags: KBR_LINK_* bits
@@ -133,10 +162,12 @@ enum kbr_link_state {
  * @retry_at: ktime_get() before which it is not connected again
  * @failures: connections in a row that came to nothing
  * @stats: what netlink is told
+ * @route: forwards: what is on its way
  */
 struct kbr_link {
 	struct list_head node;
 	struct kbr_fetcher *fetcher;
+	const struct kbr_link_ops *ops;
 	s32 peer;
 	struct delayed_work work;
 	unsigned long flags;
@@ -170,11 +201,13 @@ struct kbr_link {
 	ktime_t retry_at;
 	unsigned int failures;
 	struct kbr_peer_stats stats;
+	struct kbr_forward_route route;
 };
 
 /* link.c */
 /** kbr_link_create() - a link to @peer without a connection; NULL on -ENOMEM */
-struct kbr_link *kbr_link_create(struct kbr_fetcher *fetcher, s32 peer);
+struct kbr_link *kbr_link_create(struct kbr_fetcher *fetcher, const struct kbr_link_ops *ops,
+				 s32 peer);
 /** kbr_link_kick() - have its work look what there is to do; any context */
 void kbr_link_kick(struct kbr_link *link);
 /** kbr_link_abort() - close its socket now and for good; waits for nothing else */
@@ -199,8 +232,10 @@ bool kbr_link_put_fetch(struct kbr_link *link, bool always);
  * Return: 0; -EPROTO it is not the answer to what was asked.
  */
 int kbr_link_take_fetch(struct kbr_link *link, void *buf, size_t len);
-/** kbr_link_next_retry() - jiffies until a partition that was refused may be fetched again, or -1 */
-long kbr_link_next_retry(struct kbr_link *link);
+extern const struct kbr_link_ops kbr_fetch_ops;
+
+/* forward.c */
+extern const struct kbr_link_ops kbr_forward_ops;
 
 /* greet.c */
 /** kbr_link_greet() - append the first request of a connection to link->out; 0 or -errno */

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The connection to one leader: a state machine driven by one work item, as the
+ * A connection to one leader: a state machine driven by one work item, as the
  * server's connections are. The socket's callbacks, and whoever has news, only
- * queue the work; it connects, proves, fetches and takes answers, and never
- * sleeps for the leader.
+ * queue the work; it connects, proves, asks and takes answers, and never sleeps
+ * for the leader. What it asks is the business of its kbr_link_ops.
  *
  * IDLE -> CONNECTING -> HANDSHAKE -> HELLO -> PROVING -> READY; whatever goes
  * wrong closes the socket, and after a while, which grows with each failure in a
@@ -30,8 +30,8 @@
 #define KBR_LINK_GREET_MS	3000
 /* A connection is given up when no answer came so long after it was due, ms */
 #define KBR_LINK_STALL_MS	10000
-/* Requests of all partitions, bytes */
-#define KBR_LINK_OUT_MAX	(64u << 20)
+/* Requests: a Fetch of all partitions, a Produce of the largest batch; bytes */
+#define KBR_LINK_OUT_MAX	(KBR_BATCH_BYTES_MAX + (1u << 20))
 /* What an answer holds beside records, bytes */
 #define KBR_LINK_ANSWER_MAX	(16u << 20)
 /* First allocation for a frame, and by how much it grows once that is full */
@@ -127,16 +127,14 @@ static void kbr_link_drop_frame(struct kbr_link *link)
 
 static void kbr_link_report(struct kbr_link *link)
 {
-	link->stats.connected = link->state == KBR_LINK_READY;
-	link->stats.followed = READ_ONCE(link->count);
-	kbr_cluster_peer_report(link->fetcher->broker, link->peer, &link->stats);
+	if (link->ops->report)
+		link->ops->report(link);
 }
 
 /* Close the connection; @err says why, 0: it is not needed any more. */
 static void kbr_link_close(struct kbr_link *link, int err)
 {
 	u32 most = READ_ONCE(link->fetcher->broker->config.replica_fetch_backoff_ms);
-	struct kbr_link_part *lp;
 	u32 ms;
 
 	kbr_link_release_socket(link, false);
@@ -145,14 +143,8 @@ static void kbr_link_close(struct kbr_link *link, int err)
 	link->out.err = 0;
 	link->sent = 0;
 	link->in_flight = 0;
-	link->session = 0;
-	link->session_epoch = 0;
-	link->opening = false;
 	link->state = KBR_LINK_IDLE;
-	mutex_lock(&link->lock);
-	list_for_each_entry(lp, &link->parts, node)
-		lp->in_session = false;
-	mutex_unlock(&link->lock);
+	link->ops->closed(link);
 	link->stats.error = -err;
 	if (err) {
 		if (!link->failures)
@@ -349,15 +341,15 @@ static int kbr_link_take_frame(struct kbr_link *link)
 	int err;
 
 	if (link->state == KBR_LINK_READY) {
-		err = kbr_link_take_fetch(link, link->frame, link->frame_len);
+		err = link->ops->take(link, link->frame, link->frame_len);
 	} else {
 		link->in_flight--;
 		err = kbr_link_take_greeting(link, link->frame, link->frame_len);
 		if (!err && link->state == KBR_LINK_READY) {
 			link->failures = 0;
 			link->stats.error = 0;
-			pr_info_ratelimited("%s: fetches from broker %d\n",
-					    link->fetcher->broker->name, link->peer);
+			pr_info_ratelimited("%s: %s broker %d\n", link->fetcher->broker->name,
+					    link->ops->what, link->peer);
 			kbr_link_report(link);
 		}
 	}
@@ -367,22 +359,16 @@ static int kbr_link_take_frame(struct kbr_link *link)
 
 /* ---- the work ---- */
 
-/* A Fetch, if one is due. True: there is something to send. */
-static bool kbr_link_fetch(struct kbr_link *link)
+/* The next request, if one is due. */
+static void kbr_link_ask(struct kbr_link *link)
 {
-	bool news = test_and_clear_bit(KBR_LINK_NEWS, &link->flags);
+	bool first = !link->in_flight;
 
 	if (link->state != KBR_LINK_READY || link->out.len || READ_ONCE(link->fetcher->dead))
-		return false;
-	if (!link->in_flight)
-		return kbr_link_put_fetch(link, true);
-	if (!news || link->in_flight >= KBR_LINK_FETCHES_MAX) {
-		if (news)
-			set_bit(KBR_LINK_NEWS, &link->flags);
-		return false;
-	}
-	/* The one under way waits at the leader: this one has it answered. */
-	return kbr_link_put_fetch(link, false);
+		return;
+	/* The leader's time runs from here if it rested before. */
+	if (link->ops->put(link) && first)
+		link->moved = ktime_get();
 }
 
 /* One step. 1: try the next; 0: nothing moves; -errno: close. */
@@ -406,7 +392,7 @@ static int kbr_link_step(struct kbr_link *link)
 		return kbr_link_take_frame(link) ?: 1;
 	if (ret < 0)
 		return ret;
-	kbr_link_fetch(link);
+	kbr_link_ask(link);
 	return kbr_link_send(link);
 }
 
@@ -431,12 +417,12 @@ static void kbr_link_sleep(struct kbr_link *link)
 	if (link->state == KBR_LINK_IDLE) {
 		ms = max_t(s64, ktime_ms_delta(link->retry_at, ktime_get()), 0);
 	} else if (link->state == KBR_LINK_READY && !link->in_flight) {
-		/* Nothing may be fetched now. */
+		/* There is nothing to ask now. */
 		ms = KBR_LINK_STALL_MS;
 	} else {
 		ms = max_t(s64, kbr_link_patience(link), 0);
 	}
-	retry = kbr_link_next_retry(link);
+	retry = link->ops->next_retry(link);
 	if (retry >= 0)
 		ms = min_t(s64, ms, jiffies_to_msecs(retry));
 	queue_delayed_work(link->fetcher->wq, &link->work, msecs_to_jiffies(ms) + 1);
@@ -448,7 +434,7 @@ static void kbr_link_work(struct work_struct *work)
 	unsigned int turns = KBR_LINK_TURNS;
 	int ret = 0;
 
-	if (READ_ONCE(link->fetcher->dead) || !READ_ONCE(link->count)) {
+	if (READ_ONCE(link->fetcher->dead) || !link->ops->wanted(link)) {
 		if (link->state != KBR_LINK_IDLE)
 			kbr_link_close(link, 0);
 		return;
@@ -481,14 +467,17 @@ static void kbr_link_work(struct work_struct *work)
 
 /* ---- life ---- */
 
-struct kbr_link *kbr_link_create(struct kbr_fetcher *fetcher, s32 peer)
+struct kbr_link *kbr_link_create(struct kbr_fetcher *fetcher, const struct kbr_link_ops *ops,
+				 s32 peer)
 {
 	struct kbr_link *link = kzalloc(sizeof(*link), GFP_KERNEL);
 
 	if (!link)
 		return NULL;
 	link->fetcher = fetcher;
+	link->ops = ops;
 	link->peer = peer;
+	kbr_forward_route_init(&link->route, peer);
 	INIT_DELAYED_WORK(&link->work, kbr_link_work);
 	mutex_init(&link->lock);
 	mutex_init(&link->sock_lock);
@@ -508,6 +497,7 @@ void kbr_link_free(struct kbr_link *link)
 
 	kbr_link_abort(link);
 	cancel_delayed_work_sync(&link->work);
+	link->ops->closed(link);
 	kbr_link_drop_frame(link);
 	kbr_wire_writer_free(&link->out);
 	list_for_each_entry_safe(lp, next, &link->parts, node)
