@@ -3,6 +3,7 @@
  * Netlink: partitions: show them, and delete records.
  */
 #include "broker/handle.h"
+#include "broker/replica.h"
 #include "netlink/nl.h"
 
 static_assert((int)KBR_PARTITION_OFFLINE == (int)KBROKER_PARTITION_STATE_OFFLINE);
@@ -11,19 +12,40 @@ static_assert((int)KBR_PARTITION_REPAIRING == (int)KBROKER_PARTITION_STATE_REPAI
 static_assert((int)KBR_PARTITION_FAILED == (int)KBROKER_PARTITION_STATE_FAILED);
 static_assert((int)KBR_PARTITION_DELETED == (int)KBROKER_PARTITION_STATE_DELETED);
 
+/* Who leads, and who has it: what a cluster has told, else the broker by itself. */
+static void kbr_nl_partition_replicas(struct kbr_partition *part,
+				      const struct kbr_partition_info *info,
+				      struct kbr_replica_state *state)
+{
+	s32 id = READ_ONCE(part->topic->broker->id);
+	enum kbroker_replica_role role;
+
+	if (kbr_replica_get(part, state, &role))
+		return;
+	memset(state, 0, sizeof(*state));
+	state->replicas.count = 1;
+	state->replicas.id[0] = id;
+	state->leader = -1;
+	state->leader_epoch = info->leader_epoch;
+	if (info->state == KBR_PARTITION_LEADER) {
+		state->leader = id;
+		state->isr = state->replicas;
+	}
+}
+
 /* Who it is, how it is, and its offsets. */
 static int kbr_nl_partition_fill_head(struct sk_buff *skb, struct kbr_partition *part,
-				      const struct kbr_partition_info *info)
+				      const struct kbr_partition_info *info,
+				      const struct kbr_replica_state *state)
 {
 	struct kbr_topic *topic = part->topic;
-	s32 leader = info->state == KBR_PARTITION_LEADER ? READ_ONCE(topic->broker->id) : -1;
 
 	if (nla_put_string(skb, KBROKER_A_PARTITION_BROKER, topic->broker->name) ||
 	    nla_put_string(skb, KBROKER_A_PARTITION_TOPIC, topic->name) ||
 	    kbr_nl_put_u32(skb, KBROKER_A_PARTITION_INDEX, part->index) ||
 	    nla_put_u8(skb, KBROKER_A_PARTITION_STATE, info->state) ||
-	    kbr_nl_put_u32(skb, KBROKER_A_PARTITION_LEADER, leader) ||
-	    kbr_nl_put_u32(skb, KBROKER_A_PARTITION_LEADER_EPOCH, info->leader_epoch) ||
+	    kbr_nl_put_u32(skb, KBROKER_A_PARTITION_LEADER, state->leader) ||
+	    kbr_nl_put_u32(skb, KBROKER_A_PARTITION_LEADER_EPOCH, state->leader_epoch) ||
 	    kbr_nl_put_u64(skb, KBROKER_A_PARTITION_LOG_START, info->log_start) ||
 	    kbr_nl_put_u64(skb, KBROKER_A_PARTITION_HIGH_WATERMARK, info->hw) ||
 	    kbr_nl_put_u64(skb, KBROKER_A_PARTITION_LOG_END, info->log_end) ||
@@ -48,9 +70,21 @@ static int kbr_nl_partition_fill_head(struct sk_buff *skb, struct kbr_partition 
 int kbr_nl_partition_fill_state(struct sk_buff *skb, struct kbr_partition *part)
 {
 	struct kbr_partition_info info;
+	struct kbr_replica_state state;
 
 	kbr_partition_describe(part, &info);
-	return kbr_nl_partition_fill_head(skb, part, &info);
+	kbr_nl_partition_replicas(part, &info, &state);
+	return kbr_nl_partition_fill_head(skb, part, &info, &state);
+}
+
+static int kbr_nl_partition_put_ids(struct sk_buff *skb, int type, const struct kbr_id_set *set)
+{
+	unsigned int i;
+
+	for (i = 0; i < set->count; i++)
+		if (kbr_nl_put_u32(skb, type, set->id[i]))
+			return -EMSGSIZE;
+	return 0;
 }
 
 static void kbr_nl_partition_count(struct kbr_partition *part, unsigned int *readers,
@@ -75,15 +109,16 @@ static void kbr_nl_partition_count(struct kbr_partition *part, unsigned int *rea
 int kbr_nl_partition_fill(struct sk_buff *skb, void *obj)
 {
 	struct kbr_partition *part = obj;
-	s32 id = READ_ONCE(part->topic->broker->id);
 	struct kbr_partition_info info;
+	struct kbr_replica_state state;
 	unsigned int readers, writers;
 
 	kbr_partition_describe(part, &info);
+	kbr_nl_partition_replicas(part, &info, &state);
 	kbr_nl_partition_count(part, &readers, &writers);
-	if (kbr_nl_partition_fill_head(skb, part, &info) ||
-	    kbr_nl_put_u32(skb, KBROKER_A_PARTITION_REPLICA, id) ||
-	    (info.state == KBR_PARTITION_LEADER && kbr_nl_put_u32(skb, KBROKER_A_PARTITION_ISR, id)) ||
+	if (kbr_nl_partition_fill_head(skb, part, &info, &state) ||
+	    kbr_nl_partition_put_ids(skb, KBROKER_A_PARTITION_REPLICA, &state.replicas) ||
+	    kbr_nl_partition_put_ids(skb, KBROKER_A_PARTITION_ISR, &state.isr) ||
 	    kbr_nl_put_u32(skb, KBROKER_A_PARTITION_SEGMENTS, info.stats.segments) ||
 	    kbr_nl_put_u64(skb, KBROKER_A_PARTITION_BYTES, info.stats.bytes) ||
 	    kbr_nl_put_u64(skb, KBROKER_A_PARTITION_UNSYNCED_BYTES, info.stats.unsynced_bytes) ||
