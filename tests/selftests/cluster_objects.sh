@@ -71,6 +71,21 @@ check "no log was made here" bash -c "! ls -d $T_DIR/orders-*"
 check "another is asked for" begin kbroker topic create more
 check "it is refused" answer --error EPERM --message "nobody may"
 check_fails "in the controller's words" "nobody may" bash -c "wait $begun; cat $T_TMP/begun; exit 1"
+check "it is told of a replica" kbroker replica set orders/0 --leader 2 --leader-epoch 3 --partition-epoch 4 \
+	--replicas 2,1,3 --isr 2,1 --elr 3
+check_equal "and lists it" "$(kbroker replica list orders/0 | tail -n 1 | tr '\t' ' ')" \
+	"orders 0 follower 2 3 4 2,1,3 2,1 3 -"
+check_equal "as JSON, too" "$(kbroker replica list orders/0 --json | field isr) $(kbroker replica list orders/0 --json | field topic_id)" "[2, 1] $TOPIC"
+check_equal "a partition that it knows nothing of" "$(kbroker replica list orders/1 | tail -n 1 | tr '\t' ' ')" \
+	"orders 1 none ? ? ? - - - -"
+check "it leads" kbroker replica set orders/0 --leader 1 --leader-epoch 4 --partition-epoch 5 --replicas 2,1,3 --isr 2,1
+check_equal "with followers" "$(kbroker replica list orders/0 --json | field followers | grep -o "'id': [0-9]*" | tr -d "':id " | tr '\n' ' ')" "2 3 "
+check_equal "describe tells of all" "$(kbroker partition describe orders 0 --json | python3 -c 'import json, sys
+p = json.load(sys.stdin)["partitions"][0]
+print(p["leader"], p["leader_epoch"], p["replicas"], p["isr"])')" "1 4 [2, 1, 3] [2, 1]"
+check_fails "what is older is refused" "partition epoch" kbroker replica set orders/0 --leader 2 --leader-epoch 3 \
+	--partition-epoch 4 --replicas 2,1,3
+check_fails "a partition that there is not" "no such partition" kbroker replica list orders/7
 check "a change" begin kbroker topic alter orders --config retention.ms=2000 --delete-config segment.ms
 check_equal "is asked for" "$(asked) $(kbroker request list --json | field configs)" "topic-set {'retention.ms': '2000', 'segment.ms': None}"
 kbroker topic alter orders --id $TOPIC --config retention.ms=2000

@@ -21,12 +21,31 @@ static const struct kb_opt delete_opts[] = {
 };
 
 static const char *const partition_heads[] = { "TOPIC", ">PARTITION", "STATE", ">LEADER", ">EPOCH", ">START",
-	">HIGH-WATERMARK", ">END", ">SYNCED", ">SEGMENTS", ">BYTES", ">READERS", ">WRITERS" };
+	">HIGH-WATERMARK", ">END", ">SYNCED", ">SEGMENTS", ">BYTES", ">READERS", ">WRITERS", "REPLICAS", "ISR" };
+
+/* "1,2,3": an attribute that repeats; "-": it is not there */
+static char *ids_text(const struct kb_nl_msg *msg, int type)
+{
+	char *text = NULL, *longer;
+	struct nlattr *attr;
+	int rem;
+
+	nla_for_each_attr(attr, msg->head, msg->len, rem) {
+		if (nla_type(attr) != type)
+			continue;
+		longer = kb_asprintf("%s%s%" PRId32, text ? text : "", text ? "," : "", kb_attr_s32(attr));
+		free(text);
+		text = longer;
+	}
+	return text ? text : kb_strdup("-");
+}
 
 static void partition_row(struct kb_table *tab, const struct kb_nl_msg *msg)
 {
 	char size[16];
 	uint64_t bytes = kb_attr_u64(msg->attrs[KBROKER_A_PARTITION_BYTES]);
+	char *replicas = ids_text(msg, KBROKER_A_PARTITION_REPLICA);
+	char *isr = ids_text(msg, KBROKER_A_PARTITION_ISR);
 
 	kb_table_cell(tab, "%s", kb_attr_text(msg->attrs[KBROKER_A_PARTITION_TOPIC]));
 	kb_table_cell(tab, "%" PRIu32, kb_attr_u32(msg->attrs[KBROKER_A_PARTITION_INDEX]));
@@ -44,6 +63,10 @@ static void partition_row(struct kb_table *tab, const struct kb_nl_msg *msg)
 		kb_table_cell(tab, "%" PRIu64, bytes);
 	kb_table_cell(tab, "%" PRIu32, kb_attr_u32(msg->attrs[KBROKER_A_PARTITION_READERS]));
 	kb_table_cell(tab, "%" PRIu32, kb_attr_u32(msg->attrs[KBROKER_A_PARTITION_WRITERS]));
+	kb_table_cell(tab, "%s", replicas);
+	kb_table_cell(tab, "%s", isr);
+	free(replicas);
+	free(isr);
 }
 
 static const struct kb_list partitions = {
@@ -116,6 +139,8 @@ static int partition_text(const struct kb_nl_msg *msg, void *arg)
 {
 	const struct nlattr *error = msg->attrs[KBROKER_A_PARTITION_ERROR];
 	const struct nlattr *damage = msg->attrs[KBROKER_A_PARTITION_DAMAGED_OFFSET];
+	char *replicas = ids_text(msg, KBROKER_A_PARTITION_REPLICA);
+	char *isr = ids_text(msg, KBROKER_A_PARTITION_ISR);
 	char size[16];
 
 	(void)arg;
@@ -128,6 +153,7 @@ static int partition_text(const struct kb_nl_msg *msg, void *arg)
 			 kb_attr_s64(damage));
 	kb_field("leader", "%" PRId32 ", epoch %" PRId32, kb_attr_s32(msg->attrs[KBROKER_A_PARTITION_LEADER]),
 		 kb_attr_s32(msg->attrs[KBROKER_A_PARTITION_LEADER_EPOCH]));
+	kb_field("replicas", "%s, in sync: %s", replicas, isr);
 	kb_field("log start", "%" PRId64, kb_attr_s64(msg->attrs[KBROKER_A_PARTITION_LOG_START]));
 	kb_field("high watermark", "%" PRId64, kb_attr_s64(msg->attrs[KBROKER_A_PARTITION_HIGH_WATERMARK]));
 	kb_field("log end", "%" PRId64, kb_attr_s64(msg->attrs[KBROKER_A_PARTITION_LOG_END]));
@@ -138,6 +164,8 @@ static int partition_text(const struct kb_nl_msg *msg, void *arg)
 		 kb_human_bytes(kb_attr_u64(msg->attrs[KBROKER_A_PARTITION_UNSYNCED_BYTES]), size));
 	kb_field("readers", "%" PRIu32, kb_attr_u32(msg->attrs[KBROKER_A_PARTITION_READERS]));
 	kb_field("writers", "%" PRIu32, kb_attr_u32(msg->attrs[KBROKER_A_PARTITION_WRITERS]));
+	free(replicas);
+	free(isr);
 	return 0;
 }
 

@@ -194,6 +194,7 @@ extern const struct kb_cmd kb_cmds_partition[];
 extern const struct kb_cmd kb_cmds_group[];
 extern const struct kb_cmd kb_cmds_cluster[];
 extern const struct kb_cmd kb_cmds_peer[];
+extern const struct kb_cmd kb_cmds_replica[];
 extern const struct kb_cmd kb_cmds_request[];
 extern const struct kb_cmd kb_cmds_op[];
 extern const struct kb_cmd kb_cmds_module[];

@@ -36,6 +36,8 @@ static const char *const cluster_states[] = { "standalone", "waiting", "active",
 
 static const char *const request_kinds[] = { "isr", "topic-new", "topic-set", "topic-del", "leave" };
 
+static const char *const replica_roles[] = { "none", "follower", "leader" };
+
 static const char *const reasons[] = { "created", "changed", "deleted", "state" };
 
 static const char *const directions[] = { "read", "write" };
@@ -261,6 +263,23 @@ const struct kb_attr_def kb_request_attrs[] = {
 	{ KBROKER_A_REQUEST_MODE, KB_ATTR_MODE, "mode" },
 	{ KBROKER_A_REQUEST_CONFIG, KB_ATTR_CONFIGS, "configs" },
 	{ KBROKER_A_REQUEST_AGE_MS, KB_ATTR_U64, "age_ms" },
+	{ 0 }
+};
+
+const struct kb_attr_def kb_replica_attrs[] = {
+	{ KBROKER_A_REPLICA_EVENT_SEQ, KB_ATTR_U64, "seq" },
+	{ KBROKER_A_REPLICA_EVENT_REASON, KB_ATTR_WORD, "reason", WORDS(reasons) },
+	{ KBROKER_A_REPLICA_BROKER, KB_ATTR_TEXT, "broker" },
+	{ KBROKER_A_REPLICA_TOPIC, KB_ATTR_TEXT, "topic" },
+	{ KBROKER_A_REPLICA_TOPIC_ID, KB_ATTR_UUID, "topic_id" },
+	{ KBROKER_A_REPLICA_PARTITION, KB_ATTR_U32, "partition" },
+	{ KBROKER_A_REPLICA_ROLE, KB_ATTR_WORD, "role", WORDS(replica_roles) },
+	{ KBROKER_A_REPLICA_LEADER, KB_ATTR_S32, "leader" },
+	{ KBROKER_A_REPLICA_LEADER_EPOCH, KB_ATTR_S32, "leader_epoch" },
+	{ KBROKER_A_REPLICA_PARTITION_EPOCH, KB_ATTR_S32, "partition_epoch" },
+	{ KBROKER_A_REPLICA_REPLICAS, KB_ATTR_IDS, "replicas" },
+	{ KBROKER_A_REPLICA_ISR, KB_ATTR_IDS, "isr" },
+	{ KBROKER_A_REPLICA_ELR, KB_ATTR_IDS, "elr" },
 	{ 0 }
 };
 

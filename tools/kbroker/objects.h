@@ -59,6 +59,7 @@ extern const struct kb_attr_def kb_group_attrs[];
 extern const struct kb_attr_def kb_cluster_attrs[];
 extern const struct kb_attr_def kb_peer_attrs[];
 extern const struct kb_attr_def kb_request_attrs[];
+extern const struct kb_attr_def kb_replica_attrs[];
 
 const struct kb_attr_def *kb_attr_def_find(const struct kb_attr_def *defs, int type);
 const char *kb_attr_word(const struct kb_attr_def *defs, const struct kb_nl_msg *msg, int type);

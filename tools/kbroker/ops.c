@@ -134,6 +134,9 @@ int kb_op_take_id(const struct kb_nl_msg *msg, void *arg)
 	case KBROKER_CMD_BROKER_DEL:
 		type = KBROKER_A_BROKER_OP_ID;
 		break;
+	case KBROKER_CMD_REPLICA_SET:
+		type = KBROKER_A_REPLICA_LIST_OP_ID;
+		break;
 	case KBROKER_CMD_PARTITION_SET:
 		type = KBROKER_A_PARTITION_OP_ID;
 		break;

@@ -17,6 +17,7 @@ const struct kb_object kb_objects[] = {
 	{ "group", "show consumer groups and their lag, reset and delete their offsets", kb_cmds_group },
 	{ "cluster", "how the broker stands to its cluster", kb_cmds_cluster },
 	{ "peer", "the brokers of the cluster, as this one knows them", kb_cmds_peer },
+	{ "replica", "who leads partitions of the cluster, and who is in sync", kb_cmds_replica },
 	{ "request", "what the broker asks of its cluster's controller", kb_cmds_request },
 	{ "op", "operations that the kernel is working on", kb_cmds_op },
 	{ "module", "the kernel module: loaded, features, who pins it", kb_cmds_module },
