@@ -11,8 +11,8 @@ import statistics
 import struct
 import time
 
-from cluster_nodes import PORT, Producer, in_sync, leader_of, run
-from device_lib import batch, say, wait_for
+from cluster_nodes import PORT, Producer, leader_of, run, whole
+from device_lib import batch, say
 from listener_client import Connection
 
 ROUNDS = int(os.environ.get("KBROKER_FAILOVER_ROUNDS", "20"))
@@ -48,8 +48,7 @@ def figures(name, times):
 
 def main(nodes):
     nodes[0].run("topic", "create", "t", "--replication-factor", "3")
-    whole = lambda: wait_for(lambda: in_sync(nodes[0], "t", 0) == {1, 2, 3})
-    say(whole(), "three replicas are in sync")
+    say(whole(nodes, "t"), "three replicas are in sync")
     deaths = []
     for _ in range(ROUNDS):
         leader = leader_of(nodes, "t", 0)
@@ -61,7 +60,7 @@ def main(nodes):
         deaths.append(first_write(rest, began))
         dead.link("up")
         dead.start_daemon()
-        if not whole():
+        if not whole(nodes, "t"):
             say(False, "all are in sync again")
             return
     median, worst = figures("leader killed to the first acknowledged write", deaths)
@@ -80,7 +79,7 @@ def main(nodes):
         producer.stop()
         stops.append(max(gap for gap, at in producer.gaps if at > began))
         stopped.start_broker()
-        if not whole():
+        if not whole(nodes, "t"):
             say(False, "all are in sync again")
             return
     figures("longest gap of a producer over a controlled stop", stops)

@@ -8,8 +8,8 @@ first; nothing that was acknowledged is lost or there twice.
 import shutil
 import signal
 
-from cluster_nodes import Producer, check_readback, in_sync, leader_of, run
-from device_lib import equal, kbroker, say, wait_for
+from cluster_nodes import Producer, check_readback, leader_of, run, whole
+from device_lib import equal, say, wait_for
 
 
 def others(nodes, *without):
@@ -29,11 +29,6 @@ def leader_node(nodes, name, among=None):
 
 def everywhere(nodes, text, *argv):
     return wait_for(lambda: all(text in node.run(*argv) for node in nodes))
-
-
-def whole(nodes, name):
-    """All of them are in sync again."""
-    return wait_for(lambda: in_sync(nodes[0], name, 0) == {1, 2, 3})
 
 
 def main(nodes):
@@ -103,5 +98,4 @@ def main(nodes):
     equal("no broker complains", [node.id for node in nodes if "refused" in node.daemon_log()], [])
 
 
-del kbroker
 run(main)

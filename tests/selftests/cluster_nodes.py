@@ -146,11 +146,17 @@ def leader_of(nodes, name, partition):
     return None
 
 
-def in_sync(node, name, partition):
-    try:
-        return set(metadata(node, [name]).get((name, partition), (-1, []))[1])
-    except (OSError, EOFError, struct.error):
-        return set()
+def whole(nodes, name, partition=0):
+    """Do all nodes come to say that all of them are in sync, and who leads? One that was
+    away says for a while what it knew before."""
+    def agreed():
+        try:
+            told = [metadata(node, [name])[(name, partition)] for node in nodes]
+        except (OSError, EOFError, struct.error, KeyError):
+            return False
+        return len({leader for leader, _ in told}) == 1 and \
+            all(set(isr) == {node.id for node in nodes} for _, isr in told)
+    return wait_for(agreed)
 
 
 class Producer(threading.Thread):

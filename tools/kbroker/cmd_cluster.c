@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * "kbroker cluster": how the broker stands to its cluster, as the kernel knows
- * it. "set" does by hand what the cluster's daemon does: for tests and
+ * "kbroker cluster": the table of its commands, and how the broker stands to its
+ * cluster, as the kernel knows it. "set" does by hand what the cluster's daemon does: for tests and
  * disasters.
  */
 #include <errno.h>
@@ -10,7 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "kbroker.h"
+#include "daemon.h"
 #include "objects.h"
 
 static const struct kb_opt set_opts[] = {
@@ -196,6 +196,17 @@ static int cmd_set(int argc, char **argv)
 }
 
 const struct kb_cmd kb_cmds_cluster[] = {
+	{ "init", NULL, "begin a cluster with this node", kb_cluster_init_opts, kb_cluster_init },
+	{ "join", "HOST", "come to the cluster of another node", kb_cluster_join_opts, kb_cluster_join },
+	{ "status", NULL, "show brokers and daemons of the cluster", kb_cluster_daemon_opts, kb_cluster_status },
+	{ "token", NULL, "print the command that other nodes join with", kb_cluster_daemon_opts, kb_cluster_token },
+	{ "start", NULL, "start this node's daemon, as after a boot", kb_cluster_daemon_opts, kb_cluster_start },
+	{ "stop", NULL, "stop this node's daemon", kb_cluster_daemon_opts, kb_cluster_stop },
+	{ "leave", NULL, "take a node out of the cluster", kb_cluster_leave_opts, kb_cluster_leave },
+	{ "reassign", "TOPIC/PARTITION...", "give partitions to other brokers",
+	  kb_cluster_reassign_opts, kb_cluster_reassign },
+	{ "elect", "[TOPIC/PARTITION...]", "give leaderships back to the preferred replicas", kb_cluster_elect_opts,
+	  kb_cluster_elect },
 	{ "show", NULL, "show how the broker stands to its cluster", NULL, cmd_show },
 	{ "set", NULL, "tell the broker what the cluster's daemon tells it otherwise", set_opts, cmd_set },
 	{ 0 }

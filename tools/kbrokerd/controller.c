@@ -22,6 +22,7 @@
  * struct session - what the Raft leader knows of a broker
  * @id: node.id
  * @heard_ms: when its last heartbeat came
+ * @gone: its daemon said that the broker is there no more
  * @returned_ms: since when it has its session
  * @asked: an entry that fences or unfences it is under way
  */
@@ -29,6 +30,7 @@ struct session {
 	s32 id;
 	u64 heard_ms;
 	u64 returned_ms;
+	bool gone;
 	bool asked;
 };
 
@@ -261,7 +263,7 @@ static void fence_silent(struct kbd_controller *ctl, u64 now_ms)
 		struct session *session = session_get(ctl, brokers->broker[i].id, now_ms);
 
 		if (brokers->broker[i].fenced || session->asked ||
-		    now_ms - session->heard_ms < ctl->options.session_ms)
+		    (!session->gone && now_ms - session->heard_ms < ctl->options.session_ms))
 			continue;
 		put_session(&buf, &brokers->broker[i], true);
 		silent[count++] = session;
@@ -269,8 +271,11 @@ static void fence_silent(struct kbd_controller *ctl, u64 now_ms)
 	if (count && propose(ctl, &buf)) {
 		for (i = 0; i < count; i++) {
 			silent[i]->asked = true;
-			say(ctl, "broker %d was not heard of for %llu ms: it is fenced",
-			    silent[i]->id, now_ms - silent[i]->heard_ms);
+			if (silent[i]->gone)
+				say(ctl, "broker %d is gone: it is fenced", silent[i]->id);
+			else
+				say(ctl, "broker %d was not heard of for %llu ms: it is fenced",
+				    silent[i]->id, now_ms - silent[i]->heard_ms);
 		}
 	}
 	kbd_buf_free(&buf);
@@ -293,6 +298,12 @@ static void heartbeat(struct kbd_controller *ctl, u64 call, const struct kbd_mes
 	}
 	session = session_get(ctl, id, now_ms);
 	session->heard_ms = now_ms;
+	session->gone = kbd_u8(&peer[KBROKER_A_PEER_FENCED]);
+	if (session->gone) {
+		fence_silent(ctl, now_ms);
+		answer(ctl, call, 0, broker->epoch, NULL);
+		return;
+	}
 	/* Who has not seen its own registration yet can't know what it may lead. */
 	if (broker->fenced &&
 	    kbd_u64(&msg->attr[KBD_A_INDEX]) >= kbd_member_find(ctl->state, id)->registered)

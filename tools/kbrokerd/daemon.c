@@ -557,8 +557,8 @@ int kbd_daemon_run(const struct kbd_conf *conf, void (*ready)(void *arg), void *
 		return 1;
 	uv_timer_start(&daemon->tick, ticked, 0, KBD_TICK_MS);
 	uv_prepare_start(&daemon->before_wait, before_wait);
-	kbd_log("daemon %d of the cluster listens at %s", conf->self.id, conf->listen);
 	ready(arg);
+	kbd_log("daemon %d of the cluster listens at %s", conf->self.id, conf->listen);
 	uv_run(&daemon->loop, UV_RUN_DEFAULT);
 	if (daemon->kernel)
 		kbd_kernel_free(daemon->kernel);

@@ -494,6 +494,8 @@ static void put_self(struct kbd_session *session, struct kbd_buf *buf)
 
 	kbd_put_u32(buf, KBROKER_A_PEER_ID, session->kernel.id);
 	kbd_put_u64(buf, KBROKER_A_PEER_EPOCH, session->epoch);
+	if (!session->there)
+		kbd_put_u8(buf, KBROKER_A_PEER_FENCED, 1);
 	kbd_nest_end(buf, nest);
 }
 
@@ -691,7 +693,11 @@ void kbd_session_tick(struct kbd_session *session, u64 now_ms)
 
 	session->now_ms = now_ms;
 	if (session->ops->look(session->arg, &kernel)) {
-		/* No broker, no heartbeat: the controller will see. */
+		/* No broker, no heartbeat: the last one says so, lest others wait for it. */
+		if (session->there && session->epoch >= 0) {
+			session->there = false;
+			ask_heartbeat(session);
+		}
 		session->there = false;
 		return;
 	}
