@@ -111,7 +111,7 @@ node 3 topic create orders --partitions 2 --replication-factor 2
 ok "a topic of two replicas"
 cluster 1 reassign orders/0 orders/1 --replicas 3,1
 ok "its partitions go to other brokers"
-moved() { says "0 without a leader, 0 under-replicated" cluster 2 status && [ "$(cluster 2 status | awk '$1 == 2 && NF > 5 { print $7 }')" = 0 ]; }
+moved() { says "0 without a leader, 0 under-replicated" cluster 2 status && [ "$(cluster 2 status | awk '$1 == 2 && $5 == "alive" { print $7 }')" = 0 ]; }
 within moved
 ok "and have gone"
 refuses cluster 1 reassign orders/0 --replicas 3,9
@@ -120,7 +120,7 @@ refuses cluster 1 reassign none/0 --replicas 3,1
 ok "nor does one that is not there"
 cluster 1 elect
 ok "preferred leaders are elected"
-led() { [ "$(cluster 2 status | awk '$1 == 3 && NF > 5 { print $6 }')" = 2 ]; }
+led() { [ "$(cluster 2 status | awk '$1 == 3 && $5 == "alive" { print $6 }')" = 2 ]; }
 within led
 ok "and lead"
 says "no TOPIC/PARTITION" cluster 1 elect orders
@@ -134,7 +134,7 @@ cluster 2 leave 2>/dev/null
 ok "then it leaves"
 within voters 1 2
 ok "two daemons are left"
-says "does not run\|no daemon" cluster 2 status
+says "does not run" cluster 2 status
 ok "its own ended"
 rm -rf $top/daemon2
 refuses cluster 3 leave

@@ -148,8 +148,7 @@ static int find_token(struct setup *setup)
 	if (!text)
 		text = getenv("KBROKER_CLUSTER_TOKEN");
 	if (!text)
-		return kb_usage("--token is missing: 'kbroker cluster init' printed it, and "
-				"'kbroker cluster token' does again");
+		return kb_usage("--token is missing: 'kbroker cluster token' at another node prints it");
 	if (!strcmp(text, "-")) {
 		if (!fgets(line, sizeof(line), stdin))
 			line[0] = '\0';

@@ -29,6 +29,15 @@ char *kb_daemon_dir(void)
 
 /* ---- questions ---- */
 
+static bool has_conf(const char *dir)
+{
+	char *path = kb_asprintf("%s/daemon.conf", dir);
+	bool there = !access(path, F_OK);
+
+	free(path);
+	return there;
+}
+
 static int open_socket(const char *dir)
 {
 	struct sockaddr_un at = { .sun_family = AF_UNIX };
@@ -48,10 +57,10 @@ static int open_socket(const char *dir)
 	}
 	if (fd >= 0)
 		close(fd);
-	if (err == ENOENT)
+	if (err == ENOENT && !has_conf(dir))
 		kb_fail(err, "'kbroker cluster init' begins a cluster, 'kbroker cluster join' comes to one",
 			"this node has no daemon of a cluster in %s", dir);
-	else if (err == ECONNREFUSED)
+	else if (err == ENOENT || err == ECONNREFUSED)
 		kb_fail(err, "'kbroker cluster start' starts it", "the daemon of %s does not run", dir);
 	else
 		kb_fail(err, err == EACCES ? "run it as root" : NULL, "the daemon of %s can't be reached: %s",
