@@ -95,11 +95,20 @@ static void lead(void *arg, bool leads)
 	node->leads = leads;
 }
 
+static void silent(void *arg, s32 id, u64 silent_ms)
+{
+	struct node *node = arg;
+
+	expect(node->leads);
+	expect(id != node->id && silent_ms >= KBD_RAFT_ELECTION_MS && silent_ms < DEADLINE_MS);
+}
+
 static const struct kbd_raft_ops ops = {
 	.apply = apply,
 	.snapshot = snapshot,
 	.restore = restore,
 	.lead = lead,
+	.silent = silent,
 };
 
 static void tick(uv_timer_t *timer)

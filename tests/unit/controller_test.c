@@ -390,6 +390,25 @@ static void test_new_leader(void)
 	pass(50, NULL);
 	expect(broker(1)->fenced && broker(2)->fenced && broker(3)->fenced);
 	end();
+	/* but for the one whose daemon fell silent before */
+	three();
+	pass(100, all);
+	lead(1);
+	kbd_controller_silent(group.ctl[1], 1, 400, group.now);
+	pass(100, NULL);
+	expect(!broker(1)->fenced);
+	pass(50, NULL);
+	expect(broker(1)->fenced && !broker(2)->fenced && !broker(3)->fenced);
+	end();
+	/* it may be heard yet */
+	three();
+	pass(100, all);
+	lead(1);
+	kbd_controller_silent(group.ctl[1], 1, 100000, group.now);
+	pass(100, all);
+	pass(400, NULL);
+	expect(!broker(1)->fenced);
+	end();
 }
 
 static void test_stall(void)

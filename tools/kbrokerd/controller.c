@@ -17,6 +17,8 @@
 /* Partitions whose leadership one entry gives back */
 #define BALANCE_MAX	1000
 #define TICK_MS		50
+/* Who was silent towards another daemon has so long to be heard by this one */
+#define LAST_WORD_MS	150
 
 /**
  * struct session - what the Raft leader knows of a broker
@@ -412,6 +414,15 @@ void kbd_controller_lead(struct kbd_controller *ctl, bool leads, u64 now_ms)
 		answer(ctl, ctl->call[i].call, EAGAIN, -1,
 		       "the controller changed; the request may have been carried out");
 	ctl->calls = 0;
+}
+
+void kbd_controller_silent(struct kbd_controller *ctl, s32 id, u64 silent_ms, u64 now_ms)
+{
+	struct session *session = session_find(ctl, id);
+	u64 most = ctl->options.session_ms > LAST_WORD_MS ? ctl->options.session_ms - LAST_WORD_MS : 0;
+
+	if (ctl->leads && session)
+		session->heard_ms = now_ms - (silent_ms < most ? silent_ms : most);
 }
 
 unsigned int kbd_controller_tick(struct kbd_controller *ctl, u64 now_ms)

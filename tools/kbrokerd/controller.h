@@ -101,6 +101,15 @@ int kbd_controller_restore(struct kbd_controller *ctl, const void *data, size_t 
 void kbd_controller_lead(struct kbd_controller *ctl, bool leads, u64 now_ms);
 
 /**
+ * kbd_controller_silent() - after kbd_controller_lead(): nothing was heard of a daemon
+ * @id: its broker's node.id
+ *
+ * The silence for which this daemon took over the lead is its broker's, too: its
+ * session does not begin anew.
+ */
+void kbd_controller_silent(struct kbd_controller *ctl, s32 id, u64 silent_ms, u64 now_ms);
+
+/**
  * kbd_controller_tick() - time has passed; to be called on each daemon
  *
  * Return: milliseconds after which it wants to be called again.

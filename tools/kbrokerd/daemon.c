@@ -121,11 +121,19 @@ static void raft_lead(void *arg, bool leads)
 	daemon->news = true;
 }
 
+static void raft_silent(void *arg, s32 id, u64 silent_ms)
+{
+	struct kbd_daemon *daemon = arg;
+
+	kbd_controller_silent(daemon->ctl, id, silent_ms, now(daemon));
+}
+
 static const struct kbd_raft_ops raft_ops = {
 	.apply = raft_apply_entry,
 	.snapshot = raft_snapshot_state,
 	.restore = raft_restore_state,
 	.lead = raft_lead,
+	.silent = raft_silent,
 };
 
 static int start_raft(struct kbd_daemon *daemon)

@@ -42,6 +42,10 @@ struct kbd_raft {
 	bool barrier_waits;
 	bool elected;
 	bool leads;
+	/* who was followed last, and when it was given up after so much silence */
+	raft_id followed;
+	u64 lost_ms;
+	unsigned int election_ms;
 	void (*stopped)(void *arg);
 };
 
@@ -129,6 +133,24 @@ static void barrier_passed(struct raft_barrier *request, int status)
 		return;
 	log->leads = true;
 	log->ops->lead(log->arg, true);
+	if (log->followed && log->followed != log->raft.id)
+		log->ops->silent(log->arg, (s32)(log->followed - 1),
+				 uv_now(log->watch.loop) - log->lost_ms + log->election_ms);
+}
+
+/* A follower gives up its leader when it has heard nothing for the election timeout. */
+static void watch_leader(struct kbd_raft *log)
+{
+	const char *address;
+	raft_id id = 0;
+
+	raft_leader(&log->raft, &id, &address);
+	if (id) {
+		log->followed = id;
+		log->lost_ms = 0;
+	} else if (!log->lost_ms) {
+		log->lost_ms = uv_now(log->watch.loop);
+	}
 }
 
 /* Before each wait of the loop: libraft does not tell who came to lead */
@@ -137,6 +159,8 @@ static void watch_leadership(uv_prepare_t *watch)
 	struct kbd_raft *log = watch->data;
 	bool elected = raft_state(&log->raft) == RAFT_LEADER;
 
+	if (!elected)
+		watch_leader(log);
 	if (log->elected && !elected) {
 		log->elected = false;
 		if (log->leads) {
@@ -230,6 +254,7 @@ int kbd_raft_start(struct uv_loop_s *loop, struct raft_uv_transport *transport,
 		return raft_errno(rv);
 	}
 	log->raft.data = log;
+	log->election_ms = election_ms;
 	raft_set_election_timeout(&log->raft, election_ms);
 	raft_set_heartbeat_timeout(&log->raft, election_ms / (KBD_RAFT_ELECTION_MS / KBD_RAFT_HEARTBEAT_MS));
 	/* one that was cut off does not depose the leader when it returns */

@@ -34,12 +34,15 @@ struct uv_loop_s;
  * @restore: the state becomes that of a snapshot; 0, or a negative errno
  * @lead: this daemon came to lead, and has applied all that was committed
  *	before; or it does no longer, and what it proposed may never be applied
+ * @silent: with @lead, if this daemon came to lead since another one fell silent:
+ *	nothing was heard of @id for @silent_ms at least
  */
 struct kbd_raft_ops {
 	int (*apply)(void *arg, u64 index, const void *entry, size_t len, u64 token);
 	void (*snapshot)(void *arg, void **data, size_t *len);
 	int (*restore)(void *arg, const void *data, size_t len);
 	void (*lead)(void *arg, bool leads);
+	void (*silent)(void *arg, s32 id, u64 silent_ms);
 };
 
 /**
