@@ -637,8 +637,6 @@ bool kbr_forward_due(const struct kbr_partition *part)
 	const struct kbr_replicas *reps = part->replicas;
 	const struct kbr_forward_stream *stream;
 
-	if (!reps)
-		return false;
 	if (READ_ONCE(reps->role) != KBROKER_REPLICA_ROLE_LEADER)
 		return true;
 	/* pairs with the release in kbr_forward_stream() */

@@ -149,7 +149,7 @@ void kbr_forward_retire(struct kbr_partition *part);
 void kbr_forward_free(struct kbr_replicas *reps);
 
 /**
- * kbr_forward_due() - must a write to @part be forwarded?
+ * kbr_forward_due() - must a write to @part, which is a member's, be forwarded?
  *
  * Another broker leads it, or what was to be forwarded comes first.
  */

@@ -217,7 +217,7 @@ int kbr_writer_append(struct kbr_open *open, struct kbr_partition *part,
 	produce->acks = writer->acks;
 	produce->nowait = write->nowait;
 	produce->final = write->final;
-	if (unlikely(kbr_forward_due(part)))
+	if (unlikely(part->replicas) && kbr_forward_due(part))
 		return kbr_writer_forward(open, part, produce, write, written);
 	err = kbr_partition_produce(part, produce);
 	/* It has just lost the leadership. */
