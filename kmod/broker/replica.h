@@ -126,6 +126,15 @@ bool kbr_replica_get(struct kbr_partition *part, struct kbr_replica_state *state
 /** kbr_replica_get_progress() - a leader's knowledge of its followers: entries of @out (KBROKER_REPLICAS_MAX) in use */
 unsigned int kbr_replica_get_progress(struct kbr_partition *part, struct kbr_replica_progress *out);
 
+/** kbr_replica_is_elsewhere() - was it told that no replica of @part is here? Any context */
+static inline bool kbr_replica_is_elsewhere(const struct kbr_partition *part)
+{
+	const struct kbr_replicas *reps = part->replicas;
+
+	return unlikely(reps) && READ_ONCE(reps->role) == KBROKER_REPLICA_ROLE_NONE &&
+	       READ_ONCE(reps->state.partition_epoch) >= 0;
+}
+
 /* ---- a leader's side ---- */
 
 /**

@@ -5,20 +5,24 @@
  * once, and validated by the partition.
  */
 #include "base/limits.h"
+#include "broker/replica.h"
 #include "chardev/open.h"
 
 /*
  * What one partition has for the reader. 1 with the partition standing at its
- * position, 0 nothing, -EPIPE overtaken.
+ * position, 0 nothing, -EPIPE overtaken, -EREMOTE no replica is here.
  */
 static int kbr_batch_look(struct kbr_open *open, unsigned int index)
 {
 	int err = kbr_reader_check_start(open, index);
+	struct kbr_partition *part;
 
 	if (err)
 		return err;
-	return kbr_reader_cursors(open)->pos[index].offset <
-	       kbr_partition_hw(kbr_reader_partition(open, index));
+	part = kbr_reader_partition(open, index);
+	if (kbr_reader_cursors(open)->pos[index].offset < kbr_partition_hw(part))
+		return 1;
+	return kbr_replica_is_elsewhere(part) ? -EREMOTE : 0;
 }
 
 /*

@@ -13,6 +13,7 @@
 
 #include "base/kunit.h"
 #include "broker/broker.h"
+#include "broker/replica.h"
 #include "chardev/open.h"
 
 /* A reader at the end gets a record or two at a time; one behind gets more. */
@@ -384,7 +385,7 @@ static int kbr_reader_load_from(struct kbr_open *open, unsigned int index)
 		if (err)
 			return err;
 		if (pos->offset >= kbr_partition_hw(part))
-			return 0;
+			return kbr_replica_is_elsewhere(part) ? -EREMOTE : 0;
 		err = kbr_reader_reserve(reader, want);
 		if (err)
 			return err;
@@ -492,8 +493,8 @@ static int kbr_reader_step(struct kbr_open *open)
  *
  * Context: reader lock held; may read from disk.
  * Return: 1 it is; 0 nothing to read now; -EPIPE overtaken; -EBADMSG, -EFBIG,
- * -EOPNOTSUPP the batch at the position cannot be read; -ENODATA gone; -EIO;
- * -ENOMEM; -EINTR.
+ * -EOPNOTSUPP the batch at the position cannot be read; -ENODATA gone; -EREMOTE
+ * no replica is here; -EIO; -ENOMEM; -EINTR.
  */
 int kbr_reader_next(struct kbr_open *open)
 {
@@ -565,7 +566,8 @@ static bool kbr_reader_member_ready(struct kbr_open *open, const struct kbr_shar
 		position = READ_ONCE(cursors->positions[index]);
 		if (position < 0)
 			position = kbr_log_start(&sp->part->log);
-		ready = kbr_partition_hw(sp->part) > position && kbr_share_owns(member, sp);
+		ready = (kbr_partition_hw(sp->part) > position ||
+			 kbr_replica_is_elsewhere(sp->part)) && kbr_share_owns(member, sp);
 	}
 	rcu_read_unlock();
 	return ready;
@@ -603,7 +605,7 @@ bool kbr_reader_ready(struct kbr_open *open)
 		position = index < known ? READ_ONCE(cursors->positions[index]) : -1;
 		if (position < 0)
 			position = kbr_log_start(&part->log);
-		ready = kbr_partition_hw(part) > position;
+		ready = kbr_partition_hw(part) > position || kbr_replica_is_elsewhere(part);
 	}
 	rcu_read_unlock();
 	return ready;
