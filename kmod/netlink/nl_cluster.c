@@ -26,6 +26,19 @@ static int kbr_nl_cluster_fill_member(struct sk_buff *skb, const struct kbr_clus
 	return 0;
 }
 
+/* What it forwarded to leaders on other brokers. */
+static int kbr_nl_cluster_fill_forwards(struct sk_buff *skb, struct kbr_broker *broker)
+{
+	struct kbr_forward_counters counters;
+
+	kbr_forward_get_counters(broker, &counters);
+	if (kbr_nl_put_u64(skb, KBROKER_A_CLUSTER_FORWARDED, counters.batches) ||
+	    kbr_nl_put_u64(skb, KBROKER_A_CLUSTER_FORWARD_RETRIES, counters.retries) ||
+	    kbr_nl_put_u64(skb, KBROKER_A_CLUSTER_FORWARD_FAILED, counters.failed))
+		return -EMSGSIZE;
+	return 0;
+}
+
 /** kbr_nl_cluster_fill() - attributes of a struct kbr_broker's part in a cluster */
 int kbr_nl_cluster_fill(struct sk_buff *skb, void *obj)
 {
@@ -43,7 +56,9 @@ int kbr_nl_cluster_fill(struct sk_buff *skb, void *obj)
 	    nla_put(skb, KBROKER_A_CLUSTER_INCARNATION, sizeof(info.incarnation),
 		    info.incarnation))
 		return -EMSGSIZE;
-	return info.state == KBR_CLUSTER_STANDALONE ? 0 : kbr_nl_cluster_fill_member(skb, &info);
+	if (info.state == KBR_CLUSTER_STANDALONE)
+		return 0;
+	return kbr_nl_cluster_fill_member(skb, &info) ?: kbr_nl_cluster_fill_forwards(skb, broker);
 }
 
 /** kbroker_nl_cluster_get_doit() - show how the broker stands to its cluster */

@@ -6,19 +6,22 @@ and what was acknowledged is there once and in order, whatever becomes of leader
 and connections meanwhile.
 """
 import collections
+import ctypes
 import errno
 import itertools
+import json
 import os
 import select
 import signal
+import struct
 import subprocess
 import threading
 
 from cluster_lib import BROKERS, join, run
-from device_lib import RECORD, Thread, equal, fails, last_write, open_, record, say, wait_for
+from device_lib import BATCH, RECORD, Thread, equal, fails, last_write, open_, record, say, wait_for
 from nlclient import K, attr
 
-UUID, LONE, GONE = (bytes(range(at, at + 16)) for at in (64, 96, 128))
+UUID, LONE, GONE, AWAY = (bytes(range(at, at + 16)) for at in (64, 96, 128, 160))
 
 
 class Partition:
@@ -232,6 +235,44 @@ def ends(one, two):
     equal("and nothing twice", len(set(found)), len(found))
 
 
+IO_SETUP, IO_DESTROY, IO_GETEVENTS, IO_SUBMIT = {"x86_64": (206, 207, 208, 209),
+                                                 "aarch64": (0, 1, 4, 2)}[os.uname().machine]
+
+
+def asynchronous(one, two):
+    """A write by aio completes when the leader has committed it."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    context = ctypes.c_ulong()
+    equal("io_setup()", libc.syscall(IO_SETUP, 4, ctypes.byref(context)), 0)
+    fd = os.open(device(two), os.O_WRONLY)
+    text = ctypes.create_string_buffer(b"later\n", 6)
+    request = ctypes.create_string_buffer(struct.pack("=QIiHhIQQqQIi", 7, 0, 0, 1, 0, fd, ctypes.addressof(text), 6, 0, 0, 0, 0))
+    requests = (ctypes.c_void_p * 1)(ctypes.addressof(request))
+    equal("io_submit() does not wait", libc.syscall(IO_SUBMIT, context, 1, requests), 1)
+    event = ctypes.create_string_buffer(32)
+    equal("its end comes", libc.syscall(IO_GETEVENTS, context, 1, 1, event, None), 1)
+    equal("with all of it written", struct.unpack("=QQqq", event.raw)[2], 6)
+    equal("and the leader has it", lines(one)[-1], "later")
+    os.close(fd)
+    libc.syscall(IO_DESTROY, context)
+
+
+def elsewhere(one, two, three):
+    """Where no replica is one can write, but not read."""
+    away = Partition("away", AWAY, (1, 2))
+    for broker in (one, two, three):
+        broker.topic("away", AWAY)
+    reader = Thread(lambda: os.read(os.open(device(three, "away"), os.O_RDONLY), 10))
+    say(reader.sleeps(), "nothing was told of a topic yet: a reader waits")
+    away.led_by(1, (one, two, three))
+    equal("there is no replica here", reader.result(), "EREMOTE")
+    equal("a write goes to the leader", put(three, "x\n", name="away"), 2)
+    equal("which has it", lines(one, "away"), ["x"])
+    fails("in batch format, too, nothing is read", errno.EREMOTE, os.read, open_(device(three, "away"), os.O_RDONLY, BATCH), 100)
+    info = json.loads(three.run("cluster", "show", "--json"))
+    equal("what was forwarded is counted", (info["forwarded"] > 0, info["forward_failed"]), (True, 0))
+
+
 def stops(part, one, two):
     part.led_by(-1, (one, two), (1, 2))
     lone = Partition("lone", LONE, (1, 2))
@@ -262,6 +303,8 @@ def main(one, two, three):
         broker.topic("t", UUID)
     part.led_by(1, everybody)
     simple(*everybody)
+    asynchronous(one, two)
+    elsewhere(*everybody)
     moves(part, *everybody)
     killed(part, *everybody)
     waiting(part, one, two)

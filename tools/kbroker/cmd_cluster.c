@@ -51,6 +51,10 @@ static void show_text(const struct kb_nl_msg *msg)
 	if (rack[0])
 		kb_field("rack", "%s", rack);
 	kb_field("open requests", "%" PRIu32, kb_attr_u32(msg->attrs[KBROKER_A_CLUSTER_REQUESTS]));
+	kb_field("forwarded batches", "%" PRIu64 ", sent again %" PRIu64 ", failed %" PRIu64,
+		 kb_attr_u64(msg->attrs[KBROKER_A_CLUSTER_FORWARDED]),
+		 kb_attr_u64(msg->attrs[KBROKER_A_CLUSTER_FORWARD_RETRIES]),
+		 kb_attr_u64(msg->attrs[KBROKER_A_CLUSTER_FORWARD_FAILED]));
 }
 
 static int take_cluster(const struct kb_nl_msg *msg, void *arg)

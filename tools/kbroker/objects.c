@@ -219,6 +219,9 @@ const struct kb_attr_def kb_cluster_attrs[] = {
 	{ KBROKER_A_CLUSTER_METADATA_OFFSET, KB_ATTR_U64, "metadata_offset" },
 	{ KBROKER_A_CLUSTER_RACK, KB_ATTR_TEXT, "rack" },
 	{ KBROKER_A_CLUSTER_REQUESTS, KB_ATTR_U32, "requests" },
+	{ KBROKER_A_CLUSTER_FORWARDED, KB_ATTR_U64, "forwarded" },
+	{ KBROKER_A_CLUSTER_FORWARD_RETRIES, KB_ATTR_U64, "forward_retries" },
+	{ KBROKER_A_CLUSTER_FORWARD_FAILED, KB_ATTR_U64, "forward_failed" },
 	{ 0 }
 };
 
