@@ -67,20 +67,29 @@ KBR_EXPORT_IF_KUNIT(kbr_forwarded_put);
 int kbr_forwarded_fate(const struct kbr_forwarded *forwarded)
 {
 	/* pairs with the release in kbr_forwarded_tell(): all else is set then */
-	if (smp_load_acquire(&forwarded->pending))
+	u32 ended = smp_load_acquire(&forwarded->ended);
+
+	if (ended != READ_ONCE(forwarded->taken))
 		return 0;
 	return READ_ONCE(forwarded->err) ?: 1;
 }
 KBR_EXPORT_IF_KUNIT(kbr_forwarded_fate);
 
+/* Have @count of its batches ended? */
+static bool kbr_forwarded_has_ended(const struct kbr_forwarded *forwarded, u32 count)
+{
+	/* pairs with the release in kbr_forwarded_tell() */
+	return (s32)(smp_load_acquire(&forwarded->ended) - count) >= 0;
+}
+
 int kbr_forwarded_wait(struct kbr_partition *part, const struct kbr_forwarded *forwarded)
 {
-	int fate = 0;
+	u32 count = READ_ONCE(forwarded->taken);
 
 	/* It ends by itself: with its deadline, or with the topic. */
-	if (wait_event_killable(part->wait, (fate = kbr_forwarded_fate(forwarded))))
+	if (wait_event_killable(part->wait, kbr_forwarded_has_ended(forwarded, count)))
 		return -EINTR;
-	return min(fate, 0);
+	return READ_ONCE(forwarded->err);
 }
 
 int kbr_forwarded_take_error(struct kbr_broker *broker, struct kbr_forwarded *forwarded)
@@ -103,7 +112,7 @@ static void kbr_forwarded_tell(struct kbr_forwarded *forwarded, int err)
 	if (err && !forwarded->err)
 		WRITE_ONCE(forwarded->err, err);
 	/* pairs with the acquire in kbr_forwarded_fate() */
-	smp_store_release(&forwarded->pending, forwarded->pending - 1);
+	smp_store_release(&forwarded->ended, forwarded->ended + 1);
 }
 
 /* ---- batches ---- */
@@ -659,7 +668,7 @@ static struct kbr_forward_stream *kbr_forward_stream(struct kbr_partition *part)
 	struct kbr_forwards *fw = &broker->forwards;
 	struct kbr_forward_stream *stream, *made;
 
-	/* pairs with the release below */
+	/* pairs with the release below: it is set up then */
 	stream = smp_load_acquire(&part->replicas->forward);
 	if (stream)
 		return stream;
@@ -677,6 +686,7 @@ static struct kbr_forward_stream *kbr_forward_stream(struct kbr_partition *part)
 	stream = part->replicas->forward;
 	if (!stream) {
 		made->leader = kbr_forward_leader(part);
+		/* pairs with the acquire above, and in kbr_forward_due() */
 		smp_store_release(&part->replicas->forward, made);
 		stream = made;
 		made = NULL;
@@ -731,7 +741,7 @@ static int kbr_forward_split(struct kbr_forward_stream *stream, const struct kbr
 		if (!batch)
 			return -ENOMEM;
 		list_add_tail(&batch->node, batches);
-		forwarded->pending++;
+		forwarded->taken++;
 		forwarded->records += batch->records;
 	}
 	return 0;
@@ -779,7 +789,7 @@ static int kbr_forward_queue(struct kbr_forward_stream *stream, const struct kbr
 		WRITE_ONCE(fw->bytes, fw->bytes + batch->size);
 		WRITE_ONCE(stream->queued, stream->queued + 1);
 		if (forwarded->account)
-			forwarded->account->pending++;
+			WRITE_ONCE(forwarded->account->taken, forwarded->account->taken + 1);
 	}
 	list_splice_tail_init(batches, &stream->queue);
 	kbr_forward_arm_locked(broker, deadline);

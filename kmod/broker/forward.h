@@ -77,7 +77,8 @@ struct kbr_forwards {
 /**
  * struct kbr_forwarded - what becomes of one write, or of all of an open to a partition
  * @ref: its batches and whoever asks
- * @pending: batches that have not ended (release/acquire)
+ * @taken: batches
+ * @ended: those of them that have ended, oldest first (release/acquire)
  * @err: of the first that failed
  * @base_offset: of its first record, -1 not known
  * @log_append_time: that the leader set, or -1
@@ -85,11 +86,12 @@ struct kbr_forwards {
  * @account: of the open, told of everything too; NULL
  * @detached: nobody waits for this write: @account keeps its error
  *
- * All under kbr_forwards.lock, but for who looks at @pending first.
+ * All under kbr_forwards.lock, but for who looks at @ended first.
  */
 struct kbr_forwarded {
 	refcount_t ref;
-	unsigned int pending;
+	u32 taken;
+	u32 ended;
 	int err;
 	s64 base_offset;
 	s64 log_append_time;
@@ -186,7 +188,7 @@ void kbr_forwarded_put(struct kbr_forwarded *forwarded);
  */
 int kbr_forwarded_fate(const struct kbr_forwarded *forwarded);
 /**
- * kbr_forwarded_wait() - wait until all have ended; only a fatal signal ends it early
+ * kbr_forwarded_wait() - wait until all that there are now have ended; only a fatal signal ends it early
  *
  * Return: 0; -EINTR; as kbr_forwarded_fate().
  */
