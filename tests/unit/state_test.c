@@ -541,6 +541,64 @@ static void test_directory(void)
 	end(&world);
 }
 
+static void reassign(struct world *world, const struct kbd_set *target)
+{
+	struct kbd_buf buf = { 0 };
+	size_t nest;
+
+	kbd_begin(&buf, KBD_REASSIGN);
+	nest = kbd_nest(&buf, KBD_A_REPLICA);
+	kbd_put_text(&buf, KBROKER_A_REPLICA_TOPIC, "logs");
+	kbd_put_u32(&buf, KBROKER_A_REPLICA_PARTITION, 0);
+	kbd_put_set(&buf, KBROKER_A_REPLICA_REPLICAS, target);
+	kbd_nest_end(&buf, nest);
+	run(world, &buf);
+	expect_eq(world->result.err, 0);
+	kbd_buf_free(&buf);
+}
+
+/* What is told of reassignments: how many, and where the last one leads to */
+static unsigned int moves(const struct kbd_state *state, struct kbd_set *target)
+{
+	struct kbd_attr attr, part[KBD_A_END], replica[KBROKER_A_REPLICA_MAX + 1];
+	struct kbd_buf buf = { 0 };
+	struct kbd_message msg;
+	char why[KBD_WHY_SIZE];
+	unsigned int count = 0;
+	size_t pos = 0;
+
+	kbd_begin(&buf, KBD_ANSWER);
+	kbd_state_save_moves(state, &buf);
+	expect_eq(kbd_decode(&msg, buf.data, buf.len, why), 0);
+	while (kbd_each(msg.body, msg.len, &pos, &attr)) {
+		expect_eq(attr.type, KBD_A_PARTITION);
+		kbd_open(&attr, part, KBD_A_END);
+		kbd_open(&part[KBD_A_REPLICA], replica, KBROKER_A_REPLICA_MAX + 1);
+		expect(!strcmp(kbd_text(&replica[KBROKER_A_REPLICA_TOPIC]), "logs"));
+		expect(kbd_ids(&part[KBD_A_TARGET], target));
+		count++;
+	}
+	kbd_buf_free(&buf);
+	return count;
+}
+
+static void test_moves(void)
+{
+	struct kbd_set target = { .count = 1, .id = { 4 } }, told;
+	struct world world;
+	struct kbd_partition *part = topic_three(&world);
+	struct kbd_set before = part->replicas;
+
+	start(&world, 4, 0, -1);
+	expect_eq(moves(world.state, &told), 0);
+	reassign(&world, &target);
+	expect_eq(moves(world.state, &told), 1);
+	expect(kbd_set_equal(&told, &target));
+	reassign(&world, &before);
+	expect_eq(moves(world.state, &told), 0);
+	end(&world);
+}
+
 /* A message that was damaged is refused, or means something; it never harms. */
 static void test_damage(void)
 {
@@ -609,6 +667,7 @@ const struct tap_case state_cases[] = {
 	{ "state: a majority in sync where nothing is said", test_min_isr },
 	{ "state: an unclean stop matters to topics that are not synced", test_async },
 	{ "state: another directory holds nothing", test_directory },
+	{ "state: reassignments are told of until they end", test_moves },
 	{ "state: random commands on two machines", test_life },
 	{ "state: damaged messages and snapshots", test_damage },
 	{ "state: what is not known is refused by name", test_unknown },

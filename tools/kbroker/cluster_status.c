@@ -8,6 +8,7 @@
 #include "device.h"
 #include "json.h"
 #include "objects.h"
+#include "replica.h"
 
 /**
  * struct count - what the kernel's replicas come to
@@ -104,6 +105,25 @@ static const char *role_of(const struct kbd_attr *daemon)
 	return kbd_u8(&daemon[KBD_DAEMON_VOTER]) ? "voter" : "spare";
 }
 
+/**
+ * struct move - a partition that is reassigned
+ * @replica: attributes of the set replica
+ * @target: the brokers that are to have it
+ */
+struct move {
+	struct kbd_attr replica[KBROKER_A_REPLICA_MAX + 1];
+	struct kbd_attr target;
+};
+
+static void open_move(const struct kbd_attr *nest, struct move *move)
+{
+	struct kbd_attr attrs[KBD_A_END];
+
+	kbd_open(nest, attrs, KBD_A_END);
+	kbd_open(&attrs[KBD_A_REPLICA], move->replica, KBROKER_A_REPLICA_MAX + 1);
+	move->target = attrs[KBD_A_TARGET];
+}
+
 /* ---- text ---- */
 
 static void print_brokers(const struct kbd_message *msg, const struct count *count)
@@ -115,12 +135,15 @@ static void print_brokers(const struct kbd_message *msg, const struct count *cou
 	unsigned int at = 0;
 	size_t pos = 0;
 
-	while (kbd_each(msg->body, msg->len, &pos, &attr)) {
+	while (at < count->brokers && kbd_each(msg->body, msg->len, &pos, &attr)) {
+		const char *address;
+
 		if (attr.type != KBD_A_BROKER)
 			continue;
 		open_member(&attr, &member);
+		address = kbd_text(&member.peer[KBROKER_A_PEER_ADDRESS]);
 		kb_table_cell(tab, "%" PRIu32, kbd_u32(&member.peer[KBROKER_A_PEER_ID]));
-		kb_table_cell(tab, "%s:%u", kbd_text(&member.peer[KBROKER_A_PEER_ADDRESS]),
+		kb_table_cell(tab, strchr(address, ':') ? "[%s]:%u" : "%s:%u", address,
 			      kbd_u16(&member.peer[KBROKER_A_PEER_PORT]));
 		kb_table_cell(tab, "%s", *kbd_text(&member.peer[KBROKER_A_PEER_RACK]) ?
 			      kbd_text(&member.peer[KBROKER_A_PEER_RACK]) : "-");
@@ -151,6 +174,42 @@ static void print_daemons(const struct kbd_message *msg)
 	kb_table_print(tab);
 }
 
+static const char *ids_text(const struct kbd_attr *attr, char buf[KB_IDS_TEXT])
+{
+	struct kb_ids ids = { 0 };
+
+	for (; ids.count < ARRAY_SIZE(ids.id) && 4 * ids.count + 4 <= attr->len; ids.count++)
+		ids.id[ids.count] = (int32_t)kbd_get_be32(attr->data + 4 * ids.count);
+	return kb_ids_text(&ids, buf);
+}
+
+static void print_moves(const struct kbd_message *msg)
+{
+	static const char *const heads[] = { "REASSIGNED", "PARTITION", "TO", "REPLICAS", "ISR" };
+	struct kb_table *tab = NULL;
+	char ids[KB_IDS_TEXT];
+	struct kbd_attr attr;
+	struct move move;
+	size_t pos = 0;
+
+	while (kbd_each(msg->body, msg->len, &pos, &attr)) {
+		if (attr.type != KBD_A_PARTITION)
+			continue;
+		if (!tab)
+			tab = kb_table_new(heads, ARRAY_SIZE(heads));
+		open_move(&attr, &move);
+		kb_table_cell(tab, "%s", kbd_text(&move.replica[KBROKER_A_REPLICA_TOPIC]));
+		kb_table_cell(tab, "%" PRIu32, kbd_u32(&move.replica[KBROKER_A_REPLICA_PARTITION]));
+		kb_table_cell(tab, "%s", ids_text(&move.target, ids));
+		kb_table_cell(tab, "%s", ids_text(&move.replica[KBROKER_A_REPLICA_REPLICAS], ids));
+		kb_table_cell(tab, "%s", ids_text(&move.replica[KBROKER_A_REPLICA_ISR], ids));
+	}
+	if (tab) {
+		printf("\n");
+		kb_table_print(tab);
+	}
+}
+
 /* ---- JSON ---- */
 
 static void json_brokers(struct kb_json *js, const struct kbd_message *msg, const struct count *count)
@@ -161,7 +220,7 @@ static void json_brokers(struct kb_json *js, const struct kbd_message *msg, cons
 	size_t pos = 0;
 
 	kb_json_array(js, "brokers");
-	while (kbd_each(msg->body, msg->len, &pos, &attr)) {
+	while (at < count->brokers && kbd_each(msg->body, msg->len, &pos, &attr)) {
 		if (attr.type != KBD_A_BROKER)
 			continue;
 		open_member(&attr, &member);
@@ -201,6 +260,38 @@ static void json_daemons(struct kb_json *js, const struct kbd_message *msg)
 	kb_json_array_end(js);
 }
 
+static void json_ids(struct kb_json *js, const char *key, const struct kbd_attr *attr)
+{
+	size_t i;
+
+	kb_json_array(js, key);
+	for (i = 0; i + 4 <= attr->len; i += 4)
+		kb_json_s64(js, NULL, (int32_t)kbd_get_be32(attr->data + i));
+	kb_json_array_end(js);
+}
+
+static void json_moves(struct kb_json *js, const struct kbd_message *msg)
+{
+	struct kbd_attr attr;
+	struct move move;
+	size_t pos = 0;
+
+	kb_json_array(js, "reassigned");
+	while (kbd_each(msg->body, msg->len, &pos, &attr)) {
+		if (attr.type != KBD_A_PARTITION)
+			continue;
+		open_move(&attr, &move);
+		kb_json_object(js, NULL);
+		kb_json_string(js, "topic", kbd_text(&move.replica[KBROKER_A_REPLICA_TOPIC]));
+		kb_json_u64(js, "partition", kbd_u32(&move.replica[KBROKER_A_REPLICA_PARTITION]));
+		json_ids(js, "to", &move.target);
+		json_ids(js, "replicas", &move.replica[KBROKER_A_REPLICA_REPLICAS]);
+		json_ids(js, "isr", &move.replica[KBROKER_A_REPLICA_ISR]);
+		kb_json_object_end(js);
+	}
+	kb_json_array_end(js);
+}
+
 static void show_json(const struct kbd_message *msg, const struct count *count)
 {
 	struct kb_json js;
@@ -209,6 +300,7 @@ static void show_json(const struct kbd_message *msg, const struct count *count)
 	kb_json_object(&js, NULL);
 	json_brokers(&js, msg, count);
 	json_daemons(&js, msg);
+	json_moves(&js, msg);
 	if (count->known) {
 		kb_json_object(&js, "partitions");
 		kb_json_u64(&js, "count", count->partitions);
@@ -255,6 +347,7 @@ int kb_cluster_status(int argc, char **argv)
 		if (count->known)
 			printf("\n%u partitions, %u without a leader, %u under-replicated\n", count->partitions,
 			       count->leaderless, count->behind);
+		print_moves(&answer.msg);
 	}
 	kb_answer_free(&answer);
 	free(count);

@@ -146,6 +146,7 @@ static void answer_status(struct kbd_controller *ctl, u64 call)
 	kbd_put_u32(&buf, KBD_A_ERROR, 0);
 	kbd_put_u64(&buf, KBD_A_INDEX, ctl->state->index);
 	kbd_state_save_brokers(ctl->state, &buf);
+	kbd_state_save_moves(ctl->state, &buf);
 	ctl->ops->reply(ctl->arg, call, buf.data, buf.len);
 	kbd_buf_free(&buf);
 }

@@ -33,7 +33,7 @@ enum kbd_kind {
 	KBD_REASSIGN,		/* KBD_A_REPLICA each: topic, partition, replicas */
 	KBD_REMOVE,		/* a broker comes no more; KBD_A_PEER: id */
 	KBD_HEARTBEAT,		/* KBD_A_PEER: id, epoch, fenced: it is gone; KBD_A_INDEX: how far it applied */
-	KBD_STATUS,		/* answered with KBD_A_BROKER and KBD_A_DAEMON of each */
+	KBD_STATUS,		/* KBD_A_BROKER, KBD_A_DAEMON, and KBD_A_PARTITION that is reassigned */
 	KBD_ANSWER,		/* KBD_A_ERROR, KBD_A_MESSAGE, KBD_A_EPOCH, KBD_A_INDEX */
 	KBD_SNAPSHOT,
 	KBD_JOIN,		/* a daemon comes; KBD_A_CLUSTER: cluster-id, KBD_A_DAEMON */

@@ -346,11 +346,15 @@ static void save_broker(const struct kbd_state *state, unsigned int at, struct k
 	kbd_nest_end(buf, nest);
 }
 
-static void save_partition(const struct kbd_partition *part, u32 number, struct kbd_buf *buf)
+/* @topic: its name, NULL where the partition stands behind its topic */
+static void save_partition(const struct kbd_partition *part, const char *topic, u32 number,
+			   struct kbd_buf *buf)
 {
 	size_t nest = kbd_nest(buf, KBD_A_PARTITION);
 	size_t inner = kbd_nest(buf, KBD_A_REPLICA);
 
+	if (topic)
+		kbd_put_text(buf, KBROKER_A_REPLICA_TOPIC, topic);
 	kbd_put_u32(buf, KBROKER_A_REPLICA_PARTITION, number);
 	kbd_put_u32(buf, KBROKER_A_REPLICA_LEADER, part->leader);
 	kbd_put_u32(buf, KBROKER_A_REPLICA_LEADER_EPOCH, part->leader_epoch);
@@ -390,7 +394,7 @@ static void save_topic(const struct kbd_topic *topic, struct kbd_buf *buf)
 	}
 	kbd_nest_end(buf, nest);
 	for (number = 0; number < topic->partitions; number++)
-		save_partition(&topic->partition[number], number, buf);
+		save_partition(&topic->partition[number], NULL, number, buf);
 }
 
 void kbd_state_save_brokers(const struct kbd_state *state, struct kbd_buf *buf)
@@ -399,6 +403,20 @@ void kbd_state_save_brokers(const struct kbd_state *state, struct kbd_buf *buf)
 
 	for (i = 0; i < state->brokers.count; i++)
 		save_broker(state, i, buf);
+}
+
+void kbd_state_save_moves(const struct kbd_state *state, struct kbd_buf *buf)
+{
+	const struct kbd_topic *topic;
+	unsigned int i;
+	u32 number;
+
+	for (i = 0; i < state->topics; i++) {
+		topic = state->by_name[i];
+		for (number = 0; number < topic->partitions && buf->len < KBD_MOVES_BYTES; number++)
+			if (topic->partition[number].target.count)
+				save_partition(&topic->partition[number], topic->name, number, buf);
+	}
 }
 
 void kbd_state_save(const struct kbd_state *state, struct kbd_buf *buf)

@@ -190,6 +190,12 @@ void kbd_apply(struct kbd_state *state, u64 index, const struct kbd_message *msg
 /** kbd_state_save_brokers() - a KBD_A_BROKER for each */
 void kbd_state_save_brokers(const struct kbd_state *state, struct kbd_buf *buf);
 
+/* An answer tells of no more reassignments when it is so long */
+#define KBD_MOVES_BYTES		(1U << 20)
+
+/** kbd_state_save_moves() - a KBD_A_PARTITION, with its topic's name, for each that is reassigned */
+void kbd_state_save_moves(const struct kbd_state *state, struct kbd_buf *buf);
+
 /** kbd_state_save() - a snapshot, into @buf */
 void kbd_state_save(const struct kbd_state *state, struct kbd_buf *buf);
 
