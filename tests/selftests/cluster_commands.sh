@@ -154,6 +154,13 @@ cluster 2 start 2>/dev/null
 ok "and starts"
 within says "controller" cluster 2 status
 ok "and is asked"
+cluster 2 stop
+cluster 1 leave --id 2
+ok "a witness that is gone is taken out by another node"
+within voters 1 2
+ok "and votes no more"
+refuses cluster 1 leave --id 2
+ok "once"
 node 3 topic delete orders
 ok "the topic goes"
 for i in 1 3; do

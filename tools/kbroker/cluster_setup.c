@@ -821,66 +821,86 @@ static int ask_id(enum kbd_kind kind, int nest_type, int id_type, uint32_t id, c
 	return ret;
 }
 
-/* Has the controller heard that broker @id is gone? */
-static bool is_fenced(uint32_t id)
+/**
+ * struct member - a broker as the controller knows it
+ * @found: it is registered
+ * @fenced: it has no session
+ */
+struct member {
+	bool found;
+	bool fenced;
+};
+
+static int find_broker(uint32_t id, struct member *member)
 {
 	struct kbd_attr attr, attrs[KBD_A_END], peer[KBROKER_A_PEER_MAX + 1];
 	struct kbd_buf buf = { 0 };
 	struct kb_answer answer;
-	bool fenced = true;
 	size_t pos = 0;
+	int ret;
 
+	memset(member, 0, sizeof(*member));
 	kbd_begin(&buf, KBD_STATUS);
-	if (kb_daemon_ask(&buf, &answer, "the cluster can't be asked") != KB_OK)
-		return true;
+	ret = kb_daemon_ask(&buf, &answer, "no node was taken out of the cluster");
+	if (ret != KB_OK)
+		return ret;
 	while (kbd_each(answer.msg.body, answer.msg.len, &pos, &attr)) {
 		if (attr.type != KBD_A_BROKER)
 			continue;
 		kbd_open(&attr, attrs, KBD_A_END);
 		kbd_open(&attrs[KBD_A_PEER], peer, KBROKER_A_PEER_MAX + 1);
-		if (kbd_u32(&peer[KBROKER_A_PEER_ID]) == id)
-			fenced = kbd_u8(&peer[KBROKER_A_PEER_FENCED]);
+		if (kbd_u32(&peer[KBROKER_A_PEER_ID]) != id)
+			continue;
+		member->found = true;
+		member->fenced = kbd_u8(&peer[KBROKER_A_PEER_FENCED]);
 	}
 	kb_answer_free(&answer);
-	return fenced;
+	return KB_OK;
 }
 
 /* A broker that was stopped a moment ago is not to be refused for it. */
-static void wait_fenced(uint32_t id)
+static int await_fenced(uint32_t id, struct member *member)
 {
 	struct timespec step = { 0, STEP_NS };
 	struct running running;
-	int i;
+	int i, ret;
 
 	look(&running);
-	for (i = 0; !running.found && i < FENCED_STEPS && !is_fenced(id); i++)
+	for (i = 0; i < FENCED_STEPS; i++) {
+		ret = find_broker(id, member);
+		if (ret != KB_OK || !member->found || member->fenced || running.found)
+			break;
 		nanosleep(&step, NULL);
+	}
+	return ret;
 }
 
 int kb_cluster_leave(int argc, char **argv)
 {
-	char *dir = kb_daemon_dir(), own[16], broker[KBROKER_BROKER_NAME_MAX + 1];
+	struct member member = { 0 };
+	char *dir = kb_daemon_dir(), own[16];
+	bool is_own;
 	int64_t id;
 	int ret;
 
 	(void)argc;
 	(void)argv;
 	read_key(dir, "node.id", own, sizeof(own));
-	read_key(dir, "broker", broker, sizeof(broker));
 	id = own[0] ? atoi(own) : -1;
 	ret = kb_opt_s64("id", 0, KBROKER_ID_MAX, &id);
 	if (ret == KB_OK && id < 0)
 		ret = kb_fail(ENOENT, NULL, "this node has no daemon of a cluster in %s", dir);
-	if (ret == KB_OK && own[0] && id == atoi(own) && broker[0])
-		wait_fenced((uint32_t)id);
-	/* A witness has no broker to be removed; of another node it is not known here. */
-	if (ret == KB_OK && (broker[0] || id != atoi(own)))
+	is_own = own[0] && id == atoi(own);
+	if (ret == KB_OK)
+		ret = is_own ? await_fenced((uint32_t)id, &member) : find_broker((uint32_t)id, &member);
+	/* A witness has none; nor has who got so far the last time. */
+	if (ret == KB_OK && member.found)
 		ret = ask_id(KBD_REMOVE, KBD_A_PEER, KBROKER_A_PEER_ID, (uint32_t)id,
 			     "the broker was not removed from the cluster");
 	if (ret == KB_OK)
 		ret = ask_id(KBD_LEAVE, KBD_A_DAEMON, KBD_DAEMON_ID, (uint32_t)id,
 			     "the daemon was not removed from the cluster");
-	if (ret == KB_OK && own[0] && id == atoi(own)) {
+	if (ret == KB_OK && is_own) {
 		ret = kb_daemon_pid(dir) ? stop_daemon(dir) : KB_OK;
 		kb_note("this node is out of the cluster; %s may be removed", dir);
 	}
