@@ -1,5 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
+# kernel: 6.1
+#
 # The commands that make a cluster, as a user types them, in three network
 # namespaces: init, join, status, reassign, elect, leave, a witness.
 set -u
