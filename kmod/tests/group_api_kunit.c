@@ -7,6 +7,7 @@
  */
 #include <kunit/test.h>
 #include <linux/cred.h>
+#include <linux/delay.h>
 #include <linux/slab.h>
 
 #include "broker/group_internal.h"
