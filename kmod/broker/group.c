@@ -286,7 +286,9 @@ struct kbr_group *kbr_group_get_in(struct kbr_groups *groups, const struct kbr_s
 		return NULL;
 	}
 	down_write(&groups->lock);
-	if (kbr_groups_stopped(groups)) {
+	/* A group of a partition that is led no more would not be forgotten with the others. */
+	if (kbr_groups_stopped(groups) ||
+	    kbr_groups_log_of(groups, name)->where == KBR_GROUP_LOG_AWAY) {
 		*code = KBR_KAFKA_COORDINATOR_NOT_AVAILABLE;
 		group = NULL;
 	} else {
@@ -319,6 +321,11 @@ struct kbr_group *kbr_group_find(struct kbr_broker *broker, const struct kbr_str
 	}
 	switch (READ_ONCE(groups->state)) {
 	case KBR_GROUPS_READY:
+		*code = 0;
+		if (unlikely(kbr_cluster_is_member(broker)))
+			*code = kbr_groups_check_here(groups, name);
+		if (*code)
+			return NULL;
 		break;
 	case KBR_GROUPS_MAKING:
 	case KBR_GROUPS_LOADING:
@@ -649,6 +656,7 @@ int kbr_groups_start(struct kbr_broker *broker)
 	groups->tree = RB_ROOT;
 	init_waitqueue_head(&groups->wait);
 	INIT_WORK(&groups->load, kbr_groups_load_work);
+	INIT_DELAYED_WORK(&groups->move, kbr_groups_move_work);
 	spin_lock_init(&groups->news_lock);
 	INIT_LIST_HEAD(&groups->news);
 	INIT_WORK(&groups->tell, kbr_groups_tell_work);
@@ -663,6 +671,18 @@ int kbr_groups_start(struct kbr_broker *broker)
 	return 0;
 }
 
+void kbr_group_end(struct kbr_group *group, s16 code)
+{
+	mutex_lock(&group->lock);
+	group->state = KBR_GROUP_DEAD;
+	kbr_group_drop_members_locked(group, code);
+	kbr_group_changed_locked(group);
+	kbr_group_wake_locked(group);
+	mutex_unlock(&group->lock);
+	cancel_delayed_work_sync(&group->timer);
+	kbr_group_put(group);
+}
+
 void kbr_groups_stop(struct kbr_broker *broker)
 {
 	struct kbr_groups *groups = broker->groups;
@@ -673,6 +693,7 @@ void kbr_groups_stop(struct kbr_broker *broker)
 		return;
 	kbr_groups_set_state(groups, KBR_GROUPS_STOPPED, 0);
 	cancel_work_sync(&groups->load);
+	cancel_delayed_work_sync(&groups->move);
 	kbr_groups_stop_telling(groups);
 	for (;;) {
 		down_write(&groups->lock);
@@ -685,13 +706,7 @@ void kbr_groups_stop(struct kbr_broker *broker)
 		up_write(&groups->lock);
 		if (!group)
 			break;
-		mutex_lock(&group->lock);
-		group->state = KBR_GROUP_DEAD;
-		kbr_group_drop_members_locked(group, KBR_KAFKA_COORDINATOR_NOT_AVAILABLE);
-		kbr_group_wake_locked(group);
-		mutex_unlock(&group->lock);
-		cancel_delayed_work_sync(&group->timer);
-		kbr_group_put(group);
+		kbr_group_end(group, KBR_KAFKA_COORDINATOR_NOT_AVAILABLE);
 	}
 	/* The topic holds the broker; no group that is not dead needs it. */
 	kbr_topic_put(groups->topic);
@@ -718,10 +733,13 @@ static void kbr_groups_expire(struct kbr_groups *groups, s64 now_ms)
 	struct kbr_str none = { .len = -1 };
 
 	for (group = kbr_group_next(broker, &none); group; group = next) {
-		mutex_lock(&group->lock);
-		kbr_group_settle_locked(group);
-		kbr_group_expire_locked(group, now_ms);
-		mutex_unlock(&group->lock);
+		/* Of one that is being loaded a newer commit may come. */
+		if (kbr_groups_log_is_here(groups, group->partition)) {
+			mutex_lock(&group->lock);
+			kbr_group_settle_locked(group);
+			kbr_group_expire_locked(group, now_ms);
+			mutex_unlock(&group->lock);
+		}
 		next = READ_ONCE(broker->dead) ? NULL : kbr_group_next(broker, &group->name);
 		kbr_group_put(group);
 		cond_resched();

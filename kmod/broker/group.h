@@ -36,6 +36,7 @@
 
 struct kbr_group;
 struct kbr_group_member;
+struct kbr_partition;
 
 /** enum kbr_group_kind - what kind of members a group has */
 enum kbr_group_kind { KBR_GROUP_NONE, KBR_GROUP_CLASSIC, KBR_GROUP_DEVICE };
@@ -83,6 +84,15 @@ void kbr_groups_upkeep(struct kbr_broker *broker, s64 now_ms);
  */
 int kbr_groups_ready(struct kbr_broker *broker, bool create);
 wait_queue_head_t *kbr_groups_wait_head(struct kbr_broker *broker);
+/** kbr_groups_moved() - a member leads @part, or leads it no more: if it is of __consumer_offsets, so do its groups */
+void kbr_groups_moved(struct kbr_partition *part);
+/**
+ * kbr_groups_coordinator() - who coordinates group @name?
+ * @id: out: node.id
+ *
+ * Return: 0; what kbr_groups_ready() does; -EAGAIN: nobody leads its partition.
+ */
+int kbr_groups_coordinator(struct kbr_broker *broker, const struct kbr_str *name, s32 *id);
 
 /**
  * kbr_group_find() - the group of that name

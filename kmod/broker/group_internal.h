@@ -6,6 +6,7 @@
  * group_classic.c	Kafka's classic protocol: members, generations
  * group_offsets.c	committed offsets
  * group_log.c		__consumer_offsets: made, loaded, appended to, written anew
+ * group_lead.c		a member: the groups that its broker coordinates
  * group_event.c	telling who listens what became of groups
  */
 #ifndef _KBR_BROKER_GROUP_INTERNAL_H
@@ -42,10 +43,21 @@ enum kbr_groups_state {
  * struct kbr_group_log - one partition of __consumer_offsets
  * @live: bytes of live records
  * @partial: not all of it could be loaded: nothing of it may be removed
+ * @where: enum kbr_group_log_where, of a member's; a standalone broker has all HERE
+ * @epoch: of the leadership that it was loaded in, -1 none (kbr_groups.move alone)
  */
 struct kbr_group_log {
 	atomic64_t live;
 	bool partial;
+	u8 where;
+	s32 epoch;
+};
+
+/** enum kbr_group_log_where - does this broker coordinate the groups of a partition? */
+enum kbr_group_log_where {
+	KBR_GROUP_LOG_AWAY,	/* another one does, or none */
+	KBR_GROUP_LOG_LOADING,
+	KBR_GROUP_LOG_HERE,
 };
 
 /**
@@ -61,6 +73,8 @@ struct kbr_group_log {
  * @topic: __consumer_offsets, a reference, from LOADING on
  * @partitions: of @topic
  * @load: loads it, or finds it after it was made
+ * @move: a member: loads and forgets partitions as their leaderships come and go
+ * @again_ms: when @move looks again at what has not caught up
  * @logs: struct kbr_group_log of each partition of @topic
  * @bytes: memory that groups hold
  * @checked_ms: when offsets were last looked at for their expiry (upkeep)
@@ -81,6 +95,8 @@ struct kbr_groups {
 	struct kbr_topic *topic;
 	u32 partitions;
 	struct work_struct load;
+	struct delayed_work move;
+	unsigned int again_ms;
 	struct kbr_group_log *logs;
 	atomic64_t bytes;
 	s64 checked_ms;
@@ -311,6 +327,8 @@ void kbr_group_member_tell_locked(const struct kbr_group *group,
 				  struct kbr_group_member_info *info);
 /** kbr_groups_set_state() - and tell who waits for it; STOPPED is the last one */
 void kbr_groups_set_state(struct kbr_groups *groups, enum kbr_groups_state state, int err);
+/** kbr_group_end() - it was taken out of the table: @code to who waits; drops the table's reference */
+void kbr_group_end(struct kbr_group *group, s16 code);
 /** kbr_groups_stopped() - the broker ends: everything is answered now */
 static inline bool kbr_groups_stopped(const struct kbr_groups *groups)
 {
@@ -376,8 +394,23 @@ int kbr_group_append_locked(struct kbr_group *group, struct list_head *entries,
 /** kbr_group_log_part() - the group's partition of __consumer_offsets; valid while @groups->topic is */
 struct kbr_partition *kbr_group_log_part(const struct kbr_group *group);
 void kbr_groups_load_work(struct work_struct *work);
+/** kbr_groups_load_one() - load partition @index; -ENOMEM: nothing was read */
+int kbr_groups_load_one(struct kbr_groups *groups, u32 index);
+/** kbr_groups_arm() - sessions of members that were loaded from partitions @first to @end begin anew */
+void kbr_groups_arm(struct kbr_groups *groups, u32 first, u32 end);
 /** kbr_groups_rewrite() - write partitions anew where dead bytes exceed live ones */
 void kbr_groups_rewrite(struct kbr_groups *groups);
+
+/* group_lead.c */
+/** kbr_groups_log_of() - what is known of the partition of group @name; from LOADING on */
+struct kbr_group_log *kbr_groups_log_of(struct kbr_groups *groups, const struct kbr_str *name);
+/** kbr_groups_log_is_here() - does this broker coordinate the groups of partition @index? Acquire */
+bool kbr_groups_log_is_here(struct kbr_groups *groups, u32 index);
+/** kbr_groups_check_here() - a member: Kafka's error unless this broker coordinates group @name */
+s16 kbr_groups_check_here(struct kbr_groups *groups, const struct kbr_str *name);
+void kbr_groups_move_work(struct work_struct *work);
+/** kbr_groups_move_now() - leaderships may have changed */
+void kbr_groups_move_now(struct kbr_groups *groups);
 
 /* group_event.c */
 /** kbr_group_changed_locked() - its state or its members did: whoever listens is told, later */

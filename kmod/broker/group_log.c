@@ -16,6 +16,7 @@
 #include <linux/uio.h>
 
 #include "base/clock.h"
+#include "broker/cluster.h"
 #include "broker/group_internal.h"
 #include "codec/compress.h"
 
@@ -500,8 +501,7 @@ static void kbr_group_load_partition(struct kbr_group_load *load)
 		load->err = len;
 }
 
-/* Sessions of members that were there before begin anew. */
-static void kbr_groups_arm_all(struct kbr_groups *groups)
+void kbr_groups_arm(struct kbr_groups *groups, u32 first, u32 end)
 {
 	s64 now = kbr_clock_mono_ms();
 	struct rb_node *node;
@@ -510,6 +510,8 @@ static void kbr_groups_arm_all(struct kbr_groups *groups)
 	for (node = rb_first(&groups->tree); node; node = rb_next(node)) {
 		struct kbr_group *group = rb_entry(node, struct kbr_group, node);
 
+		if (group->partition < first || group->partition >= end)
+			continue;
 		mutex_lock(&group->lock);
 		if (group->members_count)
 			kbr_group_arm_locked(group, now);
@@ -518,7 +520,8 @@ static void kbr_groups_arm_all(struct kbr_groups *groups)
 	up_read(&groups->lock);
 }
 
-static int kbr_groups_load(struct kbr_groups *groups)
+/* Partitions @first to @end */
+static int kbr_groups_load(struct kbr_groups *groups, u32 first, u32 end)
 {
 	struct kbr_group_load load = { .groups = groups };
 	u64 before;
@@ -529,7 +532,7 @@ static int kbr_groups_load(struct kbr_groups *groups)
 	if (!load.buf)
 		return -ENOMEM;
 	load.size = KBR_GROUP_READ_BYTES;
-	for (i = 0; i < groups->partitions; i++) {
+	for (i = first; i < end; i++) {
 		load.part = kbr_topic_partition(groups->topic, i);
 		load.err = 0;
 		before = load.skipped;
@@ -546,6 +549,26 @@ static int kbr_groups_load(struct kbr_groups *groups)
 		pr_err("%s: not all of %s could be loaded (%d): its groups may begin at older offsets\n",
 		       groups->broker->name, KBR_OFFSETS_TOPIC, err);
 	return 0;
+}
+
+int kbr_groups_load_one(struct kbr_groups *groups, u32 index)
+{
+	return kbr_groups_load(groups, index, index + 1);
+}
+
+/* A member loads what it leads, as it comes to lead it. */
+static int kbr_groups_load_all(struct kbr_groups *groups)
+{
+	u32 i;
+
+	if (kbr_cluster_is_member(groups->broker)) {
+		for (i = 0; i < groups->partitions; i++)
+			groups->logs[i].epoch = -1;
+		return 0;
+	}
+	for (i = 0; i < groups->partitions; i++)
+		groups->logs[i].where = KBR_GROUP_LOG_HERE;
+	return kbr_groups_load(groups, 0, groups->partitions);
 }
 
 void kbr_groups_load_work(struct work_struct *work)
@@ -570,7 +593,7 @@ void kbr_groups_load_work(struct work_struct *work)
 		return;
 	}
 	groups->topic = topic;
-	err = kbr_groups_load(groups);
+	err = kbr_groups_load_all(groups);
 	if (err) {
 		groups->topic = NULL;
 		kvfree(groups->logs);
@@ -579,8 +602,10 @@ void kbr_groups_load_work(struct work_struct *work)
 		kbr_groups_set_state(groups, KBR_GROUPS_ABSENT, err);
 		return;
 	}
-	kbr_groups_arm_all(groups);
+	kbr_groups_arm(groups, 0, groups->partitions);
 	kbr_groups_set_state(groups, KBR_GROUPS_READY, 0);
+	if (kbr_cluster_is_member(groups->broker))
+		kbr_groups_move_now(groups);
 }
 
 /* ---- writing anew ---- */
@@ -666,6 +691,7 @@ static int kbr_groups_for_partition(struct kbr_groups *groups, u32 index, s64 to
 static int kbr_groups_rewrite_partition(struct kbr_groups *groups, struct kbr_partition *part)
 {
 	s64 to = kbr_log_end(&part->log);
+	s32 epoch = READ_ONCE(groups->logs[part->index].epoch);
 	int err;
 
 	/* What is below is decided: on disk, and so in memory. */
@@ -677,6 +703,10 @@ static int kbr_groups_rewrite_partition(struct kbr_groups *groups, struct kbr_pa
 					 READ_ONCE(part->sync_failures));
 	if (!err)
 		err = kbr_groups_for_partition(groups, part->index, to, kbr_group_rewritten);
+	/* Groups that were forgotten meanwhile were not asked. */
+	if (!err && (!kbr_groups_log_is_here(groups, part->index) ||
+		     READ_ONCE(groups->logs[part->index].epoch) != epoch))
+		err = -EAGAIN;
 	return err ?: kbr_partition_delete_records(part, to);
 }
 
@@ -712,7 +742,8 @@ void kbr_groups_rewrite(struct kbr_groups *groups)
 	for (i = 0; i < groups->partitions && !kbr_groups_stopped(groups); i++) {
 		part = kbr_topic_partition(topic, i);
 		/* What is not in memory is in the log only: a restart may load it. */
-		if (groups->logs[i].partial || READ_ONCE(part->state) != KBR_PARTITION_LEADER)
+		if (groups->logs[i].partial || READ_ONCE(part->state) != KBR_PARTITION_LEADER ||
+		    !kbr_groups_log_is_here(groups, i))
 			continue;
 		bytes = kbr_groups_log_bytes(part);
 		live = atomic64_read(&groups->logs[i].live);

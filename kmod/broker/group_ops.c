@@ -66,15 +66,23 @@ static int kbr_group_task_copy(struct kbr_group_task *todo, const struct kbr_gro
 	return 0;
 }
 
-int kbr_group_refuse(struct kbr_refusal *why, s16 code, const char *name)
+int kbr_group_refuse(struct kbr_broker *broker, struct kbr_refusal *why, s16 code,
+		     const char *name)
 {
+	const struct kbr_str text = { .at = name, .len = strlen(name) };
+	s32 id;
+
 	switch (code) {
 	case KBR_KAFKA_NONE:
 		return 0;
 	case KBR_KAFKA_COORDINATOR_LOAD_IN_PROGRESS:
 		return kbr_refuse(why, -EAGAIN, 0, "the groups are still being loaded; try again");
-	case KBR_KAFKA_COORDINATOR_NOT_AVAILABLE:
 	case KBR_KAFKA_NOT_COORDINATOR:
+		if (kbr_groups_coordinator(broker, &text, &id))
+			return kbr_refuse(why, -EAGAIN, 0, "no broker coordinates group %.80s now",
+					  name);
+		return kbr_refuse(why, -EREMOTE, 0, "broker %d coordinates group %.80s", id, name);
+	case KBR_KAFKA_COORDINATOR_NOT_AVAILABLE:
 		return kbr_refuse(why, -ENODEV, 0, "the broker cannot keep groups now");
 	case KBR_KAFKA_INVALID_GROUP_ID:
 		return kbr_refuse(why, -EINVAL, 0, "the name of a group has 1 to %d bytes",
@@ -197,14 +205,15 @@ static bool kbr_group_remove_again(struct kbr_group_wait *wait, void *ctx)
 /* ---- the operations ---- */
 
 /* Has @group members? Then it is refused. */
-static int kbr_group_check_empty(struct kbr_group *group, const char *name, struct kbr_refusal *why)
+static int kbr_group_check_empty(struct kbr_broker *broker, struct kbr_group *group,
+				 const char *name, struct kbr_refusal *why)
 {
 	struct kbr_group_info info;
 
 	kbr_group_lock(group);
 	kbr_group_info_locked(group, &info);
 	kbr_group_unlock(group);
-	return info.members ? kbr_group_refuse(why, KBR_KAFKA_NON_EMPTY_GROUP, name) : 0;
+	return info.members ? kbr_group_refuse(broker, why, KBR_KAFKA_NON_EMPTY_GROUP, name) : 0;
 }
 
 /* The group of @todo, once groups can be used. */
@@ -218,13 +227,13 @@ static struct kbr_group *kbr_group_task_find(struct kbr_group_task *todo, bool c
 
 	err = kbr_group_await_ready(todo->task.broker, create);
 	if (err == -ENOENT)
-		err = kbr_group_refuse(why, KBR_KAFKA_GROUP_ID_NOT_FOUND, todo->name);
+		err = kbr_group_refuse(todo->task.broker, why, KBR_KAFKA_GROUP_ID_NOT_FOUND, todo->name);
 	else if (err)
 		err = kbr_refuse(why, err, 0, "%s cannot be used", KBR_OFFSETS_TOPIC);
 	if (err)
 		return ERR_PTR(err);
 	group = kbr_group_find(todo->task.broker, &name, create, &code);
-	return group ?: ERR_PTR(kbr_group_refuse(why, code, todo->name));
+	return group ?: ERR_PTR(kbr_group_refuse(todo->task.broker, why, code, todo->name));
 }
 
 /* What became of all of @todo's offsets: the first that was refused. */
@@ -234,8 +243,8 @@ static int kbr_group_task_result(struct kbr_group_task *todo)
 
 	for (i = 0; i < todo->count; i++)
 		if (todo->offsets[i].code)
-			return kbr_group_refuse(&todo->task.op->why, todo->offsets[i].code,
-						todo->name);
+			return kbr_group_refuse(todo->task.broker, &todo->task.op->why,
+						todo->offsets[i].code, todo->name);
 	return 0;
 }
 
@@ -251,7 +260,7 @@ static int kbr_group_reset_run(struct kbr_task *task)
 	group = kbr_group_task_find(todo, true);
 	if (IS_ERR(group))
 		return PTR_ERR(group);
-	err = kbr_group_check_empty(group, todo->name, &task->op->why);
+	err = kbr_group_check_empty(task->broker, group, todo->name, &task->op->why);
 	if (!err) {
 		if (!kbr_group_commit(group, &nobody, todo->offsets, todo->count,
 				      kbr_clock_now_ms(), &wait))
@@ -290,7 +299,7 @@ static int kbr_group_remove_run(struct kbr_task *task)
 	if (!kbr_group_delete(group, kbr_clock_now_ms(), &wait, &code))
 		kbr_group_await(&wait, kbr_group_remove_again, &code);
 	kbr_group_put(group);
-	return kbr_group_refuse(&task->op->why, code, todo->name);
+	return kbr_group_refuse(task->broker, &task->op->why, code, todo->name);
 }
 
 /* ---- what is refused at once ---- */
@@ -308,7 +317,7 @@ static int kbr_group_check(struct kbr_broker *broker, const char *name, bool cre
 	if (err == -EAGAIN || (err == -ENOENT && create))
 		return 0;
 	if (err == -ENOENT)
-		return kbr_group_refuse(why, KBR_KAFKA_GROUP_ID_NOT_FOUND, name);
+		return kbr_group_refuse(broker, why, KBR_KAFKA_GROUP_ID_NOT_FOUND, name);
 	if (err)
 		return kbr_refuse(why, err, 0, "broker %s is %s", broker->name,
 				  kbr_broker_state_name(READ_ONCE(broker->state)));
@@ -316,8 +325,8 @@ static int kbr_group_check(struct kbr_broker *broker, const char *name, bool cre
 	if (!group && create && code == KBR_KAFKA_GROUP_ID_NOT_FOUND)
 		return 0;
 	if (!group)
-		return kbr_group_refuse(why, code, name);
-	err = busy ? 0 : kbr_group_check_empty(group, name, why);
+		return kbr_group_refuse(broker, why, code, name);
+	err = busy ? 0 : kbr_group_check_empty(broker, group, name, why);
 	kbr_group_put(group);
 	return err;
 }

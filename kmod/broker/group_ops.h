@@ -31,6 +31,7 @@ int kbr_group_remove(struct kbr_broker *broker, const char *name, u32 *op_id,
 		     struct kbr_refusal *why);
 
 /** kbr_group_refuse() - the errno of Kafka's @code, and the sentence for it; 0 if it is none */
-int kbr_group_refuse(struct kbr_refusal *why, s16 code, const char *name);
+int kbr_group_refuse(struct kbr_broker *broker, struct kbr_refusal *why, s16 code,
+		     const char *name);
 
 #endif /* _KBR_BROKER_GROUP_OPS_H */

@@ -14,6 +14,7 @@
 #include "base/clock.h"
 #include "base/kunit.h"
 #include "broker/cluster.h"
+#include "broker/group.h"
 #include "broker/replica.h"
 #include "broker/request.h"
 
@@ -202,6 +203,17 @@ int kbr_replica_check_isr(struct kbr_partition *part)
 		err = -ENOLINK;
 	spin_unlock(&reps->lock);
 	return err;
+}
+
+s64 kbr_replica_epoch_start(struct kbr_partition *part)
+{
+	struct kbr_replicas *reps = part->replicas;
+	s64 start;
+
+	spin_lock(&reps->lock);
+	start = reps->epoch_start;
+	spin_unlock(&reps->lock);
+	return start;
 }
 
 void kbr_replica_resign(struct kbr_partition *part)
@@ -418,6 +430,7 @@ int kbr_replica_apply(struct kbr_partition *part, const struct kbr_replica_state
 	if (err)
 		kbr_partition_fail(part, err, -1);
 	kbr_forward_moved(part);
+	kbr_groups_moved(part);
 	kbr_partition_wake(part);
 	wake_up_all(&part->topic->wait);
 	kbr_partition_raise(part);

@@ -120,6 +120,8 @@ void kbr_replica_unfollow(struct kbr_partition *part);
 int kbr_replica_apply(struct kbr_partition *part, const struct kbr_replica_state *state,
 		      struct kbr_refusal *why);
 
+/** kbr_replica_epoch_start() - of a leader: its log's end when its leadership began; after kbr_replica_get() */
+s64 kbr_replica_epoch_start(struct kbr_partition *part);
 /** kbr_replica_get() - what was told, and the role; false: standalone, or nothing was told yet */
 bool kbr_replica_get(struct kbr_partition *part, struct kbr_replica_state *state,
 		     enum kbroker_replica_role *role);

@@ -292,6 +292,8 @@ struct kbr_share_place {
 /** kbr_share_group_next() - the first one behind (@topic, @partition), by topic, then partition; group unlocked */
 bool kbr_share_group_next(struct kbr_group *group, const char *topic, s32 partition,
 			  struct kbr_share_place *place);
+/** kbr_shares_end() - @group is dead: its readers get end of file */
+void kbr_shares_end(struct kbr_group *group);
 /**
  * kbr_shares_stop() - the broker stops, and its logs still work: readers get end of file
  *

@@ -53,6 +53,8 @@ static int kbr_share_errno(s16 code)
 	case KBR_KAFKA_COORDINATOR_LOAD_IN_PROGRESS:
 	case KBR_KAFKA_COORDINATOR_NOT_AVAILABLE:
 		return -ENODEV;
+	case KBR_KAFKA_NOT_COORDINATOR:
+		return -EREMOTE;
 	case KBR_KAFKA_INVALID_GROUP_ID:
 		return -EINVAL;
 	/* group.memory.max.bytes, or there is none at all */
@@ -544,8 +546,6 @@ bool kbr_share_group_next(struct kbr_group *group, const char *topic, s32 partit
 	return found;
 }
 
-/* The broker stops */
-
 /* A share of the group that has not been ended, with a reference, or NULL. */
 static struct kbr_share *kbr_share_find_live(struct kbr_group *group)
 {
@@ -578,17 +578,23 @@ static void kbr_share_end(struct kbr_share *share)
 	kbr_share_linger(share, 0);
 }
 
+void kbr_shares_end(struct kbr_group *group)
+{
+	struct kbr_share *share;
+
+	while ((share = kbr_share_find_live(group))) {
+		kbr_share_end(share);
+		kbr_share_put(share);
+	}
+}
+
 void kbr_shares_stop(struct kbr_broker *broker)
 {
 	struct kbr_group *group, *next;
 	struct kbr_str name = { .len = -1 };
-	struct kbr_share *share;
 
 	for (group = kbr_group_next(broker, &name); group; group = next) {
-		while ((share = kbr_share_find_live(group))) {
-			kbr_share_end(share);
-			kbr_share_put(share);
-		}
+		kbr_shares_end(group);
 		name = kbr_group_name(group);
 		next = kbr_group_next(broker, &name);
 		kbr_group_put(group);

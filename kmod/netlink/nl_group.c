@@ -9,6 +9,7 @@
 #include "base/kunit.h"
 #include "broker/group_ops.h"
 #include "broker/share.h"
+#include "codec/kafka_error.h"
 #include "kbr_genetlink.h"
 #include "kbr_unaligned.h"
 #include "netlink/nl.h"
@@ -117,6 +118,14 @@ static struct kbr_group *kbr_nl_group_lookup(struct kbr_broker *broker, const st
 	group = err ? NULL : kbr_group_find(broker, &text, false, &code);
 	if (group)
 		return group;
+	if (!err && code == KBR_KAFKA_NOT_COORDINATOR) {
+		NL_SET_ERR_MSG_ATTR(extack, name, "another broker coordinates the group");
+		return ERR_PTR(-EREMOTE);
+	}
+	if (!err && code == KBR_KAFKA_COORDINATOR_LOAD_IN_PROGRESS) {
+		NL_SET_ERR_MSG_ATTR(extack, name, "the group is still being loaded; ask again");
+		return ERR_PTR(-EAGAIN);
+	}
 	NL_SET_ERR_MSG_ATTR(extack, name, "there is no such group");
 	return ERR_PTR(-ENOENT);
 }

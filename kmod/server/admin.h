@@ -87,6 +87,10 @@ enum kbr_request_state kbr_admin_resume(struct kbr_request *req, bool expired);
 /** kbr_admin_drop() - a handler's drop() */
 void kbr_admin_drop(struct kbr_request *req);
 
+struct kbr_peer;
+
+/** kbr_peer_address() - where clients are told to reach another broker of the cluster */
+void kbr_peer_address(const struct kbr_peer *peer, struct kbr_address *address);
 /** kbr_admin_code() - Kafka's code of an operation's or its refusal's errno */
 s16 kbr_admin_code(int err);
 /** kbr_admin_get_topic() - the current item's name into @admin->name and @admin->topic; 0, or 17 and @why */

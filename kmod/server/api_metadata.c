@@ -187,25 +187,30 @@ static void kbr_metadata_put_broker(struct kbr_request *req, s32 id, const char 
 		kbr_put_string(w, rack && rack[0] ? rack : NULL);
 }
 
-static void kbr_metadata_put_peer(struct kbr_request *req, const struct kbr_peer *peer)
+void kbr_peer_address(const struct kbr_peer *peer, struct kbr_address *address)
 {
 	const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)&peer->address;
 	const struct sockaddr_in *in = (const struct sockaddr_in *)&peer->address;
-	char host[KBR_HOST_MAX + 1];
-	u16 port;
 
 	if (peer->address.ss_family == AF_INET6) {
-		snprintf(host, sizeof(host), "%pI6c", &in6->sin6_addr);
-		port = ntohs(in6->sin6_port);
+		snprintf(address->host, sizeof(address->host), "%pI6c", &in6->sin6_addr);
+		address->port = ntohs(in6->sin6_port);
 	} else {
-		snprintf(host, sizeof(host), "%pI4", &in->sin_addr);
-		port = ntohs(in->sin_port);
+		snprintf(address->host, sizeof(address->host), "%pI4", &in->sin_addr);
+		address->port = ntohs(in->sin_port);
 	}
 	if (peer->advertised_host[0])
-		strscpy(host, peer->advertised_host, sizeof(host));
+		strscpy(address->host, peer->advertised_host, sizeof(address->host));
 	if (peer->advertised_port)
-		port = peer->advertised_port;
-	kbr_metadata_put_broker(req, peer->id, host, port, peer->rack);
+		address->port = peer->advertised_port;
+}
+
+static void kbr_metadata_put_peer(struct kbr_request *req, const struct kbr_peer *peer)
+{
+	struct kbr_address address;
+
+	kbr_peer_address(peer, &address);
+	kbr_metadata_put_broker(req, peer->id, address.host, address.port, peer->rack);
 }
 
 /* This broker as the client has reached it, and the others of the cluster that answer. */

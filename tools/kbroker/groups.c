@@ -24,6 +24,8 @@ const char *kb_group_hint(int err)
 		return "'kbroker group list' shows the groups there are";
 	case EBUSY:
 		return "'kbroker group describe --members' shows who they are";
+	case EREMOTE:
+		return "a node knows the groups that its broker coordinates: ask on the other nodes";
 	default:
 		return NULL;
 	}
