@@ -99,8 +99,18 @@ ok "one of another secret is"
 ok "and leaves nothing behind"
 echo "$token" | cluster 2 join 10.98.0.1 --token - --dir $top/2 2>/dev/null
 ok "a second node joins, its token from standard input"
-KBROKER_CLUSTER_TOKEN=$token cluster 3 join 10.98.0.2 --dir $top/3 --rack north 2>/dev/null
+mkdir $top/3
+kbroker --netns kbn3 broker start --name kbn3 --dir $top/3 --id 3 --listener 10.98.0.3:19092 2>/dev/null
+node 3 topic create own
+says "topics of its own" cluster 3 join 10.98.0.2 --token "$token"
+ok "a broker that has topics stays alone"
+node 3 topic delete own
+says "runs as node 3" cluster 3 join 10.98.0.2 --token "$token" --id 4
+ok "a broker that runs has its id"
+KBROKER_CLUSTER_TOKEN=$token cluster 3 join 10.98.0.2 --rack north 2>/dev/null
 ok "a third one at the second, from the environment"
+says "10.98.0.3:19092" cluster 1 status
+ok "its broker listens elsewhere, and is found there"
 [ "$(cluster 3 status | awk '$5 == "alive"' | wc -l)" = 3 ]
 ok "three brokers are alive"
 voters() { [ "$(cluster "$1" status | awk '$3 == "voter" || $3 == "controller"' | wc -l)" = "$2" ]; }
@@ -108,6 +118,22 @@ within voters 3 3
 ok "three daemons vote"
 says '"rack": "north"' cluster 1 status --json
 ok "a rack is known, in JSON"
+cluster 3 stop
+rm -r $top/daemon3
+says "is a member of cluster" cluster 3 init --address 10.98.0.3
+ok "a member begins no cluster"
+cluster 3 join 10.98.0.1 --token "$token" 2>/dev/null
+ok "who lost the daemon's directory joins again"
+cluster 3 stop
+node 3 broker stop --now 2>/dev/null
+rm -r $top/daemon3
+cluster 3 join 10.98.0.1 --token "$token" --dir $top/3 --rack north 2>/dev/null
+ok "with a broker that is started for it, too"
+within voters 3 3
+ok "and votes again"
+alive() { [ "$(cluster 3 status | awk '$5 == "alive" { print $1 $2 $3 }' | tail -n 1)" = "310.98.0.3:9092north" ]; }
+within alive
+ok "its broker is the one that it was"
 
 node 3 topic create orders --partitions 2 --replication-factor 2
 ok "a topic of two replicas"

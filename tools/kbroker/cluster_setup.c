@@ -79,6 +79,8 @@ const struct kb_opt kb_cluster_leave_opts[] = {
  * @daemon_port: of the daemon
  * @id: node.id, -1 not known yet
  * @witness: without a broker
+ * @host: what clients are told of the broker, "" the same
+ * @host_port: likewise
  * @member: "ADDRESS:PORT" of a daemon to join at, "" none
  * @cluster: UUID of the cluster, and behind it
  * @secret: its secret
@@ -90,6 +92,8 @@ struct setup {
 	int64_t daemon_port;
 	int64_t id;
 	bool witness;
+	char host[KBROKER_HOST_MAX + 1];
+	uint16_t host_port;
 	char member[HOST_LEN];
 	struct {
 		unsigned char cluster[UUID_SIZE];
@@ -253,24 +257,39 @@ static int find_address(struct setup *setup)
  * struct running - the broker of this namespace
  * @found: there is one
  * @id: its node.id
- * @cluster: it is a member of a cluster already
+ * @member: it is a member of a cluster already
+ * @cluster: of which
  * @state: enum kbroker_cluster_state
+ * @topics: how many it has
  */
 struct running {
 	bool found;
 	uint32_t id;
-	bool cluster;
+	bool member;
+	unsigned char cluster[UUID_SIZE];
 	uint8_t state;
+	uint32_t topics;
 };
 
 static int take_running(const struct kb_nl_msg *msg, void *arg)
 {
+	const struct nlattr *cluster = msg->attrs[KBROKER_A_CLUSTER_CLUSTER_ID];
 	struct running *running = arg;
 
 	running->found = true;
 	running->id = kb_attr_u32(msg->attrs[KBROKER_A_CLUSTER_ID]);
-	running->cluster = msg->attrs[KBROKER_A_CLUSTER_CLUSTER_ID];
 	running->state = kb_attr_u8(msg->attrs[KBROKER_A_CLUSTER_STATE]);
+	running->member = cluster && nla_len((struct nlattr *)cluster) == UUID_SIZE;
+	if (running->member)
+		memcpy(running->cluster, nla_data((struct nlattr *)cluster), UUID_SIZE);
+	return 0;
+}
+
+static int take_topics(const struct kb_nl_msg *msg, void *arg)
+{
+	struct running *running = arg;
+
+	running->topics = kb_attr_u32(msg->attrs[KBROKER_A_BROKER_TOPICS]);
 	return 0;
 }
 
@@ -285,28 +304,66 @@ static void look(struct running *running)
 	msg = kb_nl_request(&nl, KBROKER_CMD_CLUSTER_GET, 0);
 	kb_put_text(msg, KBROKER_A_CLUSTER_BROKER, kb_broker_name());
 	kb_nl_call(&nl, msg, take_running, running);
+	msg = kb_nl_request(&nl, KBROKER_CMD_BROKER_GET, 0);
+	kb_put_text(msg, KBROKER_A_BROKER_NAME, kb_broker_name());
+	kb_nl_call(&nl, msg, take_topics, running);
 	kb_nl_close(&nl);
 }
+
+/* May the broker that runs become a member of this cluster, or is it one? */
+static int check_running(const struct setup *setup, const struct running *running)
+{
+	char cluster[24];
+
+	if (!running->found)
+		return KB_OK;
+	if (setup->id >= 0 && setup->id != running->id)
+		return kb_fail(EEXIST, NULL, "--id: broker %s runs as node %u", kb_broker_name(), running->id);
+	if (!running->member && running->topics)
+		return kb_fail(EBUSY, "delete them, or start a broker in a new directory",
+			       "broker %s has %u topics of its own, which no cluster would know",
+			       kb_broker_name(), running->topics);
+	/* who lost the daemon's directory alone comes back */
+	if (running->member && (!setup->member[0] || memcmp(running->cluster, setup->token.cluster, UUID_SIZE))) {
+		print_base64(running->cluster, UUID_SIZE, cluster);
+		return kb_fail(EEXIST, "a broker's directory belongs to one cluster for good",
+			       "broker %s is a member of cluster %s", kb_broker_name(), cluster);
+	}
+	return KB_OK;
+}
+
+/**
+ * struct listening - the listener of a running broker that others reach it by
+ * @setup: its address and port are looked for
+ * @at_address: there is one at the address
+ * @found: and at the port, too
+ * @port: port of the last one at the address
+ * @host: what clients are told of @found
+ * @host_port: likewise
+ */
+struct listening {
+	const struct setup *setup;
+	bool at_address;
+	bool found;
+	uint16_t port;
+	char host[KBROKER_HOST_MAX + 1];
+	uint16_t host_port;
+};
 
 static int take_listener(const struct kb_nl_msg *msg, void *arg)
 {
-	unsigned int *count = arg;
+	const char *address = kb_attr_text(msg->attrs[KBROKER_A_LISTENER_ADDRESS]);
+	uint16_t port = kb_attr_u16(msg->attrs[KBROKER_A_LISTENER_PORT]);
+	struct listening *at = arg;
 
-	(void)msg;
-	(*count)++;
+	if (at->found || (strcmp(address, at->setup->address) && strcmp(address, "0.0.0.0") && strcmp(address, "::")))
+		return 0;
+	at->at_address = true;
+	at->found = port == at->setup->port;
+	at->port = port;
+	at->host_port = kb_attr_u16(msg->attrs[KBROKER_A_LISTENER_ADVERTISED_PORT]);
+	snprintf(at->host, sizeof(at->host), "%s", kb_attr_text(msg->attrs[KBROKER_A_LISTENER_ADVERTISED_HOST]));
 	return 0;
-}
-
-static bool has_listener(void)
-{
-	unsigned int count = 0;
-	struct kb_nl nl;
-
-	if (kb_nl_try_open(&nl))
-		return false;
-	kb_nl_call(&nl, kb_nl_request(&nl, KBROKER_CMD_LISTENER_GET, NLM_F_DUMP), take_listener, &count);
-	kb_nl_close(&nl);
-	return count;
 }
 
 /* This program again, as another command; what it says is said. */
@@ -322,9 +379,14 @@ static int run_self(const char *const argv[])
 	return WIFEXITED(status) ? WEXITSTATUS(status) : KB_REFUSED;
 }
 
+static const char *logs_dir(void)
+{
+	return kb_opt_get("dir") ? kb_opt_get("dir") : "/var/lib/kbroker";
+}
+
 static int start_broker(const struct setup *setup)
 {
-	const char *dir = kb_opt_get("dir") ? kb_opt_get("dir") : "/var/lib/kbroker";
+	const char *dir = logs_dir();
 	const char *user = kb_opt_get("listener-user");
 	char listener[HOST_LEN], id[16];
 	const char *argv[16] = { "kbroker", "broker", "start", "--quiet", "--name", kb_broker_name(), "--dir", dir,
@@ -349,6 +411,45 @@ static int add_listener(const struct setup *setup)
 
 	join_address(listener, setup->address, setup->port);
 	return run_self(argv);
+}
+
+/* A broker that runs listens where the others look for it, or is made to. */
+static int find_listener(struct setup *setup)
+{
+	struct listening at = { .setup = setup };
+	struct kb_nl nl;
+	int ret;
+
+	if (kb_nl_open(&nl))
+		return KB_REFUSED;
+	ret = kb_nl_call(&nl, kb_nl_request(&nl, KBROKER_CMD_LISTENER_GET, NLM_F_DUMP), take_listener, &at);
+	if (ret)
+		ret = kb_nl_refused(&nl, ret, NULL, "the broker's listeners can't be found");
+	kb_nl_close(&nl);
+	if (ret != KB_OK)
+		return ret;
+	if (!at.found && (!at.at_address || kb_opt_has("port")))
+		return add_listener(setup);
+	setup->port = at.port;
+	setup->host_port = at.host_port;
+	snprintf(setup->host, sizeof(setup->host), "%s", at.host);
+	return KB_OK;
+}
+
+/* The node.id that a directory of logs has; -1 none */
+static int64_t id_of_logs(const char *dir)
+{
+	char *path = kb_asprintf("%s/meta.properties", dir), line[256];
+	FILE *file = fopen(path, "re");
+	int64_t id = -1;
+
+	while (file && id < 0 && fgets(line, sizeof(line), file))
+		if (sscanf(line, "node.id=%" SCNd64, &id) != 1)
+			id = -1;
+	if (file)
+		fclose(file);
+	free(path);
+	return id;
 }
 
 /* ---- the daemon's directory ---- */
@@ -401,7 +502,7 @@ static int write_secret(const struct setup *setup)
 
 static int write_conf(const struct setup *setup)
 {
-	char daemon[HOST_LEN], cluster[24], *broker, *text;
+	char daemon[HOST_LEN], cluster[24], *broker, *host, *text;
 	int ret;
 
 	join_address(daemon, setup->address, setup->daemon_port);
@@ -409,13 +510,16 @@ static int write_conf(const struct setup *setup)
 	broker = setup->witness ? kb_strdup("witness=1\n") :
 		 kb_asprintf("broker=%s\nbroker.address=%s\nbroker.port=%" PRId64 "\n", kb_broker_name(),
 			     setup->address, setup->port);
+	host = setup->host[0] ? kb_asprintf("broker.host=%s\nbroker.host.port=%u\n", setup->host, setup->host_port) :
+	       kb_strdup("");
 	text = kb_asprintf("# written by \"kbroker cluster\"; see kbrokerd(8)\ncluster.id=%s\nnode.id=%" PRId64
-			   "\nlisten=%s\n%s%s%s%s%s%s%s", cluster, setup->id, daemon, broker,
+			   "\nlisten=%s\n%s%s%s%s%s%s%s%s", cluster, setup->id, daemon, broker, host,
 			   kb_opt_get("rack") ? "rack=" : "", kb_opt_get("rack") ? kb_opt_get("rack") : "",
 			   kb_opt_get("rack") ? "\n" : "", setup->member[0] ? "join=" : "bootstrap=1",
 			   setup->member, "\n");
 	ret = write_file(setup, "daemon.conf", text);
 	free(text);
+	free(host);
 	free(broker);
 	return ret;
 }
@@ -575,14 +679,12 @@ static int set_up(struct setup *setup)
 		ret = kb_modprobe();
 		look(&running);
 	}
-	if (ret == KB_OK && running.found && running.cluster)
-		ret = kb_fail(EEXIST, "a broker's directory belongs to one cluster for good",
-			      "broker %s is a member of a cluster",
-			      kb_broker_name());
-	if (ret == KB_OK && running.found && setup->id >= 0 && setup->id != running.id)
-		ret = kb_fail(EEXIST, NULL, "--id: broker %s runs as node %u", kb_broker_name(), running.id);
+	if (ret == KB_OK)
+		ret = check_running(setup, &running);
 	if (ret == KB_OK && running.found)
 		setup->id = running.id;
+	else if (ret == KB_OK && setup->id < 0 && !setup->witness)
+		setup->id = id_of_logs(logs_dir());
 	if (ret == KB_OK)
 		ret = make_dirs(setup->dir);
 	if (ret == KB_OK)
@@ -591,8 +693,8 @@ static int set_up(struct setup *setup)
 		ret = setup->member[0] ? free_id(setup) : (setup->id = 1, KB_OK);
 	if (ret == KB_OK && !setup->witness && !running.found)
 		ret = start_broker(setup);
-	if (ret == KB_OK && running.found && !has_listener())
-		ret = add_listener(setup);
+	if (ret == KB_OK && running.found)
+		ret = find_listener(setup);
 	if (ret == KB_OK)
 		ret = write_conf(setup);
 	if (ret == KB_OK)
