@@ -102,6 +102,28 @@ static enum kbr_cluster_state kbr_cluster_state_locked(const struct kbr_cluster 
 	return cluster->fenced ? KBR_CLUSTER_FENCED : KBR_CLUSTER_ACTIVE;
 }
 
+/* What it was told of itself, or else of the peer that it is. */
+static void kbr_cluster_rack_locked(struct kbr_cluster *cluster, char rack[KBROKER_RACK_MAX + 1])
+{
+	const struct kbr_peer_entry *self = xa_load(&cluster->peers, READ_ONCE(cluster->broker->id));
+
+	lockdep_assert_held(&cluster->lock);
+	strscpy(rack, self && !cluster->rack[0] ? self->peer.rack : cluster->rack,
+		KBROKER_RACK_MAX + 1);
+}
+
+void kbr_cluster_rack(struct kbr_broker *broker, char rack[KBROKER_RACK_MAX + 1])
+{
+	struct kbr_cluster *cluster = kbr_cluster_of(broker);
+
+	rack[0] = '\0';
+	if (!cluster)
+		return;
+	spin_lock(&cluster->lock);
+	kbr_cluster_rack_locked(cluster, rack);
+	spin_unlock(&cluster->lock);
+}
+
 void kbr_cluster_describe(struct kbr_broker *broker, struct kbr_cluster_info *info)
 {
 	struct kbr_cluster *cluster = kbr_cluster_of(broker);
@@ -120,7 +142,7 @@ void kbr_cluster_describe(struct kbr_broker *broker, struct kbr_cluster_info *in
 	info->fenced = cluster->fenced;
 	info->controller = cluster->controller;
 	info->metadata_offset = cluster->metadata_offset;
-	strscpy(info->rack, cluster->rack, sizeof(info->rack));
+	kbr_cluster_rack_locked(cluster, info->rack);
 	spin_unlock(&cluster->lock);
 	info->requests = kbr_requests_count(&cluster->requests);
 }

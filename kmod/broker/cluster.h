@@ -146,6 +146,9 @@ bool kbr_cluster_id(const struct kbr_broker *broker, u8 id[16]);
 /** kbr_cluster_describe() - all of it; a standalone broker's too */
 void kbr_cluster_describe(struct kbr_broker *broker, struct kbr_cluster_info *info);
 
+/** kbr_cluster_rack() - where the broker stands, "" not known */
+void kbr_cluster_rack(struct kbr_broker *broker, char rack[KBROKER_RACK_MAX + 1]);
+
 /**
  * kbr_cluster_set() - what the controller, or whoever makes or joins a cluster, tells the broker
  * @op_id: out: operation that makes it a member and then does the rest; 0: all is done

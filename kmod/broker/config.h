@@ -40,6 +40,7 @@ struct kbr_topic_config {
  * @files_max: open segment files kept
  * @unsynced_bytes_max: bytes appended and not synced before writers wait
  * @replica_lag_time_max_ms: replica.lag.time.max.ms
+ * @replica_nearest: replica.selector.class: consumers are sent to a replica of their rack
  * @recovery_threads: num.recovery.threads.per.data.dir
  * @scrub_bytes_per_s: log.scrub.bytes.per.second; 0 off
  * @auto_create_topics: auto.create.topics.enable (for the listener)
@@ -79,6 +80,7 @@ struct kbr_broker_config {
 	u32 files_max;
 	u64 unsynced_bytes_max;
 	s64 replica_lag_time_max_ms;
+	bool replica_nearest;
 	u32 recovery_threads;
 	u64 scrub_bytes_per_s;
 	bool auto_create_topics;

@@ -191,6 +191,21 @@ s64 kbr_replica_hw(struct kbr_partition *part)
 	return hw;
 }
 
+bool kbr_replica_hw_known(struct kbr_partition *part)
+{
+	struct kbr_replicas *reps = part->replicas;
+	bool known;
+
+	if (likely(!reps))
+		return true;
+	spin_lock(&reps->lock);
+	known = reps->role != KBROKER_REPLICA_ROLE_LEADER ||
+		kbr_partition_hw(part) >= reps->epoch_start;
+	spin_unlock(&reps->lock);
+	return known;
+}
+KBR_EXPORT_IF_KUNIT(kbr_replica_hw_known);
+
 int kbr_replica_check_isr(struct kbr_partition *part)
 {
 	struct kbr_replicas *reps = part->replicas;
@@ -301,6 +316,8 @@ static void kbr_replica_reset_progress(struct kbr_partition *part, s64 now_ms, b
 			.broker_epoch = -1,
 			.end = -1,
 			.synced = -1,
+			.start = -1,
+			.hw = -1,
 			.caught_up_ms = now_ms,
 			.fetched_ms = now_ms,
 			.fetched_end = S64_MAX,

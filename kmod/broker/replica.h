@@ -64,6 +64,8 @@ struct kbr_replica_state {
  * @broker_epoch: that it proved with its last Fetch, -1: has not fetched
  * @end: its log end, -1 not known
  * @synced: what it has on its disk, -1 not known
+ * @start: its log start, -1 not known
+ * @hw: the high watermark that it knows, -1 not known
  * @caught_up_ms: when it last had all that the leader had (monotonic)
  * @fetched_ms: when it last fetched
  * @fetched_end: the leader's end at that time
@@ -73,6 +75,8 @@ struct kbr_replica_progress {
 	s64 broker_epoch;
 	s64 end;
 	s64 synced;
+	s64 start;
+	s64 hw;
 	s64 caught_up_ms;
 	s64 fetched_ms;
 	s64 fetched_end;
@@ -147,6 +151,14 @@ static inline bool kbr_replica_is_elsewhere(const struct kbr_partition *part)
 s64 kbr_replica_hw(struct kbr_partition *part);
 
 /**
+ * kbr_replica_hw_known() - does a leader know as much as the one before it did (KIP-207)?
+ *
+ * Not before its high watermark has reached the start of its leadership: till
+ * then more may be committed than it knows. Context: any but interrupts.
+ */
+bool kbr_replica_hw_known(struct kbr_partition *part);
+
+/**
  * kbr_replica_resign() - after a repair: it may lack what followers have of its leadership
  *
  * It leads no more, and asks for another leadership. Context: process, may sleep.
@@ -167,6 +179,8 @@ int kbr_replica_check_isr(struct kbr_partition *part);
  * @last_epoch: leader epoch of its last record, -1 none
  * @offset: its log end
  * @synced: what it has on its disk, -1 it does not say
+ * @start: its log start, -1 it does not say
+ * @hw: the high watermark that it was told, -1 none
  */
 struct kbr_replica_fetch {
 	s32 id;
@@ -175,6 +189,8 @@ struct kbr_replica_fetch {
 	s32 last_epoch;
 	s64 offset;
 	s64 synced;
+	s64 start;
+	s64 hw;
 };
 
 /**
@@ -201,6 +217,18 @@ struct kbr_replica_diverging {
  */
 int kbr_replica_fetched(struct kbr_partition *part, const struct kbr_replica_fetch *fetch,
 			s64 now_ms, struct kbr_replica_diverging *diverging);
+
+/**
+ * kbr_replica_nearest() - who should serve a consumer of @rack that reads at @offset (KIP-392)
+ *
+ * An in-sync follower of that rack with a session, which has @offset and knows
+ * it to be committed; the one with the furthest log of several.
+ *
+ * Context: process.
+ * Return: its node.id; -1: this broker, since it does not lead, is of that rack
+ * itself, or there is none.
+ */
+s32 kbr_replica_nearest(struct kbr_partition *part, const char *rack, s64 offset);
 
 /** kbr_replica_check_followers() - ask for another in-sync set where one lags or has caught up; process, may sleep */
 void kbr_replica_check_followers(struct kbr_partition *part, s64 now_ms);

@@ -59,6 +59,8 @@ static void kbr_replica_note_fetch(struct kbr_partition *part,
 	progress->end = fetch->offset;
 	/* What it has on its disk and not in its log is of no use. */
 	progress->synced = min(fetch->synced, fetch->offset);
+	progress->start = fetch->start;
+	progress->hw = min(fetch->hw, fetch->offset);
 }
 
 /* Should @progress be in the in-sync set, from what is known? @reps->lock held. */

@@ -39,6 +39,7 @@
  * @min_bytes: wait for so many
  * @max_bytes: of records in the whole answer
  * @deadline: until when
+ * @rack: a consumer's, if it may be sent to a replica there; or NULL
  * @session: in use, or NULL
  * @own: partitions, if there is no session
  * @parts: those of the session, or @own
@@ -55,6 +56,7 @@ struct kbr_fetch_state {
 	s32 min_bytes;
 	s32 max_bytes;
 	ktime_t deadline;
+	char *rack;
 	struct kbr_fetch_session *session;
 	struct kbr_fetch_parts own;
 	struct kbr_fetch_parts *parts;
@@ -126,6 +128,8 @@ static void kbr_fetch_note(struct kbr_request *req, struct kbr_fetch_part *fp, s
 		.last_epoch = fp->last_epoch,
 		.offset = fp->offset,
 		.synced = fp->synced,
+		.start = fp->log_start,
+		.hw = fp->told.hw,
 	};
 	int ret = kbr_fetch_find(req, fp);
 
@@ -192,6 +196,14 @@ static int kbr_fetch_check(struct kbr_request *req, struct kbr_fetch_part *fp)
 	return err ?: kbr_fetch_check_last(fp);
 }
 
+/* A consumer that another replica should serve is told so, instead of records. */
+static bool kbr_fetch_elsewhere(const struct kbr_fetch_state *state, struct kbr_fetch_part *fp)
+{
+	fp->nearest = unlikely(state->rack) ?
+		      kbr_replica_nearest(fp->part, state->rack, fp->offset) : -1;
+	return fp->nearest >= 0;
+}
+
 /* As kbr_partition_map(), within the limits. */
 static int kbr_fetch_map(struct kbr_request *req, struct kbr_fetch_answer *answer,
 			 struct kbr_fetch_part *fp, struct kbr_log_slice *slice)
@@ -213,7 +225,7 @@ static int kbr_fetch_map(struct kbr_request *req, struct kbr_fetch_answer *answe
 	fp->pos.offset = fp->offset;
 	if (kbr_fetch_is_replica(req))
 		ret = kbr_fetch_map_replica(req, fp, max, slice);
-	else if (fp->diverges)
+	else if (fp->diverges || kbr_fetch_elsewhere(state, fp))
 		ret = kbr_partition_get_bounds(fp->part, &fp->now);
 	else
 		ret = kbr_partition_map(fp->part, &fp->pos, max, slice, &fp->now);
@@ -298,7 +310,7 @@ static int kbr_fetch_answer_partition(struct kbr_request *req, struct kbr_fetch_
 	/* aborted transactions: there are none; null where it was not asked for them */
 	kbr_put_count(w, state->committed ? 0 : -1);
 	if (req->header.version >= 11)
-		kbr_put_s32(w, -1);	/* preferred read replica */
+		kbr_put_s32(w, ret < 0 ? -1 : fp->nearest);
 	kbr_put_bytes_length(w, ret == 1 ? slice->len : 0);
 	if (ret == 1) {
 		fp->served = true;
@@ -316,6 +328,7 @@ static int kbr_fetch_partition(struct kbr_request *req, struct kbr_fetch_answer 
 	int ret;
 
 	fp->served = false;
+	fp->nearest = -1;
 	if (!kbr_fetch_is_replica(req))
 		fp->diverges = false;
 	fp->now = (struct kbr_partition_bounds) { .start = -1, .hw = -1 };
@@ -336,7 +349,8 @@ static int kbr_fetch_partition(struct kbr_request *req, struct kbr_fetch_answer 
 			answer->have += max_t(s64, fp->max_bytes - (s64)slice.len, 0);
 			fp->watch = S64_MAX;
 		}
-	} else if (fp->diverges || (kbr_fetch_is_replica(req) && fp->now.hw > fp->told.hw)) {
+	} else if (fp->diverges || fp->nearest >= 0 ||
+		   (kbr_fetch_is_replica(req) && fp->now.hw > fp->told.hw)) {
 		answer->now = true;
 	} else if (!answer->all && fp->now.hw == fp->told.hw && fp->now.start == fp->told.start) {
 		return 0;
@@ -574,8 +588,7 @@ static int kbr_fetch_parse_partition(struct kbr_request *req, const char *name)
 	fp->leader_epoch = req->header.version >= 9 ? kbr_get_s32(r) : -1;
 	fp->offset = kbr_get_s64(r);
 	fp->last_epoch = req->header.version >= 12 ? kbr_get_s32(r) : -1;
-	if (req->header.version >= 5)
-		kbr_get_s64(r);		/* a follower's log start */
+	fp->log_start = req->header.version >= 5 ? kbr_get_s64(r) : -1;
 	fp->max_bytes = kbr_get_s32(r);
 	kbr_fetch_parse_tags(r, fp);
 	return 0;
@@ -605,7 +618,7 @@ static int kbr_fetch_parse_topics(struct kbr_request *req)
 	return 0;
 }
 
-/* What the client does not want any more of its session */
+/* What the client does not want any more of its session; without one there is nothing to forget */
 static int kbr_fetch_parse_forgotten(struct kbr_request *req)
 {
 	struct kbr_fetch_state *state = req->priv;
@@ -623,13 +636,34 @@ static int kbr_fetch_parse_forgotten(struct kbr_request *req)
 		count = kbr_get_count(r);
 		while (count--) {
 			index = kbr_get_s32(r);
-			fp = known ? kbr_fetch_parts_find(state->parts, text, index) : NULL;
+			fp = known && state->session ?
+			     kbr_fetch_parts_find(state->parts, text, index) : NULL;
 			if (fp)
 				kbr_fetch_session_del(state->session, fp);
 		}
 		kbr_get_tags(r);
 	}
 	return 0;
+}
+
+/* Where a consumer stands, if it matters: then answers may send it elsewhere. */
+static int kbr_fetch_parse_rack(struct kbr_request *req)
+{
+	struct kbr_broker *broker = kbr_request_broker(req);
+	struct kbr_fetch_state *state = req->priv;
+	struct kbr_wire_reader *r = &req->body;
+	char text[KBROKER_RACK_MAX + 1];
+	struct kbr_str rack;
+
+	if (req->header.version < 11 || kbr_fetch_is_replica(req) ||
+	    !READ_ONCE(broker->config.replica_nearest) || !kbr_cluster_is_member(broker))
+		return 0;
+	rack = kbr_get_string(r);
+	/* A longer one is no broker's. */
+	if (!rack.len || kbr_str_copy(&rack, text, sizeof(text)))
+		return 0;
+	state->rack = kstrdup(text, GFP_KERNEL);
+	return state->rack ? 0 : -ENOMEM;
 }
 
 /* Which session is it, or will there be one? */
@@ -707,8 +741,10 @@ static int kbr_fetch_parse(struct kbr_request *req)
 			return 0;
 	}
 	err = kbr_fetch_parse_topics(req);
-	if (!err && state->session)
+	if (!err && req->header.version >= 7)
 		err = kbr_fetch_parse_forgotten(req);
+	if (!err)
+		err = kbr_fetch_parse_rack(req);
 	if (err == -EBADF) {
 		/* More than a session may grow to: the client asks for all again. */
 		state->err = err;
@@ -763,6 +799,7 @@ static void kbr_fetch_drop(struct kbr_request *req)
 		kbr_fetch_session_end(state->session);
 	kbr_fetch_parts_free(&state->own);
 	kvfree(state->entries);
+	kfree(state->rack);
 	kfree(state);
 	req->priv = NULL;
 }

@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "broker/access.h"
 #include "broker/partition.h"
+#include "broker/replica.h"
 #include "server/request.h"
 
 /* What may be asked for instead of a timestamp */
@@ -38,6 +39,9 @@ static int kbr_list_offsets_find(struct kbr_request *req, struct kbr_partition *
 		return err;
 	switch (timestamp) {
 	case KBR_TIMESTAMP_LATEST:
+		/* It must not go back: a client would read twice. */
+		if (!kbr_replica_hw_known(part))
+			return req->header.version >= 5 ? -EINPROGRESS : -EHOSTDOWN;
 		found->offset = bounds.hw;
 		break;
 	case KBR_TIMESTAMP_EARLIEST:

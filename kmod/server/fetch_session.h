@@ -32,6 +32,8 @@
  * @offset: to be read next
  * @last_epoch: leader epoch of the batch before it, -1 not known
  * @synced: a follower's: what it has on its disk, -1 it does not say
+ * @log_start: a follower's: where its log starts, -1 it does not say
+ * @nearest: a consumer's: node.id of whom it should ask instead, -1 nobody
  * @noted: a follower's: what kbr_replica_fetched() said of this request
  * @diverges: that batch is not in the log: nothing is read
  * @diverging_epoch: @diverges: the largest epoch up to that which the log has
@@ -55,6 +57,8 @@ struct kbr_fetch_part {
 	s64 offset;
 	s32 last_epoch;
 	s64 synced;
+	s64 log_start;
+	s32 nearest;
 	int noted;
 	bool diverges;
 	s32 diverging_epoch;

@@ -46,6 +46,7 @@ class Broker:
         self.id, self.name, self.net = number, f"kbc{number}", f"kbc{number}"
         self.address, self.dir = f"10.99.0.{number}", f"{ROOT}/{number}"
         self.epoch = 10 + number
+        self.rack = None
         ip("netns", "add", self.net)
         ip("link", "add", f"kbv{number}", "type", "veth", "peer", "name", "eth0", "netns", self.net)
         ip("link", "set", f"kbv{number}", "master", "kbbr", "up")
@@ -101,7 +102,8 @@ class Broker:
     def meet(self, other):
         self.client.ask(K["KBROKER_CMD_PEER_NEW"],
                         s32(K["KBROKER_A_PEER_ID"], other.id) + u64(K["KBROKER_A_PEER_EPOCH"], other.epoch) +
-                        attr(K["KBROKER_A_PEER_ADDRESS"], other.address) + u16(K["KBROKER_A_PEER_PORT"], 9092))
+                        attr(K["KBROKER_A_PEER_ADDRESS"], other.address) + u16(K["KBROKER_A_PEER_PORT"], 9092) +
+                        (attr(K["KBROKER_A_PEER_RACK"], other.rack) if other.rack else b""))
 
     def peer(self, other):
         return parse(self.client.ask(K["KBROKER_CMD_PEER_GET"], s32(K["KBROKER_A_PEER_ID"], other.id))[0][1])
