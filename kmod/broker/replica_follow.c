@@ -307,6 +307,24 @@ static int kbr_replica_check_batch(void *buf, size_t len, s64 next, s32 leader_e
 /* One append for all of them keeps the lock for too long, one for each costs too much. */
 #define KBR_REPLICA_APPEND_BATCHES	64
 
+/*
+ * The leader's log may begin in the middle of a batch, where records before it
+ * were deleted: the first one of an empty log begins before that, too.
+ */
+static int kbr_replica_begin_before(struct kbr_partition *part, void *buf, size_t len,
+				    s32 leader_epoch, struct kbr_batch_verdict *verdict)
+{
+	const struct kbr_batch *batch = &verdict->batch;
+	s64 end = kbr_log_end(&part->log);
+
+	if (kbr_log_start(&part->log) != end ||
+	    kbr_replica_check_batch(buf, len, 0, leader_epoch, verdict) <= 0 ||
+	    batch->base_offset >= end || kbr_batch_last_offset(batch) < end)
+		return 0;
+	kbr_partition_cutting(part, batch->base_offset);
+	return kbr_log_restart(&part->log, batch->base_offset);
+}
+
 static int kbr_replica_append_some(struct kbr_partition *part, void *buf, size_t len,
 				   s32 leader_epoch, struct kbr_batch_verdict *verdicts,
 				   size_t *used)
@@ -358,6 +376,8 @@ int kbr_replica_append(struct kbr_partition *part, void *buf, size_t len, s32 le
 	do {
 		/* looked at for each part: a change of the role stops the rest (A1) */
 		err = kbr_replica_check_follower(part, leader_epoch);
+		if (!err && len && !at)
+			err = kbr_replica_begin_before(part, buf, len, leader_epoch, verdicts);
 		if (!err && len)
 			err = kbr_replica_append_some(part, buf + at, len - at, leader_epoch,
 						      verdicts, &used);
@@ -386,6 +406,9 @@ static s64 kbr_replica_own_end(struct kbr_partition *part, s32 epoch)
 	s32 found;
 	s64 end;
 
+	/* of a later epoch nothing is here: then there is nothing to cut */
+	if (epoch >= kbr_log_last_epoch(&part->log))
+		return kbr_log_end(&part->log);
 	kbr_log_epoch_end(&part->log, epoch, &found, &end);
 	if (found > epoch || end < 0)
 		return kbr_log_start(&part->log);	/* it has nothing that old */

@@ -204,6 +204,15 @@ static void kbr_link_trim(struct kbr_str *records, s64 end)
 	}
 }
 
+/* Who is told to cut and finds nothing to cut would ask again for ever. */
+static int kbr_link_truncate(struct kbr_link_part *lp, const struct kbr_replica_diverging *diverging,
+			     s64 end)
+{
+	int err = kbr_replica_truncate(lp->part, lp->epoch, diverging);
+
+	return err || kbr_log_end(&lp->part->log) < end ? err : -EBADMSG;
+}
+
 /* Append, truncate or begin anew, as the leader says. */
 static int kbr_link_obey(struct kbr_link *link, struct kbr_link_part *lp,
 			 struct kbr_link_answer *answer)
@@ -218,12 +227,16 @@ static int kbr_link_obey(struct kbr_link *link, struct kbr_link_part *lp,
 	/* It was asked in an epoch that has passed meanwhile. */
 	if (pos.leader_epoch != lp->epoch || pos.leader != link->peer)
 		return 0;
+	/* Or from an end that was cut off meanwhile: two may be under way, and both say so. */
+	if (pos.end < lp->offset ||
+	    (pos.end > lp->offset && (answer->diverges || answer->error == -ERANGE)))
+		return 0;
 	if (answer->error == -ERANGE && answer->start > pos.end)
 		return kbr_replica_restart(lp->part, lp->epoch, answer->start);
 	if (answer->error)
 		return answer->error;
 	if (answer->diverges)
-		return kbr_replica_truncate(lp->part, lp->epoch, &answer->diverging);
+		return kbr_link_truncate(lp, &answer->diverging, pos.end);
 	kbr_link_trim(&answer->records, pos.end);
 	len = max(answer->records.len, 0);
 	err = kbr_replica_append(lp->part, (void *)answer->records.at, len, lp->epoch, answer->hw,
@@ -314,8 +327,12 @@ int kbr_link_take_fetch(struct kbr_link *link, void *buf, size_t len)
 	}
 	if (link->opening) {
 		link->opening = false;
-		link->session = session;
+		link->session = max(session, 0);
 		link->session_epoch = session > 0;
+	} else if (session != link->session) {
+		/* The leader has left it, or says what nobody asked: begin a new one. */
+		link->session = 0;
+		link->session_epoch = 0;
 	}
 	kbr_link_take_topics(link, &r);
 	return 0;
@@ -389,3 +406,4 @@ const struct kbr_link_ops kbr_fetch_ops = {
 	.closed = kbr_link_fetch_closed,
 	.report = kbr_link_fetch_report,
 };
+KBR_EXPORT_IF_KUNIT(kbr_fetch_ops);

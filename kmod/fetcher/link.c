@@ -21,6 +21,7 @@
 #include <net/sock.h>
 #include <net/tcp_states.h>
 
+#include "base/kunit.h"
 #include "broker/net.h"
 #include "fetcher/fetcher.h"
 
@@ -342,11 +343,13 @@ static int kbr_link_take_frame(struct kbr_link *link)
 
 	if (link->state == KBR_LINK_READY) {
 		err = link->ops->take(link, link->frame, link->frame_len);
+		/* Who proves itself and then talks nonsense is no better than who does not answer. */
+		if (!err)
+			link->failures = 0;
 	} else {
 		link->in_flight--;
 		err = kbr_link_take_greeting(link, link->frame, link->frame_len);
 		if (!err && link->state == KBR_LINK_READY) {
-			link->failures = 0;
 			link->stats.error = 0;
 			pr_info_ratelimited("%s: %s broker %d\n", link->fetcher->broker->name,
 					    link->ops->what, link->peer);
@@ -486,6 +489,7 @@ struct kbr_link *kbr_link_create(struct kbr_fetcher *fetcher, const struct kbr_l
 	kbr_wire_writer_init(&link->out, KBR_LINK_OUT_MAX, false);
 	return link;
 }
+KBR_EXPORT_IF_KUNIT(kbr_link_create);
 
 /*
  * Close the socket: it queues the work no more -> wait for the work, which
@@ -506,6 +510,7 @@ void kbr_link_free(struct kbr_link *link)
 	mutex_destroy(&link->lock);
 	kfree(link);
 }
+KBR_EXPORT_IF_KUNIT(kbr_link_free);
 
 struct kbr_link_part *kbr_link_find_locked(struct kbr_link *link, const struct kbr_partition *part)
 {
