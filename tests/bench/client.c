@@ -19,10 +19,14 @@
  *	client batches TOPIC PARTITIONS THREADS BATCHES
  *						acknowledged batches and the disk's
  *						flushes meanwhile
+ *	client commits TOPIC THREADS COMMITS	the same of offsets that as many groups
+ *						commit at 127.0.0.1:9092
  *
  * Markers: 1 and 2 around each round, 3 before the write() or kill() that wakes, 4
  * after the read() it woke. Prints JSON. tests/bench/run makes sense of it.
  */
+#include <arpa/inet.h>
+#include <endian.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -32,7 +36,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <netinet/tcp.h>
 #include <sys/ioctl.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -497,6 +503,142 @@ static int batches(const char *topic, int partitions, int threads, long total)
 	return 0;
 }
 
+struct committer {
+	char request[256];
+	size_t len;
+	size_t offset_at;
+	long commits;
+	int fd;
+	pthread_barrier_t *start;
+};
+
+static void put(struct committer *c, const void *data, size_t len)
+{
+	memcpy(c->request + c->len, data, len);
+	c->len += len;
+}
+
+static void put16(struct committer *c, uint16_t number)
+{
+	number = htobe16(number);
+	put(c, &number, sizeof(number));
+}
+
+static void put32(struct committer *c, uint32_t number)
+{
+	number = htobe32(number);
+	put(c, &number, sizeof(number));
+}
+
+static void put64(struct committer *c, uint64_t number)
+{
+	number = htobe64(number);
+	put(c, &number, sizeof(number));
+}
+
+static void put_string(struct committer *c, const char *text)
+{
+	put16(c, strlen(text));
+	put(c, text, strlen(text));
+}
+
+/* OffsetCommit, version 2, of somebody who is no member */
+static void make_commit(struct committer *c, const char *topic, int number)
+{
+	char group[24];
+
+	snprintf(group, sizeof(group), "bench-%d", number);
+	put32(c, 0);
+	put16(c, 8);
+	put16(c, 2);
+	put32(c, 0);
+	put_string(c, "bench");
+	put_string(c, group);
+	put32(c, -1);
+	put_string(c, "");
+	put64(c, -1);
+	put32(c, 1);
+	put_string(c, topic);
+	put32(c, 1);
+	put32(c, 0);
+	c->offset_at = c->len;
+	put64(c, 0);
+	put_string(c, "");
+	*(uint32_t *)c->request = htobe32(c->len - 4);
+}
+
+static int receive(int fd, void *data, size_t len)
+{
+	return recv(fd, data, len, MSG_WAITALL) == (ssize_t)len ? 0 : -EPIPE;
+}
+
+/* What was committed, acknowledged; Kafka's error is at the end of the answer. */
+static int commit(struct committer *c, uint64_t offset)
+{
+	unsigned char answer[256];
+	uint32_t len;
+
+	offset = htobe64(offset);
+	memcpy(c->request + c->offset_at, &offset, sizeof(offset));
+	if (send(c->fd, c->request, c->len, 0) != (ssize_t)c->len || receive(c->fd, &len, sizeof(len)))
+		return -EPIPE;
+	len = be32toh(len);
+	if (len > sizeof(answer) || receive(c->fd, answer, len))
+		return -EPIPE;
+	return answer[len - 2] << 8 | answer[len - 1];
+}
+
+static void *write_commits(void *arg)
+{
+	struct committer *c = arg;
+	long i;
+	int err;
+
+	/* the first one makes __consumer_offsets, and is refused until it is there */
+	while ((err = commit(c, 0)) == 14 || err == 15 || err == 16)
+		usleep(10000);
+	pthread_barrier_wait(c->start);
+	for (i = 1; i <= c->commits && !err; i++)
+		err = commit(c, i);
+	if (err)
+		die("commit", err < 0 ? -err : EREMOTEIO);
+	close(c->fd);
+	return NULL;
+}
+
+static int commits(const char *topic, int threads, long total)
+{
+	struct sockaddr_in to = { .sin_family = AF_INET, .sin_port = htons(9092), .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	struct committer *committer = calloc(threads, sizeof(*committer));
+	pthread_t *thread = calloc(threads, sizeof(*thread));
+	pthread_barrier_t begin;
+	int64_t start;
+	long before;
+	int i;
+
+	if (!committer || !thread || pthread_barrier_init(&begin, NULL, threads + 1))
+		die("memory", ENOMEM);
+	for (i = 0; i < threads; i++) {
+		make_commit(&committer[i], topic, i);
+		committer[i].commits = total / threads;
+		committer[i].start = &begin;
+		committer[i].fd = socket(AF_INET, SOCK_STREAM, 0);
+		setsockopt(committer[i].fd, IPPROTO_TCP, TCP_NODELAY, &(int){ 1 }, sizeof(int));
+		if (connect(committer[i].fd, (struct sockaddr *)&to, sizeof(to)))
+			die("127.0.0.1:9092", errno);
+		if (pthread_create(&thread[i], NULL, write_commits, &committer[i]))
+			die("thread", errno);
+	}
+	pthread_barrier_wait(&begin);
+	before = disk_flushes();
+	start = now_ns();
+	for (i = 0; i < threads; i++)
+		pthread_join(thread[i], NULL);
+	printf("{\"batches\": %ld, \"flushes\": %ld, \"seconds\": %.3f}\n", total / threads * threads,
+	       disk_flushes() - before, (now_ns() - start) / 1e9);
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
 	setvbuf(stdout, NULL, _IOLBF, 0);
@@ -516,6 +658,8 @@ int main(int argc, char **argv)
 		return synced(argv[2], atol(argv[3]));
 	if (argc == 6 && !strcmp(argv[1], "batches"))
 		return batches(argv[2], atoi(argv[3]), atoi(argv[4]), atol(argv[5]));
-	fprintf(stderr, "usage: client produce|consume|append|wake|takeover|joins|sync|batches ...\n");
+	if (argc == 5 && !strcmp(argv[1], "commits"))
+		return commits(argv[2], atoi(argv[3]), atol(argv[4]));
+	fprintf(stderr, "usage: client produce|consume|append|wake|takeover|joins|sync|batches|commits ...\n");
 	return 2;
 }
