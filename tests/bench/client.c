@@ -19,6 +19,7 @@
  *	client batches TOPIC PARTITIONS THREADS BATCHES
  *						acknowledged batches and the disk's
  *						flushes meanwhile
+ *	client transfer BYTES ROUNDS		BYTES through a loopback connection, 64 KiB a time
  *	client commits TOPIC THREADS COMMITS	the same of offsets that as many groups
  *						commit at 127.0.0.1:9092
  *
@@ -503,6 +504,59 @@ static int batches(const char *topic, int partitions, int threads, long total)
 	return 0;
 }
 
+static void *receive_all(void *arg)
+{
+	char *chunk = malloc(64 * 1024);
+	int fd = *(int *)arg;
+
+	if (!chunk)
+		die("memory", ENOMEM);
+	while (recv(fd, chunk, 64 * 1024, 0) > 0)
+		;
+	free(chunk);
+	return NULL;
+}
+
+static void send_all(int fd, const char *chunk, long bytes)
+{
+	ssize_t sent;
+
+	for (; bytes > 0; bytes -= sent) {
+		sent = send(fd, chunk, bytes < 64 * 1024 ? bytes : 64 * 1024, 0);
+		if (sent < 0)
+			die("send", errno);
+	}
+}
+
+static int transfer(long bytes, int rounds)
+{
+	struct sockaddr_in to = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	int listener = socket(AF_INET, SOCK_STREAM, 0), fd, peer, round;
+	char *chunk = calloc(1, 64 * 1024);
+	socklen_t len = sizeof(to);
+	pthread_t thread;
+
+	if (!chunk || bind(listener, (struct sockaddr *)&to, len) || listen(listener, 1) ||
+	    getsockname(listener, (struct sockaddr *)&to, &len))
+		die("loopback", errno);
+	for (round = 0; round < rounds; round++) {
+		fd = socket(AF_INET, SOCK_STREAM, 0);
+		if (connect(fd, (struct sockaddr *)&to, sizeof(to)))
+			die("connect", errno);
+		peer = accept(listener, NULL, NULL);
+		icount_mark(1);
+		if (peer < 0 || pthread_create(&thread, NULL, receive_all, &peer))
+			die("loopback", errno);
+		send_all(fd, chunk, bytes);
+		shutdown(fd, SHUT_WR);
+		pthread_join(thread, NULL);
+		icount_mark(2);
+		close(fd);
+		close(peer);
+	}
+	return 0;
+}
+
 struct committer {
 	char request[256];
 	size_t len;
@@ -658,8 +712,10 @@ int main(int argc, char **argv)
 		return synced(argv[2], atol(argv[3]));
 	if (argc == 6 && !strcmp(argv[1], "batches"))
 		return batches(argv[2], atoi(argv[3]), atoi(argv[4]), atol(argv[5]));
+	if (argc == 4 && !strcmp(argv[1], "transfer"))
+		return transfer(atol(argv[2]), atoi(argv[3]));
 	if (argc == 5 && !strcmp(argv[1], "commits"))
 		return commits(argv[2], atoi(argv[3]), atol(argv[4]));
-	fprintf(stderr, "usage: client produce|consume|append|wake|takeover|joins|sync|batches|commits ...\n");
+	fprintf(stderr, "usage: client produce|consume|append|wake|takeover|joins|sync|batches|transfer|commits ...\n");
 	return 2;
 }
