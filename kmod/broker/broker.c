@@ -585,7 +585,7 @@ void kbr_broker_left(struct kbr_broker *broker)
 	mutex_unlock(&knet->admin);
 }
 
-static int kbr_broker_stop_locked(struct kbr_broker *broker, bool now, u32 *op_id,
+static int kbr_broker_stop_locked(struct kbr_broker *broker, enum kbr_stop how, u32 *op_id,
 				  struct kbr_refusal *why)
 {
 	struct kbr_op *op;
@@ -596,7 +596,7 @@ static int kbr_broker_stop_locked(struct kbr_broker *broker, bool now, u32 *op_i
 				  kbr_broker_state_name(broker->state));
 	if (broker->stop_op) {
 		*op_id = broker->stop_op->id;
-		if (now)
+		if (how != KBR_STOP_LEAVE)
 			return 0;
 		return kbr_refuse(why, -EALREADY, 0,
 				  "broker %s waits until its leaderships have been moved away; it can be stopped now",
@@ -606,12 +606,13 @@ static int kbr_broker_stop_locked(struct kbr_broker *broker, bool now, u32 *op_i
 	if (!op)
 		return -ENOMEM;
 	*op_id = op->id;
-	if (now || !kbr_broker_begin_leave(broker, op))
+	if (how != KBR_STOP_LEAVE || !kbr_broker_begin_leave(broker, op))
 		kbr_broker_begin_stop(broker, op);
 	return 0;
 }
 
-int kbr_broker_stop(struct kbr_net *knet, bool now, u32 *op_id, struct kbr_refusal *why)
+int kbr_broker_stop(struct kbr_net *knet, enum kbr_stop how, u32 *op_id,
+		    struct kbr_refusal *why)
 {
 	struct kbr_broker *broker;
 	int err;
@@ -620,12 +621,14 @@ int kbr_broker_stop(struct kbr_net *knet, bool now, u32 *op_id, struct kbr_refus
 	broker = knet->broker;
 	if (broker) {
 		kbr_broker_get(broker);
-		err = kbr_broker_stop_locked(broker, now, op_id, why);
+		if (how == KBR_STOP_CRASH && READ_ONCE(broker->state) <= KBR_BROKER_RUNNING)
+			broker->crash = true;
+		err = kbr_broker_stop_locked(broker, how, op_id, why);
 	} else {
 		err = kbr_refuse(why, -ENOENT, 0, "no broker runs in this network namespace");
 	}
 	mutex_unlock(&knet->admin);
-	if (!err && now && kbr_cluster_is_member(broker))
+	if (!err && how != KBR_STOP_LEAVE && kbr_cluster_is_member(broker))
 		kbr_cluster_leave_now(broker);
 	kbr_broker_put(broker);
 	return err;

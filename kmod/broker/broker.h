@@ -90,6 +90,7 @@ enum kbr_broker_state {
  * @stop: the work that ends it
  * @stop_op: the operation of @stop, or NULL; with @state RUNNING it waits for
  *	its request to leave (admin mutex)
+ * @crash: it stops as if it had died (admin mutex, then @stop)
  * @release: frees it, on the module's own workqueue
  * @upkeep: periodic: retention, checkpoints, file cache, scrub
  * @checkpoint_lock: held over writing the checkpoint files; inner to nothing
@@ -160,6 +161,7 @@ struct kbr_broker {
 	struct workqueue_struct *work_wq;
 	struct work_struct stop;
 	struct kbr_op *stop_op;
+	bool crash;
 	struct work_struct release;
 	struct delayed_work upkeep;
 	struct mutex checkpoint_lock;
@@ -232,13 +234,20 @@ int kbr_broker_start(struct kbr_net *knet, struct kbr_broker_params *params, u32
 /** kbr_broker_start_dir() - the same with a directory at hand, taken over on success (tests: a RAM disk) */
 int kbr_broker_start_dir(struct kbr_net *knet, struct kbr_broker_params *params,
 			 struct kbr_dir *dir, u32 *op_id, struct kbr_refusal *why);
+/** enum kbr_stop - how a broker stops */
+enum kbr_stop {
+	KBR_STOP_LEAVE,	/* a member: once the controller has moved its leaderships away */
+	KBR_STOP_NOW,
+	KBR_STOP_CRASH,	/* as if it had died: nothing more is synced, nobody is asked */
+};
+
 /**
  * kbr_broker_stop() - stop it; open devices do not prevent it
- * @now: do not wait until a cluster's controller has moved its leaderships away
  *
  * Return: 0; -ENOENT none runs; -EALREADY it is stopping.
  */
-int kbr_broker_stop(struct kbr_net *knet, bool now, u32 *op_id, struct kbr_refusal *why);
+int kbr_broker_stop(struct kbr_net *knet, enum kbr_stop how, u32 *op_id,
+		    struct kbr_refusal *why);
 /** struct kbr_broker_change - what "broker alter" gives; unset: nothing changes */
 struct kbr_broker_change {
 	struct kbr_owner owner;

@@ -125,6 +125,7 @@ void kbr_broker_stop_work(struct work_struct *work)
 {
 	struct kbr_broker *broker = container_of(work, struct kbr_broker, stop);
 	struct kbr_op *op = broker->stop_op;
+	bool clean = !broker->crash;
 
 	if (op)
 		kbr_op_start(op);
@@ -139,10 +140,10 @@ void kbr_broker_stop_work(struct work_struct *work)
 		/* While logs still work: what was counted is written, what was accepted is answered. */
 		kbr_shares_stop(broker);
 		kbr_groups_stop(broker);
-		kbr_server()->stop(broker, !broker->net_gone);
-		kbr_broker_take_down(broker, true, op);
+		kbr_server()->stop(broker, clean && !broker->net_gone);
+		kbr_broker_take_down(broker, clean, op);
 		kbr_broker_set_state(broker, KBR_BROKER_STOPPED);
-		pr_info("%s: stopped\n", broker->name);
+		pr_info("%s: %s\n", broker->name, clean ? "stopped" : "stopped as if it had died");
 		kbr_broker_unpublish(broker);
 		kbr_dir_put(broker->dir);
 		broker->dir = NULL;

@@ -36,9 +36,10 @@ static const struct nla_policy kbroker_broker_get_nl_policy[KBROKER_A_BROKER_NAM
 	[KBROKER_A_BROKER_NAME] = { .type = NLA_NUL_STRING, .len = KBROKER_BROKER_NAME_MAX, },
 };
 
-static const struct nla_policy kbroker_broker_del_nl_policy[KBROKER_A_BROKER_NOW + 1] = {
+static const struct nla_policy kbroker_broker_del_nl_policy[KBROKER_A_BROKER_CRASH + 1] = {
 	[KBROKER_A_BROKER_NAME] = { .type = NLA_NUL_STRING, .len = KBROKER_BROKER_NAME_MAX, },
 	[KBROKER_A_BROKER_NOW] = { .type = NLA_FLAG, },
+	[KBROKER_A_BROKER_CRASH] = { .type = NLA_FLAG, },
 };
 
 static const struct nla_policy kbroker_topic_new_nl_policy[KBROKER_A_TOPIC_CONFIG + 1] = {
@@ -257,7 +258,7 @@ const struct genl_ops kbroker_nl_ops[34] = {
 		.cmd = KBROKER_CMD_BROKER_DEL,
 		.doit = kbroker_nl_broker_del_doit,
 		.policy = kbroker_broker_del_nl_policy,
-		.maxattr = KBROKER_A_BROKER_NOW,
+		.maxattr = KBROKER_A_BROKER_CRASH,
 		.flags = GENL_ADMIN_PERM,
 	},
 	{

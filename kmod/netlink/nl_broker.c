@@ -306,6 +306,7 @@ free:
 /** kbroker_nl_broker_del_doit() - stop the broker */
 int kbroker_nl_broker_del_doit(struct sk_buff *skb, struct genl_info *info)
 {
+	enum kbr_stop how = KBR_STOP_LEAVE;
 	struct kbr_refusal why = {};
 	struct kbr_broker *broker;
 	struct kbr_net *knet;
@@ -318,7 +319,11 @@ int kbroker_nl_broker_del_doit(struct sk_buff *skb, struct genl_info *info)
 	if (err)
 		return err;
 	msg = kbr_nl_answer_new(info, KBROKER_CMD_BROKER_DEL, &hdr);
-	err = msg ? kbr_broker_stop(knet, info->attrs[KBROKER_A_BROKER_NOW], &op_id, &why) : -ENOMEM;
+	if (info->attrs[KBROKER_A_BROKER_CRASH])
+		how = KBR_STOP_CRASH;
+	else if (info->attrs[KBROKER_A_BROKER_NOW])
+		how = KBR_STOP_NOW;
+	err = msg ? kbr_broker_stop(knet, how, &op_id, &why) : -ENOMEM;
 	if (err) {
 		nlmsg_free(msg);
 		kbr_nl_refused(info, err, &why, NULL, 0);

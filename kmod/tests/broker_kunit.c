@@ -161,7 +161,7 @@ static void kbr_broker_test_one_each(struct kunit *test)
 	kbr_test_stop(one);
 	broker = kbr_broker_lookup("kbrokertest");
 	KUNIT_EXPECT_NULL(test, broker);
-	KUNIT_EXPECT_EQ(test, kbr_broker_stop(one->knet, false, &id, &one->why), -ENOENT);
+	KUNIT_EXPECT_EQ(test, kbr_broker_stop(one->knet, KBR_STOP_LEAVE, &id, &one->why), -ENOENT);
 	kbr_test_exit(one);
 	kbr_test_exit(two);
 }

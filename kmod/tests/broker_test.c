@@ -109,7 +109,7 @@ void kbr_test_stop(struct kbr_test_broker *tb)
 	u32 id = 0;
 	int err;
 
-	err = kbr_broker_stop(tb->knet, true, &id, NULL);
+	err = kbr_broker_stop(tb->knet, KBR_STOP_NOW, &id, NULL);
 	if (err != -ENOENT)
 		KUNIT_EXPECT_EQ(tb->test, kbr_test_wait_op(tb, err, id), 0);
 }

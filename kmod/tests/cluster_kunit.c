@@ -469,11 +469,11 @@ static void kbr_leave_test_asked(struct kunit *test)
 	struct kbr_broker *broker = kbr_test_get(tb);
 	u32 op = 0, again = 0;
 
-	KUNIT_ASSERT_EQ(test, kbr_broker_stop(tb->knet, false, &op, &tb->why), 0);
+	KUNIT_ASSERT_EQ(test, kbr_broker_stop(tb->knet, KBR_STOP_LEAVE, &op, &tb->why), 0);
 	request = kbr_test_request(tb);
 	KUNIT_EXPECT_EQ(test, (int)request->kind, (int)KBR_REQUEST_LEAVE);
 	KUNIT_EXPECT_EQ(test, (int)READ_ONCE(broker->state), (int)KBR_BROKER_RUNNING);
-	KUNIT_EXPECT_EQ(test, kbr_broker_stop(tb->knet, false, &again, &tb->why), -EALREADY);
+	KUNIT_EXPECT_EQ(test, kbr_broker_stop(tb->knet, KBR_STOP_LEAVE, &again, &tb->why), -EALREADY);
 	KUNIT_EXPECT_FALSE(test, kbr_test_op_ended(tb, op));
 	KUNIT_EXPECT_EQ(test, kbr_test_answer(tb, request->id, 0, NULL), 0);
 	KUNIT_EXPECT_EQ(test, kbr_test_wait_op(tb, 0, op), 0);
@@ -489,8 +489,8 @@ static void kbr_leave_test_now(struct kunit *test)
 						     "3600000");
 	u32 op = 0, again = 0;
 
-	KUNIT_ASSERT_EQ(test, kbr_broker_stop(tb->knet, false, &op, &tb->why), 0);
-	KUNIT_EXPECT_EQ(test, kbr_broker_stop(tb->knet, true, &again, &tb->why), 0);
+	KUNIT_ASSERT_EQ(test, kbr_broker_stop(tb->knet, KBR_STOP_LEAVE, &op, &tb->why), 0);
+	KUNIT_EXPECT_EQ(test, kbr_broker_stop(tb->knet, KBR_STOP_NOW, &again, &tb->why), 0);
 	KUNIT_EXPECT_EQ(test, again, op);
 	KUNIT_EXPECT_EQ(test, kbr_test_wait_op(tb, 0, op), 0);
 	KUNIT_EXPECT_NULL(test, kbr_broker_get_in(tb->knet));
@@ -502,7 +502,7 @@ static void kbr_leave_test_late(struct kunit *test)
 	struct kbr_test_broker *tb = kbr_test_member(test, "controlled.shutdown.timeout.ms", "20");
 	u32 op = 0;
 
-	KUNIT_ASSERT_EQ(test, kbr_broker_stop(tb->knet, false, &op, &tb->why), 0);
+	KUNIT_ASSERT_EQ(test, kbr_broker_stop(tb->knet, KBR_STOP_LEAVE, &op, &tb->why), 0);
 	KUNIT_EXPECT_EQ(test, kbr_test_wait_op(tb, 0, op), 0);
 	kbr_test_exit(tb);
 }
@@ -517,7 +517,7 @@ static void kbr_leave_test_net_exit(struct kunit *test)
 
 	create = kbr_op_lookup(tb->knet, kbr_test_begin(tb, NULL, 1));
 	KUNIT_ASSERT_NOT_NULL(test, create);
-	KUNIT_ASSERT_EQ(test, kbr_broker_stop(tb->knet, false, &op, &tb->why), 0);
+	KUNIT_ASSERT_EQ(test, kbr_broker_stop(tb->knet, KBR_STOP_LEAVE, &op, &tb->why), 0);
 	stop = kbr_op_lookup(tb->knet, op);
 	KUNIT_ASSERT_NOT_NULL(test, stop);
 	kbr_net_destroy(tb->knet);

@@ -37,6 +37,13 @@ done
 check_equal "rounds of load, start, write, stop and unload" "$failed" 0
 kbroker broker start --dir "$T_DIR" >/dev/null 2>&1
 check_equal "every round's record is there, in order" "$(timeout 60 head -n $rounds /dev/kbroker/t/1 | tr '\n' ' ')" "$(seq -s ' ' $rounds) "
+clean() { kbroker cluster show | grep "stopped cleanly before" | cut -f 2; }
+check_equal "the broker was stopped cleanly" "$(clean)" yes
+echo last >/dev/kbroker/t/0
+check "it stops as if it had died" kbroker broker stop --crash
+kbroker broker start --dir "$T_DIR" >/dev/null 2>&1
+check_equal "which its next start sees" "$(clean)" no
+check_equal "what was acknowledged is there" "$(timeout 60 head -n 2 /dev/kbroker/t/0 | tail -n 1)" last
 check_equal "nothing is left mounted after a stop" \
 	"$(kbroker broker stop >/dev/null 2>&1; grep -c ' /dev/kbroker ' /proc/mounts)" 0
 done_testing

@@ -42,6 +42,7 @@ static const struct kb_opt list_opts[] = {
 static const struct kb_opt stop_opts[] = {
 	{ "all", 'a', NULL, "stop the brokers of all network namespaces" },
 	{ "now", 0, NULL, "do not wait until a cluster has moved its leaderships away" },
+	{ "crash", 0, NULL, "stop as if it had died: nothing more is synced" },
 	KB_OPT_NO_WAIT,
 	{ 0 }
 };
@@ -258,6 +259,8 @@ static int stop_one(void)
 		kb_put_text(msg, KBROKER_A_BROKER_NAME, kb.broker);
 	if (kb_opt_has("now"))
 		nla_put_flag(msg, KBROKER_A_BROKER_NOW);
+	if (kb_opt_has("crash"))
+		nla_put_flag(msg, KBROKER_A_BROKER_CRASH);
 	ret = kb_nl_call(&nl, msg, kb_op_take_id, &op);
 	if (ret)
 		ret = kb_nl_refused(&nl, ret, ret == -EALREADY && !kb_opt_has("now") ? "--now stops it at once" :
