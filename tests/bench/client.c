@@ -662,7 +662,9 @@ static void *write_commits(void *arg)
 
 static int commits(const char *topic, int threads, long total)
 {
-	struct sockaddr_in to = { .sin_family = AF_INET, .sin_port = htons(9092), .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	struct sockaddr_in to = {
+		.sin_family = AF_INET, .sin_port = htons(9092), .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
+	};
 	struct committer *committer = calloc(threads, sizeof(*committer));
 	pthread_t *thread = calloc(threads, sizeof(*thread));
 	pthread_barrier_t begin;

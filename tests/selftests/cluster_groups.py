@@ -31,8 +31,7 @@ def partition_of(group):
 def coordinator(node, group):
     """node.id of the group's coordinator as a node tells clients, and its address"""
     try:
-        conn = Connection((node.address, 9092))
-        conn.socket.settimeout(2)
+        conn = Connection((node.address, 9092), timeout=2)
         conn.send(FIND_COORDINATOR, 0, string(group))
         reader = conn.receive()
         conn.close()

@@ -62,8 +62,8 @@ class Reader:
 class Connection:
     """send() without waiting, receive() in order."""
 
-    def __init__(self, address=None):
-        self.socket = socket.create_connection(address or ADDRESS, timeout=120)
+    def __init__(self, address=None, timeout=120):
+        self.socket = socket.create_connection(address or ADDRESS, timeout=timeout)
         self.correlation = 0
         self.expected = []
 
