@@ -97,6 +97,16 @@ says "another cluster id or another secret" cluster 2 join 10.98.0.1 --token "${
 ok "one of another secret is"
 [ ! -e $top/daemon2 ]
 ok "and leaves nothing behind"
+ip netns exec kbn2 python3 -c "import socket, time
+s = socket.create_server(('10.98.0.2', 9092))
+open('$top/held', 'w').close()
+time.sleep(600)" &
+held=$!
+within test -e $top/held
+says "nothing can listen at 10.98.0.2:9092" cluster 2 join 10.98.0.1 --token "$token" --dir $top/2
+ok "a port that is in use is found before anything is begun"
+kill $held
+wait $held 2>/dev/null
 echo "$token" | cluster 2 join 10.98.0.1 --token - --dir $top/2 2>/dev/null
 ok "a second node joins, its token from standard input"
 mkdir $top/3
@@ -135,6 +145,11 @@ alive() { [ "$(cluster 3 status | awk '$5 == "alive" { print $1 $2 $3 }' | tail 
 within alive
 ok "its broker is the one that it was"
 
+mkdir -p /var/lib/kbrokerd/kbn4 $top/empty
+echo broker=kbn4 >/var/lib/kbrokerd/kbn4/daemon.conf
+says "this node is in a cluster" kbroker broker start --name kbn4 --dir $top/empty
+ok "a node of a cluster starts no broker of its own"
+rm -r /var/lib/kbrokerd/kbn4
 node 3 topic create orders --partitions 2 --replication-factor 2
 ok "a topic of two replicas"
 cluster 1 reassign orders/0 orders/1 --replicas 3,1

@@ -75,9 +75,7 @@ def main(nodes):
     shutil.rmtree(last.daemon_dir)
     rest = others(nodes, last.id)
     say(producer.writes(), "a node whose disk is lost")
-    last.start_broker()
-    last.configure(join=rest[0])
-    last.start_daemon()
+    last.begin_anew(rest[0])
     say(whole(nodes, "t"), "comes back with an empty one, and copies all")
 
     for node in nodes:

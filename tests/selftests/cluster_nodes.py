@@ -46,10 +46,10 @@ class Node:
     def run(self, *argv):
         return kbroker("--netns", self.net, "--broker", self.name, *argv)
 
-    def start_broker(self):
+    def start_broker(self, listen=True):
         os.makedirs(self.dir, exist_ok=True)
-        kbroker("--netns", self.net, "broker", "start", "--dir", self.dir, "--name", self.name, "--id", str(self.id),
-                "--listener", f"{self.address}:{PORT}")
+        listener = ("--listener", f"{self.address}:{PORT}") if listen else ()
+        kbroker("--netns", self.net, "broker", "start", "--dir", self.dir, "--name", self.name, "--id", str(self.id), *listener)
 
     def stop_broker(self, *options):
         return subprocess.run(("kbroker", "--netns", self.net, "--broker", self.name, "broker", "stop", *options),
@@ -72,6 +72,17 @@ class Node:
         with open(f"{self.daemon_dir}/out", "ab") as out:
             self.process = subprocess.Popen(("ip", "netns", "exec", self.net, "kbrokerd", "--dir", self.daemon_dir),
                                             stderr=out)
+
+    def begin_anew(self, member):
+        """Its disk was lost: it joins again. Until it is a member clients of the cluster had better not find it."""
+        shutil.rmtree(self.dir, ignore_errors=True)
+        shutil.rmtree(self.daemon_dir, ignore_errors=True)
+        self.start_broker(listen=False)
+        self.configure(join=member)
+        self.start_daemon()
+        if not wait_for(lambda: "state\tactive" in self.run("cluster", "show")):
+            raise RuntimeError(f"node {self.id} does not come back")
+        self.run("listener", "add", f"{self.address}:{PORT}")
 
     def kill_daemon(self, how=signal.SIGKILL):
         if self.process:
@@ -113,8 +124,8 @@ class Node:
 
 def metadata(node, names):
     """{(topic, partition): (leader, [isr])} as a node tells clients"""
-    conn = Connection((node.address, PORT))
-    conn.socket.settimeout(1)
+    # one that is cut off is not waited for
+    conn = Connection((node.address, PORT), timeout=1)
     try:
         conn.send(METADATA, 1, array([string(name) for name in names]))
         reader = conn.receive()
@@ -178,8 +189,7 @@ class Producer(threading.Thread):
         leader = leader_of(order, self.name_, self.partition)
         if leader is None:
             return False
-        self.conn = Connection((self.nodes[leader].address, PORT))
-        self.conn.socket.settimeout(2)
+        self.conn = Connection((self.nodes[leader].address, PORT), timeout=2)
         return True
 
     def send(self, number):
@@ -263,6 +273,8 @@ def run(main, **options):
     shutil.rmtree(ROOT, ignore_errors=True)
     os.makedirs(ROOT)
     nodes, done = [], False
+    # one that was stopped in the middle of it has left its own
+    subprocess.run(("ip", "link", "del", "kbbr"), stderr=subprocess.DEVNULL, check=False)
     ip("link", "add", "kbbr", "type", "bridge")
     ip("link", "set", "kbbr", "up")
     ip("addr", "add", "10.99.0.100/24", "dev", "kbbr")

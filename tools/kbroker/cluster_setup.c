@@ -384,33 +384,55 @@ static const char *logs_dir(void)
 	return kb_opt_get("dir") ? kb_opt_get("dir") : "/var/lib/kbroker";
 }
 
+/*
+ * It listens once it is a member: clients of the cluster would take it for one
+ * before, and a standalone broker makes the topics that they ask for.
+ */
 static int start_broker(const struct setup *setup)
 {
 	const char *dir = logs_dir();
-	const char *user = kb_opt_get("listener-user");
-	char listener[HOST_LEN], id[16];
-	const char *argv[16] = { "kbroker", "broker", "start", "--quiet", "--name", kb_broker_name(), "--dir", dir,
-				 "--id", id, "--listener", listener };
+	char id[16];
+	const char *const argv[] = { "kbroker", "broker", "start", "--quiet", "--name", kb_broker_name(), "--dir", dir,
+			       "--id", id, NULL };
 
 	if (mkdir(dir, 0755) && errno != EEXIST)
 		return kb_fail(errno, NULL, "cannot make %s: %s", dir, strerror(errno));
 	snprintf(id, sizeof(id), "%" PRId64, setup->id);
-	join_address(listener, setup->address, setup->port);
-	if (user) {
-		argv[12] = "--listener-user";
-		argv[13] = user;
-	}
 	return run_self(argv);
 }
 
 static int add_listener(const struct setup *setup)
 {
+	const char *user = kb_opt_get("listener-user");
 	char listener[HOST_LEN];
-	const char *const argv[] = { "kbroker", "--broker", kb_broker_name(), "listener", "add",
-				     listener, NULL };
+	const char *const argv[] = { "kbroker", "--broker", kb_broker_name(), "listener", "add", listener,
+				     user ? "--listener-user" : NULL, user, NULL };
 
 	join_address(listener, setup->address, setup->port);
 	return run_self(argv);
+}
+
+/* Better now than once it is a member: can it listen there? */
+static int try_listener(const struct setup *setup)
+{
+	struct addrinfo hints = { .ai_flags = AI_NUMERICHOST | AI_NUMERICSERV, .ai_socktype = SOCK_STREAM };
+	char port[16], listener[HOST_LEN];
+	struct addrinfo *at;
+	int fd, err;
+
+	join_address(listener, setup->address, setup->port);
+	snprintf(port, sizeof(port), "%" PRId64, setup->port);
+	err = getaddrinfo(setup->address, port, &hints, &at);
+	if (err)
+		return kb_fail(EINVAL, NULL, "%s: %s", listener, gai_strerror(err));
+	fd = socket(at->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &(int){ 1 }, sizeof(int)) ||
+	    bind(fd, at->ai_addr, at->ai_addrlen) || listen(fd, 1))
+		err = errno;
+	if (fd >= 0)
+		close(fd);
+	freeaddrinfo(at);
+	return err ? kb_fail(err, NULL, "nothing can listen at %s: %s", listener, strerror(err)) : KB_OK;
 }
 
 /* A broker that runs listens where the others look for it, or is made to. */
@@ -439,17 +461,10 @@ static int find_listener(struct setup *setup)
 /* The node.id that a directory of logs has; -1 none */
 static int64_t id_of_logs(const char *dir)
 {
-	char *path = kb_asprintf("%s/meta.properties", dir), line[256];
-	FILE *file = fopen(path, "re");
-	int64_t id = -1;
+	char id[32];
 
-	while (file && id < 0 && fgets(line, sizeof(line), file))
-		if (sscanf(line, "node.id=%" SCNd64, &id) != 1)
-			id = -1;
-	if (file)
-		fclose(file);
-	free(path);
-	return id;
+	kb_read_key(dir, "meta.properties", "node.id", id, sizeof(id));
+	return id[0] ? strtoll(id, NULL, 10) : -1;
 }
 
 /* ---- the daemon's directory ---- */
@@ -589,7 +604,8 @@ static int wait_member(const struct setup *setup)
 		}
 		last_words(setup->dir, said, sizeof(said));
 		if (kb_daemon_pid(setup->dir))
-			return kb_fail(ETIMEDOUT, "it goes on trying; 'kbroker cluster status' shows the cluster",
+			return kb_fail(ETIMEDOUT,
+				       "it goes on trying; 'kbroker listener add' lets others reach its broker then",
 				       "the cluster does not have this node yet: %s", said);
 		remove_dir(setup->dir);
 		return kb_fail(ECONNREFUSED, NULL, "this node is not in the cluster: %s", said);
@@ -692,6 +708,8 @@ static int set_up(struct setup *setup)
 	if (ret == KB_OK && setup->id < 0)
 		ret = setup->member[0] ? free_id(setup) : (setup->id = 1, KB_OK);
 	if (ret == KB_OK && !setup->witness && !running.found)
+		ret = try_listener(setup);
+	if (ret == KB_OK && !setup->witness && !running.found)
 		ret = start_broker(setup);
 	if (ret == KB_OK && running.found)
 		ret = find_listener(setup);
@@ -703,7 +721,10 @@ static int set_up(struct setup *setup)
 		remove_dir(setup->dir);
 		return ret;
 	}
-	return wait_member(setup);
+	ret = wait_member(setup);
+	if (ret == KB_OK && !setup->witness && !running.found)
+		ret = add_listener(setup);
+	return ret;
 }
 
 static void print_join(const struct setup *setup)
@@ -778,24 +799,6 @@ int kb_cluster_join(int argc, char **argv)
 
 /* ---- token ---- */
 
-/* A key of the daemon's configuration; "" it has none */
-static void read_key(const char *dir, const char *key, char *value, size_t size)
-{
-	char *path = kb_asprintf("%s/daemon.conf", dir), line[512];
-	FILE *file = fopen(path, "re");
-	size_t len = strlen(key);
-
-	value[0] = '\0';
-	free(path);
-	while (file && fgets(line, sizeof(line), file)) {
-		line[strcspn(line, "\n")] = '\0';
-		if (!strncmp(line, key, len) && line[len] == '=')
-			snprintf(value, size, "%s", line + len + 1);
-	}
-	if (file)
-		fclose(file);
-}
-
 static int read_secret(const char *dir, unsigned char secret[SECRET_SIZE])
 {
 	char *path = kb_asprintf("%s/secret", dir), two[3] = "";
@@ -837,10 +840,10 @@ int kb_cluster_token(int argc, char **argv)
 	(void)argc;
 	(void)argv;
 	setup.dir = kb_daemon_dir();
-	read_key(setup.dir, "cluster.id", cluster, sizeof(cluster));
-	read_key(setup.dir, "advertised", listen, sizeof(listen));
+	kb_read_key(setup.dir, "daemon.conf", "cluster.id", cluster, sizeof(cluster));
+	kb_read_key(setup.dir, "daemon.conf", "advertised", listen, sizeof(listen));
 	if (!listen[0])
-		read_key(setup.dir, "listen", listen, sizeof(listen));
+		kb_read_key(setup.dir, "daemon.conf", "listen", listen, sizeof(listen));
 	split_address(listen, &setup);
 	if (kb_uuid_parse(cluster, setup.token.cluster))
 		ret = kb_fail(ENOENT, "'kbroker cluster init' begins a cluster, 'kbroker cluster join' comes to one",
@@ -987,7 +990,7 @@ int kb_cluster_leave(int argc, char **argv)
 
 	(void)argc;
 	(void)argv;
-	read_key(dir, "node.id", own, sizeof(own));
+	kb_read_key(dir, "daemon.conf", "node.id", own, sizeof(own));
 	id = own[0] ? atoi(own) : -1;
 	ret = kb_opt_s64("id", 0, KBROKER_ID_MAX, &id);
 	if (ret == KB_OK && id < 0)

@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "daemon.h"
 #include "device.h"
 #include "kbroker.h"
 #include "listener.h"
@@ -134,6 +135,26 @@ static int find_listeners(struct kb_listeners *listeners)
 	return ret;
 }
 
+/*
+ * A node of a cluster whose directory knows nothing of it has lost its disk, or
+ * not mounted it: its broker would be one of its own, at the same address.
+ */
+static int check_cluster(const char *name, const char *dir)
+{
+	char *daemon = kb_daemon_dir_of(name), broker[KBROKER_BROKER_NAME_MAX + 1], cluster[64];
+	int ret = KB_OK;
+
+	kb_read_key(daemon, "daemon.conf", "broker", broker, sizeof(broker));
+	kb_read_key(dir, "meta.properties", "cluster.id", cluster, sizeof(cluster));
+	if (!strcmp(broker, name) && !cluster[0])
+		ret = kb_fail(ENOTEMPTY,
+			      "if its disk was lost, remove the daemon's directory and 'kbroker cluster join' again",
+			      "broker %s was not started: this node is in a cluster, says %s, and %s is not", name,
+			      daemon, dir);
+	free(daemon);
+	return ret;
+}
+
 static int request_start(struct kb_nl *nl, const char *dir, const char *name, int64_t id,
 			 const struct kb_listeners *listeners, uint32_t *op)
 {
@@ -203,7 +224,9 @@ static int cmd_start(int argc, char **argv)
 	dir = start_dir();
 	if (!dir)
 		return kb_opt_has("dir") ? KB_REFUSED : KB_USAGE;
-	ret = kb_modprobe();
+	ret = check_cluster(name, dir);
+	if (ret == KB_OK)
+		ret = kb_modprobe();
 	if (ret == KB_OK)
 		ret = kb_nl_open(&nl);
 	if (ret != KB_OK) {

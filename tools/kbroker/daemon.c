@@ -20,11 +20,33 @@
 #define ANSWER_S	90
 #define OUT_MAX		(1 << 20)
 
+char *kb_daemon_dir_of(const char *broker)
+{
+	return kb_asprintf("%s/%s", KBD_DIR, broker);
+}
+
 char *kb_daemon_dir(void)
 {
 	const char *dir = kb_opt_known("daemon-dir") ? kb_opt_get("daemon-dir") : NULL;
 
-	return dir ? kb_strdup(dir) : kb_asprintf("%s/%s", KBD_DIR, kb_broker_name());
+	return dir ? kb_strdup(dir) : kb_daemon_dir_of(kb_broker_name());
+}
+
+void kb_read_key(const char *dir, const char *name, const char *key, char *value, size_t size)
+{
+	char *path = kb_asprintf("%s/%s", dir, name), line[512];
+	FILE *file = fopen(path, "re");
+	size_t len = strlen(key);
+
+	value[0] = '\0';
+	free(path);
+	while (file && fgets(line, sizeof(line), file)) {
+		line[strcspn(line, "\n")] = '\0';
+		if (!strncmp(line, key, len) && line[len] == '=')
+			snprintf(value, size, "%s", line + len + 1);
+	}
+	if (file)
+		fclose(file);
 }
 
 /* ---- questions ---- */

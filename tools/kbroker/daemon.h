@@ -23,6 +23,8 @@ struct kb_answer {
 
 /* directory of this node's daemon; free() it */
 char *kb_daemon_dir(void);
+/* that of the daemon of @broker, unless it was told another one; free() it */
+char *kb_daemon_dir_of(const char *broker);
 
 /**
  * kb_daemon_ask() - ask the daemon of this node, which asks the controller
@@ -43,6 +45,8 @@ void kb_answer_free(struct kb_answer *answer);
  * Return: its exit status, or -1 (told).
  */
 int kb_daemon_run(char *const argv[], char **out);
+/* what file @name in @dir says of @key, in lines KEY=VALUE; "" nothing */
+void kb_read_key(const char *dir, const char *name, const char *key, char *value, size_t size);
 /* pid of the daemon of @dir, 0: none runs */
 int kb_daemon_pid(const char *dir);
 
