@@ -113,6 +113,8 @@ static struct kbr_broker *kbr_broker_alloc(struct kbr_net *knet,
 	init_rwsem(&broker->topics_sem);
 	mutex_init(&broker->checkpoint_lock);
 	init_waitqueue_head(&broker->unsynced_wait);
+	kbr_throttle_init(&broker->leader_throttle);
+	kbr_throttle_init(&broker->follower_throttle);
 	generate_random_uuid(broker->incarnation);
 	broker->previous_epoch = -1;
 	kbr_producer_ids_init(broker);

@@ -28,6 +28,7 @@
 #include "broker/owner.h"
 #include "broker/forward.h"
 #include "broker/producer_id.h"
+#include "broker/throttle.h"
 #include "storage/log.h"
 
 struct kbr_cluster;
@@ -176,6 +177,8 @@ struct kbr_broker {
 	bool repairing;
 	wait_queue_head_t unsynced_wait;
 	bool throttled;
+	struct kbr_throttle leader_throttle;
+	struct kbr_throttle follower_throttle;
 	struct kbr_producer_ids producer_ids;
 	struct kbr_forwards forwards;
 	atomic64_t lost_records;

@@ -9,6 +9,7 @@
 
 #include "base/kunit.h"
 #include "broker/config.h"
+#include "broker/throttle.h"
 
 #define KBR_HOUR_MS	(60LL * 60 * 1000)
 
@@ -64,8 +65,12 @@ static const struct kbr_config_def kbr_topic_configs[] = {
 	{ "flush.ms", "log.flush.interval.ms", KBR_CONFIG_S64, TOPIC(flush_ms), 0, S64_MAX, S64_MAX },
 	{ "flush.policy", "log.flush.policy", KBR_CONFIG_WORD, TOPIC(flush_async),
 	  .words = { "sync", "async" } },
+	{ "follower.replication.throttled.replicas", "follower.replication.throttled.replicas",
+	  KBR_CONFIG_WORD, TOPIC(follower_unthrottled), .words = { "*", "none" } },
 	{ "index.interval.bytes", "log.index.interval.bytes", KBR_CONFIG_U32,
 	  TOPIC(log.index_interval_bytes), 0, INT_MAX, 4096 },
+	{ "leader.replication.throttled.replicas", "leader.replication.throttled.replicas",
+	  KBR_CONFIG_WORD, TOPIC(leader_unthrottled), .words = { "*", "none" } },
 	{ "max.message.bytes", "message.max.bytes", KBR_CONFIG_U32, TOPIC(log.batch_bytes_max),
 	  0, KBR_BATCH_BYTES_MAX, 1048588 },
 	{ "message.timestamp.after.max.ms", "log.message.timestamp.after.max.ms", KBR_CONFIG_S64,
@@ -106,6 +111,8 @@ static const struct kbr_config_def kbr_broker_configs[] = {
 	{ "default.replication.factor", NULL, KBR_CONFIG_U32, BROKER(default_replication_factor),
 	  1, 32767, 1 },
 	{ "fetch.max.bytes", NULL, KBR_CONFIG_U32, BROKER(fetch_bytes_max), 1024, INT_MAX, 57671680 },
+	{ "follower.replication.throttled.rate", NULL, KBR_CONFIG_S64,
+	  BROKER(follower_throttle_rate), 1, KBR_THROTTLE_NONE, KBR_THROTTLE_NONE },
 	{ "group.initial.rebalance.delay.ms", NULL, KBR_CONFIG_U32, BROKER(group_delay_ms),
 	  0, INT_MAX, 3000 },
 	{ "group.max.session.timeout.ms", NULL, KBR_CONFIG_U32, BROKER(group_session_ms_max),
@@ -115,6 +122,8 @@ static const struct kbr_config_def kbr_broker_configs[] = {
 	  1 << 16, 1LL << 40, 256 << 20 },
 	{ "group.min.session.timeout.ms", NULL, KBR_CONFIG_U32, BROKER(group_session_ms_min),
 	  1, INT_MAX, 6000 },
+	{ "leader.replication.throttled.rate", NULL, KBR_CONFIG_S64,
+	  BROKER(leader_throttle_rate), 1, KBR_THROTTLE_NONE, KBR_THROTTLE_NONE },
 	{ "log.flush.offset.checkpoint.interval.ms", NULL, KBR_CONFIG_S64, BROKER(checkpoint_ms),
 	  10, INT_MAX, 60000 },
 	{ "log.retention.check.interval.ms", NULL, KBR_CONFIG_S64, BROKER(retention_check_ms),

@@ -19,6 +19,8 @@
  * @delivery_timeout_ms: delivery.timeout.ms: how long write() waits for its acks
  * @flush_messages: flush.messages
  * @flush_ms: flush.ms
+ * @leader_unthrottled: leader.replication.throttled.replicas=none
+ * @follower_unthrottled: follower.replication.throttled.replicas=none
  */
 struct kbr_topic_config {
 	struct kbr_log_config log;
@@ -27,6 +29,8 @@ struct kbr_topic_config {
 	s64 delivery_timeout_ms;
 	s64 flush_messages;
 	s64 flush_ms;
+	bool leader_unthrottled;
+	bool follower_unthrottled;
 };
 
 /**
@@ -40,6 +44,9 @@ struct kbr_topic_config {
  * @files_max: open segment files kept
  * @unsynced_bytes_max: bytes appended and not synced before writers wait
  * @replica_lag_time_max_ms: replica.lag.time.max.ms
+ * @leader_throttle_rate: leader.replication.throttled.rate: bytes a second to all followers
+ *	that are not in sync
+ * @follower_throttle_rate: follower.replication.throttled.rate: likewise from all leaders
  * @replica_nearest: replica.selector.class: consumers are sent to a replica of their rack
  * @recovery_threads: num.recovery.threads.per.data.dir
  * @scrub_bytes_per_s: log.scrub.bytes.per.second; 0 off
@@ -80,6 +87,8 @@ struct kbr_broker_config {
 	u32 files_max;
 	u64 unsynced_bytes_max;
 	s64 replica_lag_time_max_ms;
+	s64 leader_throttle_rate;
+	s64 follower_throttle_rate;
 	bool replica_nearest;
 	u32 recovery_threads;
 	u64 scrub_bytes_per_s;

@@ -230,6 +230,19 @@ int kbr_replica_fetched(struct kbr_partition *part, const struct kbr_replica_fet
  */
 s32 kbr_replica_nearest(struct kbr_partition *part, const char *rack, s64 offset);
 
+/**
+ * kbr_replica_throttle_ms() - how long the copying of @part by replica @id must wait
+ * @leading: this broker leads @part and is asked; otherwise it is @id itself, which follows
+ *
+ * The bounds, leader.replication.throttled.rate and follower.replication.throttled.rate,
+ * are for replicas that are not in sync. Context: any but interrupts.
+ *
+ * Return: ms; 0: not at all.
+ */
+s64 kbr_replica_throttle_ms(struct kbr_partition *part, s32 id, bool leading);
+/** kbr_replica_throttle_take() - so many bytes of records were copied; arguments and context as above */
+void kbr_replica_throttle_take(struct kbr_partition *part, s32 id, bool leading, s64 bytes);
+
 /** kbr_replica_check_followers() - ask for another in-sync set where one lags or has caught up; process, may sleep */
 void kbr_replica_check_followers(struct kbr_partition *part, s64 now_ms);
 

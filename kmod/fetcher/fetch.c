@@ -24,6 +24,20 @@ static const struct kbr_broker_config *kbr_link_config(const struct kbr_link *li
 	return &link->fetcher->broker->config;
 }
 
+/* Does it catch up, faster than it may? Then it is left out for a while. */
+static bool kbr_link_part_throttled(struct kbr_link *link, struct kbr_link_part *lp)
+{
+	s64 ms = kbr_replica_throttle_ms(lp->part, READ_ONCE(link->fetcher->broker->id), false);
+
+	if (likely(!ms))
+		return false;
+	lp->waits = true;
+	lp->retry_at = jiffies + msecs_to_jiffies(min_t(s64, ms, MSEC_PER_SEC)) + 1;
+	lp->forget |= lp->in_session;
+	lp->in_session = false;
+	return true;
+}
+
 /* Does a Fetch have to list it? It is read into @pos. */
 static bool kbr_link_part_changed(struct kbr_link *link, struct kbr_link_part *lp,
 				  struct kbr_replica_position *pos)
@@ -31,7 +45,8 @@ static bool kbr_link_part_changed(struct kbr_link *link, struct kbr_link_part *l
 	if (lp->waits && time_before(jiffies, lp->retry_at))
 		return false;
 	lp->waits = false;
-	if (kbr_replica_get_position(lp->part, pos) || pos->leader != link->peer)
+	if (kbr_replica_get_position(lp->part, pos) || pos->leader != link->peer ||
+	    kbr_link_part_throttled(link, lp))
 		return false;
 	return !link->session_epoch || !lp->in_session || pos->end != lp->offset ||
 	       pos->synced != lp->synced || pos->leader_epoch != lp->epoch;
@@ -52,6 +67,7 @@ static void kbr_link_put_part(struct kbr_link *link, struct kbr_link_part *lp,
 	kbr_put_tag(w, KBR_TAG_FETCH_SYNCED, sizeof(s64));
 	kbr_put_s64(w, pos->synced);
 	lp->in_session = true;
+	lp->forget = false;
 	lp->offset = pos->end;
 	lp->synced = pos->synced;
 	lp->epoch = pos->leader_epoch;
@@ -95,6 +111,30 @@ static unsigned int kbr_link_put_parts(struct kbr_link *link)
 	return all;
 }
 
+/* Which partitions the leader is to leave out from now on; a new session has none of them. */
+static void kbr_link_put_forgotten(struct kbr_link *link)
+{
+	struct kbr_wire_writer *w = &link->out;
+	size_t at = kbr_put_open_count(w);
+	struct kbr_link_part *lp;
+	s32 count = 0;
+
+	lockdep_assert_held(&link->lock);
+	list_for_each_entry(lp, &link->parts, node) {
+		if (!lp->forget)
+			continue;
+		lp->forget = false;
+		if (!link->session_epoch)
+			continue;
+		kbr_put_string(w, lp->part->topic->name);
+		kbr_put_count(w, 1);
+		kbr_put_s32(w, (s32)lp->part->index);
+		kbr_put_tags(w);
+		count++;
+	}
+	kbr_wire_writer_patch_count(w, at, count);
+}
+
 bool kbr_link_put_fetch(struct kbr_link *link, bool always)
 {
 	const struct kbr_broker_config *config = kbr_link_config(link);
@@ -118,14 +158,15 @@ bool kbr_link_put_fetch(struct kbr_link *link, bool always)
 	kbr_put_s32(w, link->session_epoch);
 	mutex_lock(&link->lock);
 	count = kbr_link_put_parts(link);
-	mutex_unlock(&link->lock);
 	if (!count && (!always || !link->session_epoch)) {
 		/* Nothing to say, or nothing to fetch. */
+		mutex_unlock(&link->lock);
 		w->len = at;
 		link->correlation = correlation;
 		return false;
 	}
-	kbr_put_count(w, 0);	/* forgotten */
+	kbr_link_put_forgotten(link);
+	mutex_unlock(&link->lock);
 	kbr_put_string(w, "");	/* rack */
 	kbr_put_tags(w);
 	kbr_link_end_request(link, at);
@@ -241,8 +282,10 @@ static int kbr_link_obey(struct kbr_link *link, struct kbr_link_part *lp,
 	len = max(answer->records.len, 0);
 	err = kbr_replica_append(lp->part, (void *)answer->records.at, len, lp->epoch, answer->hw,
 				 answer->start);
-	if (!err)
+	if (!err) {
 		link->stats.bytes += len;
+		kbr_replica_throttle_take(lp->part, READ_ONCE(link->fetcher->broker->id), false, len);
+	}
 	/* Told of by whoever changed it. */
 	return err == -ESTALE ? 0 : err;
 }
@@ -339,16 +382,29 @@ int kbr_link_take_fetch(struct kbr_link *link, void *buf, size_t len)
 }
 KBR_EXPORT_IF_KUNIT(kbr_link_take_fetch);
 
+/* Is there something to be sent, or an answer to be awaited, before another Fetch may go out? */
+static bool kbr_link_fetch_held(const struct kbr_link *link)
+{
+	if (link->out.len)
+		return true;
+	return link->in_flight && (link->opening || !link->session_epoch ||
+				   link->in_flight >= KBR_LINK_FETCHES_MAX);
+}
+
+/* Jiffies until a partition that waits may be fetched again, -1: none does. */
 static long kbr_link_fetch_retry(struct kbr_link *link)
 {
 	struct kbr_link_part *lp;
 	long left, first = -1;
 
+	/* The answer has it looked at. */
+	if (kbr_link_fetch_held(link))
+		return -1;
 	mutex_lock(&link->lock);
 	list_for_each_entry(lp, &link->parts, node) {
 		if (!lp->waits)
 			continue;
-		left = max_t(long, (long)(lp->retry_at - jiffies), 1);
+		left = max_t(long, (long)(lp->retry_at - jiffies), 0);
 		if (first < 0 || left < first)
 			first = left;
 	}
@@ -359,15 +415,13 @@ static long kbr_link_fetch_retry(struct kbr_link *link)
 /* A Fetch, if one is due. */
 static bool kbr_link_fetch(struct kbr_link *link)
 {
-	bool news = test_and_clear_bit(KBR_LINK_NEWS, &link->flags);
-
-	if (!link->in_flight)
+	if (!link->in_flight) {
+		clear_bit(KBR_LINK_NEWS, &link->flags);
 		return kbr_link_put_fetch(link, true);
-	if (!news || link->in_flight >= KBR_LINK_FETCHES_MAX) {
-		if (news)
-			set_bit(KBR_LINK_NEWS, &link->flags);
-		return false;
 	}
+	if (kbr_link_fetch_held(link) || (!test_and_clear_bit(KBR_LINK_NEWS, &link->flags) &&
+					  kbr_link_fetch_retry(link)))
+		return false;
 	/* The one under way waits at the leader: this one has it answered. */
 	return kbr_link_put_fetch(link, false);
 }

@@ -66,8 +66,9 @@ struct kbr_fetcher {
  * @offset: fetch offset that was told last
  * @synced: synced end that was told last
  * @epoch: leader epoch that was told last
- * @retry_at: jiffies before which it is not fetched, since the leader refused it
+ * @retry_at: jiffies before which it is not fetched, since the leader refused it or it is throttled
  * @waits: @retry_at counts
+ * @forget: the leader is to take it out of its session
  */
 struct kbr_link_part {
 	struct hlist_node by_part;
@@ -79,6 +80,7 @@ struct kbr_link_part {
 	s32 epoch;
 	unsigned long retry_at;
 	bool waits;
+	bool forget;
 };
 
 struct kbr_link;

@@ -39,6 +39,8 @@
  * @min_bytes: wait for so many
  * @max_bytes: of records in the whole answer
  * @deadline: until when
+ * @throttled_ms: a follower's: when there may be something for a partition that
+ *	is throttled now, ms from the look at it
  * @rack: a consumer's, if it may be sent to a replica there; or NULL
  * @session: in use, or NULL
  * @own: partitions, if there is no session
@@ -56,6 +58,7 @@ struct kbr_fetch_state {
 	s32 min_bytes;
 	s32 max_bytes;
 	ktime_t deadline;
+	s64 throttled_ms;
 	char *rack;
 	struct kbr_fetch_session *session;
 	struct kbr_fetch_parts own;
@@ -144,6 +147,18 @@ static void kbr_fetch_note(struct kbr_request *req, struct kbr_fetch_part *fp, s
 	}
 }
 
+/* Does the follower catch up, faster than it may? */
+static bool kbr_fetch_throttle(struct kbr_fetch_state *state, struct kbr_fetch_part *fp)
+{
+	s64 ms = kbr_replica_throttle_ms(fp->part, state->replica, true);
+
+	if (likely(!ms))
+		return false;
+	fp->throttled = true;
+	state->throttled_ms = min(state->throttled_ms, ms);
+	return true;
+}
+
 /* As kbr_partition_map() for a follower: all that there is, and that its epoch still is the leader's. */
 static int kbr_fetch_map_replica(struct kbr_request *req, struct kbr_fetch_part *fp, size_t max,
 				 struct kbr_log_slice *slice)
@@ -156,7 +171,7 @@ static int kbr_fetch_map_replica(struct kbr_request *req, struct kbr_fetch_part 
 		err = kbr_partition_check_epoch(fp->part, fp->leader_epoch);
 	if (err)
 		return err;
-	if (fp->diverges)
+	if (fp->diverges || kbr_fetch_throttle(req->priv, fp))
 		return kbr_partition_get_bounds(fp->part, &fp->now);
 	return kbr_partition_map_replica(fp->part, &fp->pos, max, slice, &fp->now);
 }
@@ -329,6 +344,7 @@ static int kbr_fetch_partition(struct kbr_request *req, struct kbr_fetch_answer 
 
 	fp->served = false;
 	fp->nearest = -1;
+	fp->throttled = false;
 	if (!kbr_fetch_is_replica(req))
 		fp->diverges = false;
 	fp->now = (struct kbr_partition_bounds) { .start = -1, .hw = -1 };
@@ -349,6 +365,11 @@ static int kbr_fetch_partition(struct kbr_request *req, struct kbr_fetch_answer 
 			answer->have += max_t(s64, fp->max_bytes - (s64)slice.len, 0);
 			fp->watch = S64_MAX;
 		}
+	} else if (fp->throttled) {
+		/* Nothing that comes is news to it, before it may have that. */
+		fp->watch = S64_MAX;
+		fp->now = fp->told;
+		return 0;
 	} else if (fp->diverges || fp->nearest >= 0 ||
 		   (kbr_fetch_is_replica(req) && fp->now.hw > fp->told.hw)) {
 		answer->now = true;
@@ -370,6 +391,7 @@ static int kbr_fetch_answer(struct kbr_request *req, struct kbr_fetch_answer *an
 		.all = !state->session,
 		.left = state->max_bytes,
 	};
+	state->throttled_ms = S64_MAX;
 	kbr_put_s32(w, 0);	/* throttle_time_ms */
 	if (req->header.version >= 7) {
 		kbr_put_s16(w, kbr_error_to_kafka(state->err));
@@ -399,6 +421,21 @@ static void kbr_fetch_discard(struct kbr_request *req)
 
 	kbr_request_drop_slices(req);
 	req->reply.len = state->reply_at;
+}
+
+/* The answer is going to be sent: count what followers that catch up get with it. */
+static void kbr_fetch_charge(const struct kbr_request *req)
+{
+	const struct kbr_fetch_state *state = req->priv;
+	const struct kbr_fetch_part *fp;
+	unsigned int slice = 0;
+
+	if (!kbr_fetch_is_replica(req) || !req->slices_count)
+		return;
+	list_for_each_entry(fp, &state->parts->list, node)
+		if (fp->served)
+			kbr_replica_throttle_take(fp->part, state->replica, true,
+						  req->slices[slice++].slice.len);
 }
 
 /* The answer is going to be sent: keep what the next one needs to know. */
@@ -443,7 +480,7 @@ static bool kbr_fetch_behind(const struct kbr_fetch_state *state)
 	list_for_each_entry(fp, &state->parts->list, node) {
 		if (kbr_partition_hw(fp->part) > fp->watch || kbr_topic_gone(fp->topic))
 			return true;
-		if (state->replica >= 0 && (kbr_log_end(&fp->part->log) > fp->offset ||
+		if (state->replica >= 0 && ((!fp->throttled && kbr_log_end(&fp->part->log) > fp->offset) ||
 					    READ_ONCE(fp->part->state) != KBR_PARTITION_LEADER))
 			return true;
 	}
@@ -456,6 +493,7 @@ static bool kbr_fetch_wait(struct kbr_request *req, s64 bytes)
 	struct kbr_fetch_state *state = req->priv;
 	unsigned int count = state->parts->count;
 	struct kbr_fetch_part *fp;
+	s64 ms = ktime_ms_delta(state->deadline, ktime_get());
 
 	/* A request's partitions stay the same, from its first wait on. */
 	if (!state->entries) {
@@ -464,12 +502,12 @@ static bool kbr_fetch_wait(struct kbr_request *req, s64 bytes)
 			return false;
 		req->pinned += count * sizeof(*state->entries);
 	}
-	kbr_request_park(req, state->entries,
-			 max_t(s64, ktime_ms_delta(state->deadline, ktime_get()), 0) + 1);
+	kbr_request_park(req, state->entries, max_t(s64, min(ms, state->throttled_ms), 0) + 1);
 	kbr_waiter_need_bytes(&req->waiter, bytes);
 	list_for_each_entry(fp, &state->parts->list, node) {
 		if (kbr_fetch_is_replica(req))
-			kbr_waiter_add_replica(&req->waiter, fp->part, fp->offset, fp->watch);
+			kbr_waiter_add_replica(&req->waiter, fp->part,
+					       fp->throttled ? S64_MAX : fp->offset, fp->watch);
 		else
 			kbr_waiter_add_bytes(&req->waiter, fp->part, fp->watch, &fp->mark);
 	}
@@ -502,6 +540,7 @@ static enum kbr_request_state kbr_fetch_run(struct kbr_request *req)
 		waits = true;
 	}
 	kbr_waiter_drop(&req->waiter);
+	kbr_fetch_charge(req);
 	kbr_fetch_told(req, &answer);
 	return KBR_REQUEST_DONE;
 }

@@ -35,6 +35,7 @@
  * @log_start: a follower's: where its log starts, -1 it does not say
  * @nearest: a consumer's: node.id of whom it should ask instead, -1 nobody
  * @noted: a follower's: what kbr_replica_fetched() said of this request
+ * @throttled: a follower's: it catches up, and may have nothing now
  * @diverges: that batch is not in the log: nothing is read
  * @diverging_epoch: @diverges: the largest epoch up to that which the log has
  * @diverging_end: @diverges: where that ends
@@ -60,6 +61,7 @@ struct kbr_fetch_part {
 	s64 log_start;
 	s32 nearest;
 	int noted;
+	bool throttled;
 	bool diverges;
 	s32 diverging_epoch;
 	s64 diverging_end;

@@ -8,6 +8,7 @@
 #include <linux/prandom.h>
 #include <linux/slab.h>
 
+#include "base/clock.h"
 #include "broker/replica.h"
 #include "broker_test.h"
 #include "codec/proto.h"
@@ -666,6 +667,84 @@ static void kbr_lnk_test_stale(struct kunit *test)
 	kbr_lnk_end(lt);
 }
 
+/* The partition is forgotten in the Fetch that goes out: read as the leader reads it. */
+static bool kbr_lnk_forgets(struct kbr_lnk_test *lt)
+{
+	const struct kbr_api *api = kbr_api_find(KBR_API_FETCH);
+	struct kbr_request_header header;
+	struct kbr_wire_reader r;
+	s32 forgotten;
+
+	KUNIT_ASSERT_TRUE(lt->test, kbr_link_put_fetch(lt->link, true));
+	kbr_wire_reader_init(&r, lt->link->out.buf, lt->link->out.len, false);
+	kbr_get_s32(&r);
+	KUNIT_ASSERT_EQ(lt->test, kbr_request_decode_header(&r, &header), 0);
+	KUNIT_ASSERT_EQ(lt->test, kbr_message_check(&r, api->request, header.version), 0);
+	kbr_get_s32(&r);
+	kbr_get_s32(&r);
+	kbr_get_s32(&r);
+	kbr_get_s32(&r);
+	kbr_get_s8(&r);
+	KUNIT_EXPECT_EQ(lt->test, kbr_get_s32(&r), KBR_LNK_SESSION);
+	kbr_get_s32(&r);
+	KUNIT_EXPECT_EQ(lt->test, kbr_get_count(&r), 0);	/* topics */
+	forgotten = kbr_get_count(&r);
+	if (forgotten) {
+		struct kbr_str name = kbr_get_string(&r);
+
+		KUNIT_EXPECT_TRUE(lt->test, kbr_str_equal(&name, "t"));
+		KUNIT_EXPECT_EQ(lt->test, kbr_get_count(&r), 1);
+		KUNIT_EXPECT_EQ(lt->test, kbr_get_s32(&r), 0);
+	}
+	KUNIT_EXPECT_FALSE(lt->test, r.bad);
+	lt->link->out.len = 0;
+	return forgotten;
+}
+
+/* follower.replication.throttled.rate: one that catches up is left out for as long as it must be. */
+static void kbr_lnk_test_throttled(struct kunit *test)
+{
+	struct kbr_lnk_test *lt = kbr_lnk_begin(test);
+	struct kbr_lnk_answer answer = kbr_lnk_plain;
+	static s64 now = 5000000;
+
+	kbr_clock_set_fake(&now);
+	WRITE_ONCE(lt->topic->broker->config.follower_throttle_rate, 50);
+	kbr_lnk_batch(lt, 0, 3, 5);
+	/* in sync: no matter how much */
+	KUNIT_EXPECT_EQ(test, kbr_lnk_round(lt, 0, 3), 0);
+	KUNIT_EXPECT_EQ(test, kbr_log_end(&lt->part->log), 3);
+	kbr_lnk_ask(lt);
+	KUNIT_EXPECT_TRUE(test, lt->lp->in_session);
+	KUNIT_EXPECT_EQ(test, kbr_lnk_take(lt, &answer), 0);
+	lt->state.isr = (struct kbr_id_set) { 1, { 2 } };
+	kbr_lnk_elect(lt, 2);
+	lt->len = 0;
+	kbr_lnk_batch(lt, 3, 3, 5);
+	KUNIT_EXPECT_EQ(test, kbr_lnk_round(lt, 0, 6), 0);
+	KUNIT_EXPECT_EQ(test, kbr_log_end(&lt->part->log), 6);
+	KUNIT_EXPECT_TRUE(test, kbr_lnk_forgets(lt));
+	KUNIT_EXPECT_TRUE(test, lt->lp->waits);
+	KUNIT_EXPECT_FALSE(test, lt->lp->in_session);
+	/* what comes all the same is not its */
+	answer.records = lt->buf;
+	answer.len = lt->len;
+	KUNIT_EXPECT_EQ(test, kbr_lnk_take(lt, &answer), 0);
+	/* said once */
+	KUNIT_EXPECT_FALSE(test, kbr_lnk_forgets(lt));
+	answer.len = 0;
+	answer.records = NULL;
+	KUNIT_EXPECT_EQ(test, kbr_lnk_take(lt, &answer), 0);
+	/* after its time it is asked for again */
+	now += div_s64(lt->len * MSEC_PER_SEC, 50);
+	kbr_lnk_ask(lt);
+	KUNIT_EXPECT_TRUE(test, lt->lp->in_session);
+	KUNIT_EXPECT_FALSE(test, lt->lp->waits);
+	KUNIT_EXPECT_EQ(test, lt->lp->offset, 6);
+	kbr_clock_set_fake(NULL);
+	kbr_lnk_end(lt);
+}
+
 /* What the log has from @offset on: whole batches, one after the other, with the right checksums. */
 static void kbr_lnk_check_records(struct kbr_lnk_test *lt, s64 offset)
 {
@@ -751,13 +830,21 @@ static struct kunit_case kbr_lnk_cases[] = {
 	KUNIT_CASE(kbr_lnk_test_watermarks),
 	KUNIT_CASE(kbr_lnk_test_diverging),
 	KUNIT_CASE(kbr_lnk_test_stale),
+	KUNIT_CASE(kbr_lnk_test_throttled),
 	KUNIT_CASE(kbr_lnk_test_mutations),
 	{}
 };
 
+/* Whatever a test has left behind, the clock is the real one again. */
+static void kbr_lnk_exit(struct kunit *test)
+{
+	kbr_clock_set_fake(NULL);
+	kbr_test_cleanup(test);
+}
+
 static struct kunit_suite kbr_lnk_suite = {
 	.name = "kbroker_fetcher",
-	.exit = kbr_test_cleanup,
+	.exit = kbr_lnk_exit,
 	.test_cases = kbr_lnk_cases,
 };
 kunit_test_suite(kbr_lnk_suite);
