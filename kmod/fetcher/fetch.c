@@ -13,11 +13,9 @@
 
 #include "base/error.h"
 #include "base/kunit.h"
-#include "codec/batch.h"
+#include "codec/fetched.h"
 #include "codec/proto.h"
 #include "fetcher/fetcher.h"
-
-#define KBR_FETCH_VERSION	12
 
 static const struct kbr_broker_config *kbr_link_config(const struct kbr_link *link)
 {
@@ -148,7 +146,7 @@ bool kbr_link_put_fetch(struct kbr_link *link, bool always)
 	/* A session begins when all answers of the last one have come. */
 	if (link->in_flight && (link->opening || !link->session_epoch))
 		return false;
-	at = kbr_link_begin_request(link, KBR_API_FETCH, KBR_FETCH_VERSION);
+	at = kbr_link_begin_request(link, KBR_API_FETCH, KBR_FETCHED_VERSION);
 	kbr_put_s32(w, link->fetcher->broker->id);
 	kbr_put_s32(w, READ_ONCE(config->replica_fetch_wait_ms));
 	kbr_put_s32(w, READ_ONCE(config->replica_fetch_bytes_min));
@@ -180,86 +178,45 @@ KBR_EXPORT_IF_KUNIT(kbr_link_put_fetch);
 
 /* ---- answers ---- */
 
-/**
- * struct kbr_link_answer - one partition of an answer
- * @error: the leader's, as errno
- * @hw: its high watermark
- * @start: its log start
- * @diverges: our log is not its own up to where we fetch
- * @diverging: @diverges: where
- * @records: what came
- */
-struct kbr_link_answer {
-	int error;
-	s64 hw;
-	s64 start;
-	bool diverges;
-	struct kbr_replica_diverging diverging;
-	struct kbr_str records;
-};
-
-static void kbr_link_get_tags(struct kbr_wire_reader *r, struct kbr_link_answer *answer)
-{
-	struct kbr_wire_reader field;
-	u32 count;
-
-	for (count = kbr_get_tag_count(r); count > 0 && !r->bad; count--) {
-		if (kbr_get_tag(r, &field) != KBR_TAG_FETCH_DIVERGING_EPOCH)
-			continue;
-		answer->diverging.epoch = kbr_get_s32(&field);
-		answer->diverging.end = kbr_get_s64(&field);
-		answer->diverges = !field.bad;
-	}
-}
-
-static s32 kbr_link_get_part(struct kbr_wire_reader *r, struct kbr_link_answer *answer)
-{
-	s32 index, aborted;
-
-	memset(answer, 0, sizeof(*answer));
-	index = kbr_get_s32(r);
-	answer->error = kbr_error_from_kafka(kbr_get_s16(r));
-	answer->hw = kbr_get_s64(r);
-	kbr_get_s64(r);		/* last stable offset */
-	answer->start = kbr_get_s64(r);
-	for (aborted = kbr_get_nullable_count(r); aborted > 0 && !r->bad; aborted--) {
-		kbr_get_s64(r);
-		kbr_get_s64(r);
-		kbr_get_tags(r);
-	}
-	kbr_get_s32(r);		/* preferred read replica */
-	answer->records = kbr_get_nullable_bytes(r);
-	kbr_link_get_tags(r, answer);
-	return index;
-}
-
-/* What was asked for twice: whole batches below @end, at the beginning of @records. */
-static void kbr_link_trim(struct kbr_str *records, s64 end)
-{
-	struct kbr_batch batch;
-
-	while (records->len > 0 && !kbr_batch_decode(&batch, records->at, records->len) &&
-	       batch.size <= records->len && kbr_batch_last_offset(&batch) < end) {
-		records->at += batch.size;
-		records->len -= (s32)batch.size;
-	}
-}
-
 /* Who is told to cut and finds nothing to cut would ask again for ever. */
-static int kbr_link_truncate(struct kbr_link_part *lp, const struct kbr_replica_diverging *diverging,
+static int kbr_link_truncate(struct kbr_link_part *lp, const struct kbr_fetched_part *fetched,
 			     s64 end)
 {
-	int err = kbr_replica_truncate(lp->part, lp->epoch, diverging);
+	struct kbr_replica_diverging diverging = {
+		.epoch = fetched->diverging_epoch,
+		.end = fetched->diverging_end,
+	};
+	int err = kbr_replica_truncate(lp->part, lp->epoch, &diverging);
 
 	return err || kbr_log_end(&lp->part->log) < end ? err : -EBADMSG;
 }
 
+/* Whole batches that begin where the log, which ends at @end, may go on. */
+static int kbr_link_append(struct kbr_link *link, struct kbr_link_part *lp,
+			   const struct kbr_fetched_part *fetched, s64 end)
+{
+	struct kbr_str records = fetched->records;
+	s64 len;
+	int err;
+
+	kbr_fetched_trim(&records, end);
+	len = max(records.len, 0);
+	err = kbr_replica_append(lp->part, (void *)records.at, len, lp->epoch, fetched->hw,
+				 fetched->start);
+	if (err)
+		return err;
+	link->stats.bytes += len;
+	kbr_replica_throttle_take(lp->part, READ_ONCE(link->fetcher->broker->id), false, len);
+	/* Not even one was whole: it would be no more the next time. */
+	return len && len == fetched->records.len && kbr_log_end(&lp->part->log) == end ? -EBADMSG : 0;
+}
+
 /* Append, truncate or begin anew, as the leader says. */
 static int kbr_link_obey(struct kbr_link *link, struct kbr_link_part *lp,
-			 struct kbr_link_answer *answer)
+			 const struct kbr_fetched_part *fetched)
 {
 	struct kbr_replica_position pos;
-	s64 len;
+	int refused = kbr_error_from_kafka(fetched->code);
 	int err;
 
 	err = kbr_replica_get_position(lp->part, &pos);
@@ -270,22 +227,15 @@ static int kbr_link_obey(struct kbr_link *link, struct kbr_link_part *lp,
 		return 0;
 	/* Or from an end that was cut off meanwhile: two may be under way, and both say so. */
 	if (pos.end < lp->offset ||
-	    (pos.end > lp->offset && (answer->diverges || answer->error == -ERANGE)))
+	    (pos.end > lp->offset && (fetched->diverges || refused == -ERANGE)))
 		return 0;
-	if (answer->error == -ERANGE && answer->start > pos.end)
-		return kbr_replica_restart(lp->part, lp->epoch, answer->start);
-	if (answer->error)
-		return answer->error;
-	if (answer->diverges)
-		return kbr_link_truncate(lp, &answer->diverging, pos.end);
-	kbr_link_trim(&answer->records, pos.end);
-	len = max(answer->records.len, 0);
-	err = kbr_replica_append(lp->part, (void *)answer->records.at, len, lp->epoch, answer->hw,
-				 answer->start);
-	if (!err) {
-		link->stats.bytes += len;
-		kbr_replica_throttle_take(lp->part, READ_ONCE(link->fetcher->broker->id), false, len);
-	}
+	if (refused == -ERANGE && fetched->start > pos.end)
+		return kbr_replica_restart(lp->part, lp->epoch, fetched->start);
+	if (refused)
+		return refused;
+	if (fetched->diverges)
+		return kbr_link_truncate(lp, fetched, pos.end);
+	err = kbr_link_append(link, lp, fetched, pos.end);
 	/* Told of by whoever changed it. */
 	return err == -ESTALE ? 0 : err;
 }
@@ -301,19 +251,19 @@ static void kbr_link_part_refused(struct kbr_link *link, struct kbr_link_part *l
 	link->session_epoch = 0;
 }
 
-static void kbr_link_take_part(struct kbr_link *link, struct kbr_topic *topic, s32 index,
-			       struct kbr_link_answer *answer)
+static void kbr_link_take_part(struct kbr_link *link, struct kbr_topic *topic,
+			       const struct kbr_fetched_part *fetched)
 {
 	struct kbr_partition *part;
 	struct kbr_link_part *lp;
 	int err;
 
-	part = index >= 0 ? kbr_topic_partition(topic, index) : NULL;
+	part = fetched->index >= 0 ? kbr_topic_partition(topic, fetched->index) : NULL;
 	mutex_lock(&link->lock);
 	lp = part ? kbr_link_find_locked(link, part) : NULL;
 	/* Else it is not followed any more, or was not asked for. */
 	if (lp && lp->in_session) {
-		err = kbr_link_obey(link, lp, answer);
+		err = kbr_link_obey(link, lp, fetched);
 		if (err)
 			kbr_link_part_refused(link, lp);
 	}
@@ -324,19 +274,19 @@ static void kbr_link_take_part(struct kbr_link *link, struct kbr_topic *topic, s
 static void kbr_link_take_topics(struct kbr_link *link, struct kbr_wire_reader *r)
 {
 	char name[KBR_TOPIC_NAME_MAX + 1];
-	struct kbr_link_answer answer;
+	struct kbr_fetched_part fetched;
 	struct kbr_topic *topic;
 	struct kbr_str text;
-	s32 topics, parts, index;
+	s32 topics, parts;
 
 	for (topics = kbr_get_count(r); topics > 0; topics--) {
 		text = kbr_get_string(r);
 		topic = kbr_str_copy(&text, name, sizeof(name)) ? NULL :
 			kbr_topic_lookup(link->fetcher->broker, name);
 		for (parts = kbr_get_count(r); parts > 0; parts--) {
-			index = kbr_link_get_part(r, &answer);
+			kbr_fetched_get_part(r, &fetched);
 			if (topic && !READ_ONCE(link->fetcher->dead))
-				kbr_link_take_part(link, topic, index, &answer);
+				kbr_link_take_part(link, topic, &fetched);
 		}
 		kbr_get_tags(r);
 		kbr_topic_put(topic);
@@ -345,34 +295,26 @@ static void kbr_link_take_topics(struct kbr_link *link, struct kbr_wire_reader *
 
 int kbr_link_take_fetch(struct kbr_link *link, void *buf, size_t len)
 {
-	s32 correlation, session, oldest;
+	s32 oldest = link->correlation - (s32)link->in_flight + 1;
+	struct kbr_fetched_head head;
 	struct kbr_wire_reader r;
-	s16 code;
 
-	oldest = link->correlation - (s32)link->in_flight + 1;
-	kbr_wire_reader_init(&r, buf, len, true);
-	correlation = kbr_get_s32(&r);
-	kbr_get_tags(&r);
-	if (r.bad || !link->in_flight || correlation != oldest ||
-	    kbr_message_check(&r, kbr_api_find(KBR_API_FETCH)->response, KBR_FETCH_VERSION))
+	if (kbr_fetched_open(&r, buf, len, &head) || !link->in_flight || head.correlation != oldest)
 		return -EPROTO;
 	link->in_flight--;
 	link->moved = ktime_get();
-	kbr_get_s32(&r);	/* throttle_time_ms */
-	code = kbr_get_s16(&r);
-	session = kbr_get_s32(&r);
-	if (code) {
+	if (head.code) {
 		/* Of the session: begin a new one. All else is no answer to a broker. */
 		link->session = 0;
 		link->session_epoch = 0;
 		link->opening = false;
-		return code == 70 || code == 71 ? 0 : kbr_error_from_kafka(code);
+		return head.code == 70 || head.code == 71 ? 0 : kbr_error_from_kafka(head.code);
 	}
 	if (link->opening) {
 		link->opening = false;
-		link->session = max(session, 0);
-		link->session_epoch = session > 0;
-	} else if (session != link->session) {
+		link->session = max(head.session, 0);
+		link->session_epoch = head.session > 0;
+	} else if (head.session != link->session) {
 		/* The leader has left it, or says what nobody asked: begin a new one. */
 		link->session = 0;
 		link->session_epoch = 0;

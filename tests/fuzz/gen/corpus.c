@@ -114,6 +114,43 @@ static void save_groups(const char *top)
 	}
 }
 
+/* A leader's answer with @records, which may diverge, behind the offset that is fetched */
+static void save_fetched(const char *top, int number, const u8 *records, size_t len)
+{
+	bool diverges = number % 2;
+	struct kbr_wire_writer w;
+
+	kbr_wire_writer_init(&w, SIZE_MAX, true);
+	kbr_put_s64(&w, number);
+	kbr_put_s32(&w, number);	/* correlation id */
+	kbr_put_tags(&w);
+	kbr_put_s32(&w, 0);
+	kbr_put_s16(&w, 0);
+	kbr_put_s32(&w, 7);		/* session */
+	kbr_put_count(&w, 1);
+	kbr_put_string(&w, "t");
+	kbr_put_count(&w, 1);
+	kbr_put_s32(&w, 0);
+	kbr_put_s16(&w, 0);
+	kbr_put_s64(&w, 9);
+	kbr_put_s64(&w, 9);
+	kbr_put_s64(&w, 0);
+	kbr_put_count(&w, -1);		/* aborted transactions */
+	kbr_put_s32(&w, -1);
+	kbr_put_bytes(&w, records, len);
+	kbr_put_uvarint(&w, diverges);
+	if (diverges) {
+		kbr_put_tag(&w, KBR_TAG_FETCH_DIVERGING_EPOCH, sizeof(s32) + sizeof(s64) + 1);
+		kbr_put_s32(&w, 3);
+		kbr_put_s64(&w, 5);
+		kbr_put_tags(&w);
+	}
+	kbr_put_tags(&w);
+	kbr_put_tags(&w);
+	save(top, "fetched", number, -1, w.buf, w.len);
+	kbr_wire_writer_free(&w);
+}
+
 int main(int argc, char **argv)
 {
 	static u8 buf[1 << 16];
@@ -129,6 +166,7 @@ int main(int argc, char **argv)
 		save(argv[1], "records", number, -1, buf, len);
 		save(argv[1], "validate", number, 0x80, buf, len);
 		save(argv[1], "reader", number, 1, buf, len);
+		save_fetched(argv[1], number, buf, len);
 		save(argv[1], "unpack", number, 0xe0 | kbr_vectors[i].attributes % 8,
 		     buf + KBR_BATCH_HEADER_LEN, len - KBR_BATCH_HEADER_LEN);
 	}
