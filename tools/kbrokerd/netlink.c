@@ -37,7 +37,7 @@ struct call {
 
 int kbd_nl_open(struct kbd_nl *nl)
 {
-	int on = 1;
+	int on = 1, size = BUFFER_SIZE;
 
 	nl->sock = nl_socket_alloc();
 	if (!nl->sock)
@@ -48,6 +48,11 @@ int kbd_nl_open(struct kbd_nl *nl)
 	}
 	setsockopt(nl_socket_get_fd(nl->sock), SOL_NETLINK, NETLINK_EXT_ACK, &on, sizeof(on));
 	nl_socket_set_buffer_size(nl->sock, BUFFER_SIZE, 0);
+	/* A request is sent at once, and many partitions are one. */
+	if (setsockopt(nl_socket_get_fd(nl->sock), SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof(size))) {
+		kbd_nl_close(nl);
+		return -EPERM;
+	}
 	nl->family = genl_ctrl_resolve(nl->sock, KBROKER_FAMILY_NAME);
 	if (nl->family < 0) {
 		kbd_nl_close(nl);
