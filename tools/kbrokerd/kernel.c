@@ -289,8 +289,10 @@ static int ask_look(struct kbd_kernel_io *io, struct look *look)
 static void refused(struct kbd_kernel_io *io, int err, const char *why)
 {
 	pthread_mutex_lock(&io->lock);
-	io->refused = err;
-	snprintf(io->why, sizeof(io->why), "%s", why);
+	if (!io->refused) {
+		io->refused = err;
+		snprintf(io->why, sizeof(io->why), "%s", why);
+	}
 	pthread_mutex_unlock(&io->lock);
 	io->wake(io->arg);
 }
@@ -487,7 +489,8 @@ static const struct {
 	[KBD_TELL_ANSWER]	= { KBROKER_CMD_REQUEST_SET, KBROKER_A_REQUEST_BROKER, 0 },
 };
 
-static struct told *take_told(struct kbd_kernel_io *io)
+/* @failed: something was refused, and the session does not know yet */
+static struct told *take_told(struct kbd_kernel_io *io, bool *failed)
 {
 	struct told *told;
 
@@ -499,30 +502,34 @@ static struct told *take_told(struct kbd_kernel_io *io)
 			io->last = &io->queue;
 	}
 	io->telling = told;
+	*failed = io->refused;
 	pthread_mutex_unlock(&io->lock);
 	return told;
 }
 
-/* What is refused leaves what was to follow without its ground. */
+/*
+ * What is refused, for a full disk perhaps, holds up nothing else: the kernel itself
+ * refuses what can't be without it. But nobody is told that it was done.
+ */
 static void tell_queued(struct kbd_kernel_io *io)
 {
 	char why[KBD_NL_WHY];
 	struct told *told;
-	bool some = false;
+	bool some = false, failed;
 	int err;
 
-	while ((told = take_told(io))) {
+	while ((told = take_told(io, &failed))) {
 		*why = '\0';
 		some = true;
+		if (failed && told->what == KBD_TELL_ANSWER) {
+			free(told);
+			continue;
+		}
 		err = carry_out(io, tells[told->what].cmd, tells[told->what].broker,
 				tells[told->what].op, told->attrs, told->len, why);
 		/* An answer may come after the request's end: nobody waits for it. */
-		if (err && told->what != KBD_TELL_ANSWER) {
-			pthread_mutex_lock(&io->lock);
-			drop_queue(io);
-			pthread_mutex_unlock(&io->lock);
+		if (err && told->what != KBD_TELL_ANSWER)
 			refused(io, err, why);
-		}
 		free(told);
 	}
 	if (some)

@@ -57,7 +57,7 @@ enum kbd_tell {
  * @busy: not all that was told is carried out yet
  * @tell: @attrs is a message (encode.h) whose body goes to the kernel, behind what was
  *	told before. 0 when it is to be carried out, or a negative errno;
- *	kbd_session_refused() follows if it, and all behind it, was not
+ *	kbd_session_refused() follows if it was not, nor any answer behind it
  * @ask: send a message to the controller; kbd_session_answer() with @token follows
  *	or nothing does
  * @log: a line for the daemon's log
@@ -97,7 +97,7 @@ void kbd_session_free(struct kbd_session *session);
 void kbd_session_applied(struct kbd_session *session, const struct kbd_touched *touched);
 /** kbd_session_event() - requests were opened in the kernel, or events were lost */
 void kbd_session_event(struct kbd_session *session);
-/** kbd_session_refused() - the kernel refused what it was told: look what it knows, and tell it anew */
+/** kbd_session_refused() - the kernel refused something that it was told: look what it knows, and tell it anew */
 void kbd_session_refused(struct kbd_session *session);
 /** kbd_session_request() - an open request of the kernel: a message with its attributes but id and age */
 void kbd_session_request(struct kbd_session *session, u64 id, const struct kbd_buf *attrs);
