@@ -473,6 +473,8 @@ static void tell_all(struct kbd_session *session)
 	if (session->epoch < 0 || state->index < session->registered || !self ||
 	    self->epoch != session->epoch)
 		return;
+	if (session->told_epoch && session->told_index == state->index)
+		return;
 	if (session->ops->busy(session->arg))
 		return;
 	if (session->unsure &&
