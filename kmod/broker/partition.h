@@ -379,7 +379,7 @@ void kbr_partition_cutting(struct kbr_partition *part, s64 offset);
 void kbr_partition_quiesce(struct kbr_partition *part, enum kbr_partition_state state);
 /** kbr_partition_set_role() - from now on it is @state, unless it is damaged or being repaired */
 void kbr_partition_set_role(struct kbr_partition *part, enum kbr_partition_state state);
-/** kbr_partition_join() - make the log of a replica that is new here; operations */
+/** kbr_partition_join() - make the log of a replica that is new here, unsynced; operations */
 int kbr_partition_join(struct kbr_partition *part);
 /** kbr_partition_remove() - remove the log of one that is here no more; operations */
 void kbr_partition_remove(struct kbr_partition *part);

@@ -292,17 +292,11 @@ void kbr_partition_set_role(struct kbr_partition *part, enum kbr_partition_state
 int kbr_partition_join(struct kbr_partition *part)
 {
 	struct kbr_topic *topic = part->topic;
-	struct kbr_broker *broker = topic->broker;
 	char name[KBR_PARTITION_NAME_SIZE];
 	int err;
 
 	kbr_partition_name(part, name);
-	err = kbr_log_make(&part->log, &broker->env, name, topic->id, &topic->config.log, 0);
-	if (!err) {
-		err = kbr_dir_sync(broker->dir, "");
-		if (err)
-			kbr_log_discard(&part->log);
-	}
+	err = kbr_log_make(&part->log, &topic->broker->env, name, topic->id, &topic->config.log, 0);
 	if (err)
 		return err;
 	kbr_log_stop_leading(&part->log);

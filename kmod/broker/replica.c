@@ -387,12 +387,11 @@ static int kbr_replica_lead(struct kbr_partition *part, const struct kbr_replica
 	return 0;
 }
 
-int kbr_replica_apply(struct kbr_partition *part, const struct kbr_replica_state *state,
-		      struct kbr_refusal *why)
+/* 1: @state is to be applied; 0: it was told before; or an error */
+static int kbr_replica_judge(struct kbr_partition *part, const struct kbr_replica_state *state,
+			     struct kbr_refusal *why)
 {
-	enum kbroker_replica_role role = kbr_replica_role(part, state);
 	struct kbr_replicas *reps = part->replicas;
-	bool anew;
 	int err;
 
 	if (!reps)
@@ -412,11 +411,48 @@ int kbr_replica_apply(struct kbr_partition *part, const struct kbr_replica_state
 	 */
 	if (state->partition_epoch == reps->state.partition_epoch)
 		return 0;
-	if (role == KBROKER_REPLICA_ROLE_LEADER && kbr_cluster_is_waiting(part->topic->broker))
+	if (kbr_replica_role(part, state) == KBROKER_REPLICA_ROLE_LEADER &&
+	    kbr_cluster_is_waiting(part->topic->broker))
 		return kbr_refuse(why, -EAGAIN, 0, "the broker leads nothing before it has an epoch");
+	return 1;
+}
+
+int kbr_replica_prepare(struct kbr_partition *part, const struct kbr_replica_state *state,
+			struct kbr_refusal *why)
+{
+	int err = kbr_replica_judge(part, state, why);
+
+	if (err <= 0)
+		return err;
+	if (READ_ONCE(part->opened) || kbr_replica_role(part, state) == KBROKER_REPLICA_ROLE_NONE)
+		return 0;
+	err = kbr_partition_join(part);
+	if (err)
+		return kbr_refuse(why, err, 0, "%s-%u: its log can't be made", part->topic->name,
+				  part->index);
+	return 1;
+}
+
+int kbr_replica_apply(struct kbr_partition *part, const struct kbr_replica_state *state,
+		      struct kbr_refusal *why)
+{
+	enum kbroker_replica_role role = kbr_replica_role(part, state);
+	struct kbr_replicas *reps = part->replicas;
+	bool anew;
+	int err;
+
+	err = kbr_replica_judge(part, state, why);
+	if (err <= 0)
+		return err;
+	err = 0;
 	kbr_cluster_isr_drop(part);
 	if (role != KBROKER_REPLICA_ROLE_NONE && !READ_ONCE(part->opened)) {
 		err = kbr_partition_join(part);
+		if (!err) {
+			err = kbr_dir_sync(part->topic->broker->dir, "");
+			if (err)
+				kbr_partition_remove(part);
+		}
 		if (err)
 			return kbr_refuse(why, err, 0, "%s-%u: its log can't be made",
 					  part->topic->name, part->index);

@@ -112,6 +112,15 @@ void kbr_replica_free(struct kbr_partition *part);
 void kbr_replica_unfollow(struct kbr_partition *part);
 
 /**
+ * kbr_replica_prepare() - before kbr_replica_apply(), for many: make the log of a new replica
+ *
+ * Return: 1: it was made, and the broker's directory is to be synced before it is
+ * applied; 0: it is there, or is not to be; or what kbr_replica_apply() will say.
+ */
+int kbr_replica_prepare(struct kbr_partition *part, const struct kbr_replica_state *state,
+			struct kbr_refusal *why);
+
+/**
  * kbr_replica_apply() - be what the controller says
  *
  * Makes the log of a replica that is new here, and removes that of one that is

@@ -31,8 +31,11 @@ static void kbr_replica_task_free(struct kbr_task *task)
 	kfree(todo);
 }
 
+typedef int (*kbr_replica_step)(struct kbr_partition *part, const struct kbr_replica_state *state,
+				struct kbr_refusal *why);
+
 static int kbr_replica_set_one(struct kbr_broker *broker, const struct kbr_replica_item *item,
-			       struct kbr_refusal *why)
+			       kbr_replica_step step, struct kbr_refusal *why)
 {
 	struct kbr_topic *topic = kbr_topic_lookup(broker, item->topic);
 	struct kbr_partition *part;
@@ -47,21 +50,56 @@ static int kbr_replica_set_one(struct kbr_broker *broker, const struct kbr_repli
 		err = kbr_refuse(why, -ENOENT, 0, "topic %s has no partition %u", item->topic,
 				 item->partition);
 	else
-		err = kbr_replica_apply(part, &item->state, why);
+		err = step(part, &item->state, why);
 	kbr_topic_put(topic);
 	return err;
+}
+
+/* Undo what kbr_replica_prepare() did. */
+static int kbr_replica_unmake(struct kbr_partition *part, const struct kbr_replica_state *state,
+			      struct kbr_refusal *why)
+{
+	kbr_partition_remove(part);
+	return 0;
+}
+
+/* Make all logs that are new, and sync once for them, not once for each. */
+static int kbr_replica_make_logs(struct kbr_task *task, struct kbr_replica_task *todo)
+{
+	struct kbr_broker *broker = task->broker;
+	struct kbr_refusal why = {};
+	bool some = false;
+	unsigned int i;
+	int err;
+
+	for (i = 0; i < todo->count && !READ_ONCE(broker->dead); i++) {
+		struct kbr_replica_item *item = &todo->items[i];
+
+		item->made = kbr_replica_set_one(broker, item, kbr_replica_prepare, &why) > 0;
+		some |= item->made;
+		cond_resched();
+	}
+	err = some ? kbr_dir_sync(broker->dir, "") : 0;
+	if (!err)
+		return 0;
+	for (i = 0; i < todo->count; i++)
+		if (todo->items[i].made)
+			kbr_replica_set_one(broker, &todo->items[i], kbr_replica_unmake, &why);
+	return kbr_refuse(&task->op->why, err, 0, "the broker's directory can't be synced");
 }
 
 static int kbr_replica_set_run(struct kbr_task *task)
 {
 	struct kbr_replica_task *todo = container_of(task, struct kbr_replica_task, task);
 	struct kbr_refusal why = {};
-	int err, first = 0;
 	unsigned int i;
+	int err, first;
 
+	/* Without, those that are not new can still be told. */
+	first = kbr_replica_make_logs(task, todo);
 	for (i = 0; i < todo->count; i++) {
 		err = READ_ONCE(task->broker->dead) ? -ENODEV :
-		      kbr_replica_set_one(task->broker, &todo->items[i], &why);
+		      kbr_replica_set_one(task->broker, &todo->items[i], kbr_replica_apply, &why);
 		if (err && !first) {
 			first = err;
 			task->op->why = why;

@@ -11,12 +11,14 @@
  * @id: UUID of its topic
  * @partition: its number
  * @state: what is said of it
+ * @made: its log was made by this operation
  */
 struct kbr_replica_item {
 	char topic[KBR_TOPIC_NAME_MAX + 1];
 	u8 id[16];
 	u32 partition;
 	struct kbr_replica_state state;
+	bool made;
 };
 
 /**
