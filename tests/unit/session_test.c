@@ -29,7 +29,10 @@ static struct daemon {
 	u64 index;
 	u64 now;
 	bool mute;
+	bool stalls;
 	u64 last;
+	u64 lost;
+	u64 heard;
 	/* the kernel */
 	bool there;
 	bool busy;
@@ -185,7 +188,9 @@ static void daemon_ask(void *arg, u64 token, const void *data, size_t len)
 {
 	(void)arg;
 	node.last = token;
-	if (!node.mute)
+	if (node.mute)
+		node.lost = token;
+	else
 		push(node.asked, &node.asks, data, len, token);
 }
 
@@ -197,6 +202,7 @@ static const struct kbd_session_ops session_ops = {
 static void pass(unsigned int ms)
 {
 	unsigned int i;
+	u64 token;
 
 	for (; ms >= 50; ms -= 50) {
 		node.now += 50;
@@ -207,15 +213,19 @@ static void pass(unsigned int ms)
 			kbd_buf_free(&node.asked[i].bytes);
 		}
 		node.asks = 0;
+		for (token = node.heard + 1; token <= node.lost; token++)
+			kbd_session_lost(node.session, token);
+		node.heard = node.last;
 		kbd_controller_tick(node.ctl, node.now);
-		for (i = 0; i < node.entries; i++) {
+		for (i = 0; i < node.entries && !node.stalls; i++) {
 			expect_eq(kbd_controller_apply(node.ctl, ++node.index,
 						       node.entry[i].bytes.data,
 						       node.entry[i].bytes.len,
 						       node.entry[i].token, node.now), 0);
 			kbd_buf_free(&node.entry[i].bytes);
 		}
-		node.entries = 0;
+		if (!node.stalls)
+			node.entries = 0;
 		for (i = 0; i < node.replies; i++) {
 			kbd_session_answer(node.session, node.reply[i].token,
 					   node.reply[i].bytes.data, node.reply[i].bytes.len);
@@ -304,6 +314,20 @@ static void test_topics(void)
 	node.mute = false;
 	expect_eq(node.answer, -1);
 	pass(2000);
+	expect_eq(node.answer, 0);
+	end();
+}
+
+/* What takes its time is not asked for a second time: that would be refused. */
+static void test_slow(void)
+{
+	begin();
+	request(KBROKER_REQUEST_KIND_TOPIC_NEW, 1);
+	node.stalls = true;
+	pass(5000);
+	expect_eq(node.answer, -1);
+	node.stalls = false;
+	pass(500);
 	expect_eq(node.answer, 0);
 	end();
 }
@@ -439,6 +463,7 @@ static void test_restart(void)
 
 const struct tap_case session_cases[] = {
 	{ "session: what a kernel asks is decided, told and answered", test_topics },
+	{ "session: what takes long is not asked for twice", test_slow },
 	{ "session: what was refused is told anew", test_refused },
 	{ "session: an answer behind what was refused is told again", test_answer_lost },
 	{ "session: requests that end without an answer make room", test_ended },

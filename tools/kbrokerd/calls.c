@@ -16,7 +16,7 @@
 /* What is asked waits so long for a controller, and for its answer */
 #define WAIT_MS		5000
 #define ANSWER_MS	60000
-/* Of the session, which asks again */
+/* Heartbeats, and what the session asks that has found no controller */
 #define SESSION_MS	1000
 
 /**
@@ -33,7 +33,7 @@
  * @kind: of the message
  * @len: bytes of @data
  * @data: the message until it is carried out; once @answered, the answer
- * @answered: the session is to be told
+ * @answered: the session is to be told; without @data, that no answer will come
  */
 struct kbd_call {
 	struct kbd_call *next;
@@ -144,6 +144,15 @@ void kbd_calls_refuse(struct kbd_daemon *daemon, u64 id, int err, const char *te
 		kbd_put_text(&buf, KBD_A_MESSAGE, text);
 	kbd_calls_reply(daemon, id, buf.data, buf.len);
 	kbd_buf_free(&buf);
+}
+
+/* The session learns it later, as it does an answer. */
+static void lose(struct kbd_daemon *daemon, struct kbd_call *call)
+{
+	free(call->data);
+	call->data = NULL;
+	call->answered = true;
+	daemon->news = true;
 }
 
 /* ---- to the controller ---- */
@@ -258,7 +267,7 @@ static void above_closed(void *arg, struct kbd_frames *conn, int status)
 			continue;
 		call->above = NULL;
 		if (call->session)
-			call_free(daemon, call);
+			lose(daemon, call);
 		else if (call->kind == KBD_STATUS || call->kind == KBD_JOIN)
 			call->sent = false;
 		else
@@ -341,8 +350,10 @@ void kbd_calls_work(struct kbd_daemon *daemon)
 
 	/* What the session asks meanwhile comes behind, and is looked at the next time. */
 	for (call = daemon->calls; call; call = next) {
-		if (call->answered)
+		if (call->answered && call->data)
 			kbd_session_answer(daemon->session, call->token, call->data, call->len);
+		else if (call->answered)
+			kbd_session_lost(daemon->session, call->token);
 		next = call->next;
 		if (call->answered)
 			call_free(daemon, call);
@@ -352,7 +363,7 @@ void kbd_calls_work(struct kbd_daemon *daemon)
 static void give_up(struct kbd_daemon *daemon, struct kbd_call *call)
 {
 	if (call->session)
-		call_free(daemon, call);
+		lose(daemon, call);
 	else if (call->sent)
 		kbd_calls_refuse(daemon, call->id, ETIMEDOUT,
 				 "the controller does not answer; the request may be carried out later");
@@ -361,18 +372,24 @@ static void give_up(struct kbd_daemon *daemon, struct kbd_call *call)
 				 "there is no controller: no majority of the cluster's daemons can be reached");
 }
 
+/* What is with the controller may be carried out: it is not asked for twice. */
+static u64 limit_ms(const struct kbd_call *call)
+{
+	if (call->sent && call->kind != KBD_HEARTBEAT && call->kind != KBD_REGISTER)
+		return ANSWER_MS;
+	return call->session ? SESSION_MS : WAIT_MS;
+}
+
 void kbd_calls_tick(struct kbd_daemon *daemon)
 {
 	u64 now = uv_now(&daemon->loop);
 	struct kbd_call *call, *next;
 
 	for (call = daemon->calls; call; call = next) {
-		u64 limit = call->session ? SESSION_MS : call->sent ? ANSWER_MS : WAIT_MS;
-
 		next = call->next;
 		if (call->answered)
 			continue;
-		if (now - call->since_ms >= limit)
+		if (now - call->since_ms >= limit_ms(call))
 			give_up(daemon, call);
 		else if (!call->sent && !call->passed)
 			route(daemon, call);

@@ -507,6 +507,18 @@ static struct told *take_told(struct kbd_kernel_io *io, bool *failed)
 	return told;
 }
 
+/* A request that was answered is not to be heard of any more. */
+static void forget_open(struct kbd_kernel_io *io)
+{
+	pthread_mutex_lock(&io->lock);
+	if (io->open) {
+		free_open(io->open);
+		io->open = NULL;
+		io->want_open = true;
+	}
+	pthread_mutex_unlock(&io->lock);
+}
+
 /*
  * What is refused, for a full disk perhaps, holds up nothing else: the kernel itself
  * refuses what can't be without it. But nobody is told that it was done.
@@ -528,7 +540,9 @@ static void tell_queued(struct kbd_kernel_io *io)
 		err = carry_out(io, tells[told->what].cmd, tells[told->what].broker,
 				tells[told->what].op, told->attrs, told->len, why);
 		/* An answer may come after the request's end: nobody waits for it. */
-		if (err && told->what != KBD_TELL_ANSWER)
+		if (told->what == KBD_TELL_ANSWER)
+			forget_open(io);
+		else if (err)
 			refused(io, err, why);
 		free(told);
 	}

@@ -8,8 +8,15 @@
 
 #include "session.h"
 
-/* What is asked and not answered for so long is asked again */
+/* A registration that is not answered for so long is sent again */
 #define ASK_MS		1000
+/* A request whose answer was lost is passed on again after so long */
+#define AGAIN_MS	200
+/* One that waits longer has ended in the kernel: request.timeout.ms is half of it */
+#define ENDED_MS	60000
+/* With many requests open the kernel is asked for them less often than it has news */
+#define MANY_OPEN	64
+#define MANY_OPEN_MS	100
 /* What the kernel refused is told anew after so long */
 #define REFUSED_MS	200
 /* Requests of the kernel that are with the controller at once */
@@ -23,6 +30,7 @@
  * @token: of the question
  * @asked_ms: when
  * @isr: it is for another in-sync set
+ * @again: the answer was lost, or was none: pass it on again
  * @answered: as below says
  * @told: the kernel is being told so
  * @index: the kernel must have been told the state up to here first
@@ -34,6 +42,7 @@ struct asked {
 	u64 token;
 	u64 asked_ms;
 	bool isr;
+	bool again;
 	bool answered;
 	bool told;
 	u64 index;
@@ -60,6 +69,7 @@ struct asked {
  * @all: look at all partitions, not at @dirty only
  * @dirty: partitions of the controller's state that changed
  * @event: look for open requests
+ * @looked_ms: when that was last done
  * @now_ms: of the last tick
  * @token: of the last question
  * @registering: token of the registration under way, 0 none
@@ -86,6 +96,7 @@ struct kbd_session {
 	bool all;
 	struct kbd_refs dirty;
 	bool event;
+	u64 looked_ms;
 	u64 now_ms;
 	u64 token;
 	u64 registering;
@@ -605,10 +616,11 @@ static void answer_requests(struct kbd_session *session)
 
 	while (i < session->count) {
 		struct asked *asked = &session->asked[i];
-		bool late = !asked->answered && session->now_ms - asked->asked_ms >= ASK_MS;
+		u64 late_ms = asked->again ? AGAIN_MS : ENDED_MS;
+		bool late = !asked->answered && session->now_ms - asked->asked_ms >= late_ms;
 
 		if (late || (asked->told && !busy)) {
-			/* Who got no answer is asked for again, if the kernel still wants it. */
+			/* If the kernel still wants it, it will say so. */
 			session->event |= late;
 			*asked = session->asked[--session->count];
 			continue;
@@ -662,13 +674,24 @@ void kbd_session_answer(struct kbd_session *session, u64 token, const void *data
 		 * in-sync set that may have been decided is, too, unless the kernel
 		 * is told of another one first.
 		 */
-		if (asked->err == ENOTCONN || (asked->err == EAGAIN && asked->isr))
+		if (asked->err == ENOTCONN || (asked->err == EAGAIN && asked->isr)) {
+			asked->again = true;
 			return;
+		}
 		asked->answered = true;
 		asked->index = asked->err ? 0 : kbd_u64(&msg.attr[KBD_A_INDEX]);
 		snprintf(asked->text, sizeof(asked->text), "%s", kbd_text(&msg.attr[KBD_A_MESSAGE]));
 		return;
 	}
+}
+
+void kbd_session_lost(struct kbd_session *session, u64 token)
+{
+	unsigned int i;
+
+	for (i = 0; i < session->count; i++)
+		if (session->asked[i].token == token)
+			session->asked[i].again = true;
 }
 
 /* ---- time ---- */
@@ -716,8 +739,10 @@ void kbd_session_tick(struct kbd_session *session, u64 now_ms)
 		ask_heartbeat(session);
 	tell_all(session);
 	answer_requests(session);
-	if (session->event && session->told_epoch) {
+	if (session->event && session->told_epoch &&
+	    (session->count < MANY_OPEN || now_ms - session->looked_ms >= MANY_OPEN_MS)) {
 		session->event = false;
+		session->looked_ms = now_ms;
 		if (session->ops->requests(session->arg, session))
 			session->event = true;
 	}

@@ -58,8 +58,8 @@ enum kbd_tell {
  * @tell: @attrs is a message (encode.h) whose body goes to the kernel, behind what was
  *	told before. 0 when it is to be carried out, or a negative errno;
  *	kbd_session_refused() follows if it was not, nor any answer behind it
- * @ask: send a message to the controller; kbd_session_answer() with @token follows
- *	or nothing does
+ * @ask: send a message to the controller; kbd_session_answer() or kbd_session_lost()
+ *	with @token follows, or nothing does for a long time
  * @log: a line for the daemon's log
  */
 struct kbd_session_ops {
@@ -103,6 +103,8 @@ void kbd_session_refused(struct kbd_session *session);
 void kbd_session_request(struct kbd_session *session, u64 id, const struct kbd_buf *attrs);
 /** kbd_session_answer() - the controller's answer to what was asked with @token */
 void kbd_session_answer(struct kbd_session *session, u64 token, const void *data, size_t len);
+/** kbd_session_lost() - what was asked with @token gets no answer: nobody was reached, or the connection broke */
+void kbd_session_lost(struct kbd_session *session, u64 token);
 /** kbd_session_tick() - to be called KBD_HEARTBEAT_MS after the last time, and whenever there is news */
 void kbd_session_tick(struct kbd_session *session, u64 now_ms);
 
