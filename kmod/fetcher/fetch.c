@@ -240,11 +240,16 @@ static int kbr_link_obey(struct kbr_link *link, struct kbr_link_part *lp,
 	return err == -ESTALE ? 0 : err;
 }
 
-/* The leader, or our own log, says no: not again for a while. */
+/*
+ * The leader, or our own log, says no: not again for a while. A leader that was
+ * just elected may only not know it yet, so at first for a short one.
+ */
 static void kbr_link_part_refused(struct kbr_link *link, struct kbr_link_part *lp)
 {
-	u32 ms = READ_ONCE(kbr_link_config(link)->replica_fetch_backoff_ms);
+	u32 most = READ_ONCE(kbr_link_config(link)->replica_fetch_backoff_ms);
+	u32 ms = min_t(u32, KBR_LINK_RETRY_MS << min(lp->refusals, 16u), most);
 
+	lp->refusals++;
 	lp->waits = true;
 	lp->retry_at = jiffies + msecs_to_jiffies(ms);
 	lp->in_session = false;
@@ -266,6 +271,8 @@ static void kbr_link_take_part(struct kbr_link *link, struct kbr_topic *topic,
 		err = kbr_link_obey(link, lp, fetched);
 		if (err)
 			kbr_link_part_refused(link, lp);
+		else
+			lp->refusals = 0;
 	}
 	mutex_unlock(&link->lock);
 	cond_resched();

@@ -57,6 +57,9 @@ struct kbr_fetcher {
 	bool dead;
 };
 
+/* How soon it is tried again after the first failure, ms; doubled up to replica.fetch.backoff.ms */
+#define KBR_LINK_RETRY_MS	20
+
 /**
  * struct kbr_link_part - one partition that is followed
  * @by_part: in kbr_link.table
@@ -67,6 +70,7 @@ struct kbr_fetcher {
  * @synced: synced end that was told last
  * @epoch: leader epoch that was told last
  * @retry_at: jiffies before which it is not fetched, since the leader refused it or it is throttled
+ * @refusals: how often in a row it was refused
  * @waits: @retry_at counts
  * @forget: the leader is to take it out of its session
  */
@@ -79,6 +83,7 @@ struct kbr_link_part {
 	s64 synced;
 	s32 epoch;
 	unsigned long retry_at;
+	unsigned int refusals;
 	bool waits;
 	bool forget;
 };

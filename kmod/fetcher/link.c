@@ -25,8 +25,6 @@
 #include "broker/net.h"
 #include "fetcher/fetcher.h"
 
-/* How soon it is tried again after the first failure, ms; doubled up to replica.fetch.backoff.ms */
-#define KBR_LINK_RETRY_MS	20
 /* How long a leader may take to accept a connection and to prove what it is, ms */
 #define KBR_LINK_GREET_MS	3000
 /* A connection is given up when no answer came so long after it was due, ms */
