@@ -27,6 +27,7 @@
 #include "broker/net.h"
 #include "broker/owner.h"
 #include "broker/forward.h"
+#include "broker/share_post.h"
 #include "broker/producer_id.h"
 #include "broker/throttle.h"
 #include "storage/log.h"
@@ -110,6 +111,7 @@ enum kbr_broker_state {
  *	fall, or for a leader
  * @throttled: there may be some (READ_ONCE; see kbr_broker_has_room())
  * @producer_ids: ids for idempotent producers of the network
+ * @share_posts: what is said to other brokers about shares (share_far.h)
  * @forwards: device writes that wait for leaders on other brokers
  * @lost_records: records that failed syncs took after they were acknowledged
  * @handles: open devices
@@ -181,6 +183,7 @@ struct kbr_broker {
 	struct kbr_throttle follower_throttle;
 	struct kbr_producer_ids producer_ids;
 	struct kbr_forwards forwards;
+	struct kbr_share_posts share_posts;
 	atomic64_t lost_records;
 	atomic_t handles;
 	atomic_t handles_changes;

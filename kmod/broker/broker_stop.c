@@ -18,7 +18,7 @@
 #include "broker/op.h"
 #include "broker/partition.h"
 #include "broker/replica.h"
-#include "broker/share.h"
+#include "broker/share_far.h"
 #include "broker/topic.h"
 
 /* Partitions between two reports of progress */
@@ -134,11 +134,14 @@ void kbr_broker_stop_work(struct work_struct *work)
 		kbr_broker_raise(broker);
 		/* Who waits for the controller is answered first: the server waits for them. */
 		kbr_cluster_stop(broker);
+		kbr_share_mirrors_stop(broker);
 		if (kbr_follow())
 			kbr_follow()->stop(broker);
 		kbr_forward_stop(broker);
 		/* While logs still work: what was counted is written, what was accepted is answered. */
 		kbr_shares_stop(broker);
+		kbr_share_posts_stop(broker);
+		kbr_share_mirrors_free(broker);
 		kbr_groups_stop(broker);
 		kbr_server()->stop(broker, clean && !broker->net_gone);
 		kbr_broker_take_down(broker, clean, op);

@@ -16,6 +16,7 @@
 #include "broker/event.h"
 #include "broker/op.h"
 #include "broker/replica.h"
+#include "broker/share_far.h"
 
 /* A peer as it is kept */
 struct kbr_peer_entry {
@@ -478,6 +479,7 @@ int kbr_cluster_peer_set(struct kbr_broker *broker, const struct kbr_peer *peer,
 		return err;
 	if (kbr_follow())
 		kbr_follow()->peer_changed(broker, peer->id);
+	kbr_shares_peer_changed(broker, peer->id);
 	kbr_cluster_raise_peer(broker, known ? KBR_EVENT_PEER_SET : KBR_EVENT_PEER_NEW, peer);
 	return 0;
 }
@@ -502,6 +504,7 @@ int kbr_cluster_peer_del(struct kbr_broker *broker, s32 id, struct kbr_refusal *
 				  "broker %s knows of no node %d", broker->name, id);
 	if (kbr_follow())
 		kbr_follow()->peer_changed(broker, id);
+	kbr_shares_peer_changed(broker, id);
 	kbr_cluster_raise_peer(broker, KBR_EVENT_PEER_DEL, &entry->peer);
 	kfree(entry);
 	return 0;

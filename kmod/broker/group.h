@@ -93,6 +93,9 @@ void kbr_groups_moved(struct kbr_partition *part);
  * Return: 0; what kbr_groups_ready() does; -EAGAIN: nobody leads its partition.
  */
 int kbr_groups_coordinator(struct kbr_broker *broker, const struct kbr_str *name, s32 *id);
+/** kbr_groups_leadership() - a member: who coordinates group @name, and in which epoch; 0 or -EAGAIN nobody now */
+int kbr_groups_leadership(struct kbr_broker *broker, const struct kbr_str *name, s32 *id,
+			  s32 *epoch);
 
 /**
  * kbr_group_find() - the group of that name

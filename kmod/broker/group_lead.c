@@ -9,7 +9,7 @@
 #include "broker/cluster.h"
 #include "broker/group_internal.h"
 #include "broker/replica.h"
-#include "broker/share.h"
+#include "broker/share_far.h"
 
 /* A leadership that has not caught up is looked at again: at first, at last */
 #define KBR_GROUPS_AGAIN_MIN_MS	20U
@@ -153,6 +153,7 @@ void kbr_groups_moved(struct kbr_partition *part)
 
 	if (!groups || strcmp(part->topic->name, KBR_OFFSETS_TOPIC))
 		return;
+	kbr_share_mirrors_moved(part->topic->broker);
 	/* Before READY there is nothing to move; then all of it is looked at. */
 	if (smp_load_acquire(&groups->state) == KBR_GROUPS_READY)
 		kbr_groups_move_now(groups);
@@ -160,20 +161,29 @@ void kbr_groups_moved(struct kbr_partition *part)
 
 int kbr_groups_coordinator(struct kbr_broker *broker, const struct kbr_str *name, s32 *id)
 {
-	struct kbr_groups *groups = broker->groups;
-	enum kbroker_replica_role role;
-	struct kbr_replica_state state;
-	struct kbr_partition *part;
-	u32 index;
 	int err = kbr_groups_ready(broker, false);
+	s32 epoch;
 
 	*id = READ_ONCE(broker->id);
 	if (err || !kbr_cluster_is_member(broker))
 		return err;
-	index = kbr_group_partition(name, groups->partitions);
-	part = kbr_topic_partition(groups->topic, index);
+	return kbr_groups_leadership(broker, name, id, &epoch);
+}
+
+int kbr_groups_leadership(struct kbr_broker *broker, const struct kbr_str *name, s32 *id,
+			  s32 *epoch)
+{
+	struct kbr_groups *groups = broker->groups;
+	enum kbroker_replica_role role;
+	struct kbr_replica_state state;
+	struct kbr_partition *part;
+
+	if (kbr_groups_ready(broker, false))
+		return -EAGAIN;
+	part = kbr_topic_partition(groups->topic, kbr_group_partition(name, groups->partitions));
 	if (!kbr_replica_get(part, &state, &role) || state.leader < 0)
 		return -EAGAIN;
 	*id = state.leader;
+	*epoch = state.leader_epoch;
 	return 0;
 }

@@ -319,17 +319,20 @@ int kbr_replica_restart(struct kbr_partition *part, s32 leader_epoch, s64 start)
  * @unfollow: after it returns the fetcher does not touch @part
  * @synced: more of @part is on the disk, or a sync failed; any context
  * @forward: something is to be forwarded to @leader (forward.h)
+ * @share: something is to be said to @peer about shares (share_far.h)
  * @peer_changed: the address or epoch of peer @id is another one, or it is gone
  * @abort: the namespace ends: close all sockets at once; waits for no disk
  * @stop: the broker ends: nothing is touched after it returns
  *
- * Context: @follow, @unfollow, @stop: operations of the broker; @forward: process.
+ * Context: @follow, @unfollow, @stop: operations of the broker; @forward,
+ * @share: process.
  */
 struct kbr_follow_ops {
 	void (*follow)(struct kbr_partition *part, s32 leader);
 	void (*unfollow)(struct kbr_partition *part);
 	void (*synced)(struct kbr_partition *part);
 	void (*forward)(struct kbr_broker *broker, s32 leader);
+	void (*share)(struct kbr_broker *broker, s32 peer);
 	void (*peer_changed)(struct kbr_broker *broker, s32 id);
 	void (*abort)(struct kbr_broker *broker);
 	void (*stop)(struct kbr_broker *broker);

@@ -9,6 +9,7 @@
 #include "base/kunit.h"
 #include "broker/partition.h"
 #include "broker/share.h"
+#include "broker/share_far.h"
 
 /*
  * In the wait queue of a partition, whose lock is held: there are news for its
@@ -31,6 +32,33 @@ static void kbr_share_part_set_owner(struct kbr_share_part *sp, struct kbr_share
 	spin_lock_irq(&queue->lock);
 	WRITE_ONCE(sp->owner, member);
 	spin_unlock_irq(&queue->lock);
+}
+
+void kbr_share_part_release(struct kbr_share_part *sp)
+{
+	struct kbr_share_member *owner = sp->owner;
+
+	lockdep_assert_held(&sp->share->lock);
+	kbr_share_part_set_owner(sp, NULL);
+	sp->target = NULL;
+	sp->grant = 0;
+	sp->wanted = false;
+	owner->owned--;
+	owner->generation++;
+	owner->notify = true;
+}
+KBR_EXPORT_IF_KUNIT(kbr_share_part_release);
+
+void kbr_share_part_claim(struct kbr_share_part *sp, struct kbr_share_member *member, u64 grant)
+{
+	lockdep_assert_held(&sp->share->lock);
+	if (sp->owner)
+		kbr_share_part_release(sp);
+	kbr_share_part_set_owner(sp, member);
+	sp->target = member;
+	sp->grant = grant;
+	member->owned++;
+	member->generation++;
 }
 
 static struct kbr_share_part *kbr_share_part_alloc(struct kbr_share *share, unsigned int index)
@@ -57,7 +85,7 @@ static void kbr_share_part_free(struct kbr_share_part *sp)
 }
 
 /* Have a part for each partition there is now. 0 or -ENOMEM (then it is tried again). */
-static int kbr_share_grow(struct kbr_share *share)
+int kbr_share_grow(struct kbr_share *share)
 {
 	unsigned int count = kbr_topic_partitions(share->topic), i;
 	struct kbr_share_part **parts;
@@ -120,27 +148,47 @@ KBR_EXPORT_IF_KUNIT(kbr_share_free);
 
 /* Who is to have what */
 
-/* Equal quotas, give or take one; those that have more than others keep the odd ones. */
-static void kbr_share_set_quotas(struct kbr_share *share, unsigned int present)
+/* Is there @sp to be shared out? */
+static bool kbr_share_offers(const struct kbr_share *share, const struct kbr_share_part *sp)
 {
-	unsigned int each = share->count / present, odd = share->count % present;
+	return likely(!share->mirror) || (sp->grant && !sp->wanted && !sp->let_go);
+}
+
+/* Is it of any use to its owner? */
+static bool kbr_share_keeps(const struct kbr_share_part *sp)
+{
+	return sp->owner && !sp->owner->away;
+}
+
+/* Equal quotas, give or take one; those that have more than others keep the odd ones. */
+static void kbr_share_set_quotas(struct kbr_share *share, unsigned int present, unsigned int count)
+{
+	unsigned int each = count / present, odd = count % present, base, more;
 	struct kbr_share_member *member;
 	int pass;
 
 	for (pass = 0; pass < 2; pass++) {
 		list_for_each_entry(member, &share->members, node) {
-			bool above = member->has > each;
-
-			if (member->away || above == pass)
+			base = each * member->weight;
+			if (member->away)
 				continue;
-			member->quota = each + (odd > 0);
-			odd -= odd > 0;
+			if (!pass)
+				member->quota = base;
+			more = base + member->weight - member->quota;
+			if (!pass)
+				more = member->has > base ? min(more, member->has - base) : 0;
+			more = min(more, odd);
+			member->quota += more;
+			odd -= more;
 		}
 	}
 }
 
-/* Who each partition is meant for, as far as nothing needs to move; how many take part. */
-static unsigned int kbr_share_count_members(struct kbr_share *share)
+/*
+ * Who each partition is meant for, as far as nothing needs to move; how many take
+ * part, and how many partitions there are (@count).
+ */
+static unsigned int kbr_share_count_members(struct kbr_share *share, unsigned int *count)
 {
 	struct kbr_share_member *member;
 	unsigned int present = 0, i;
@@ -148,13 +196,20 @@ static unsigned int kbr_share_count_members(struct kbr_share *share)
 	list_for_each_entry(member, &share->members, node) {
 		member->has = 0;
 		member->quota = 0;
-		present += !member->away;
+		if (!member->away)
+			present += member->weight;
 	}
+	*count = 0;
 	for (i = 0; i < share->count; i++) {
 		struct kbr_share_part *sp = share->parts[i];
 
+		if (!kbr_share_offers(share, sp)) {
+			sp->target = NULL;
+			continue;
+		}
+		++*count;
 		if (!sp->target || sp->target->away)
-			sp->target = sp->owner && !sp->owner->away ? sp->owner : NULL;
+			sp->target = kbr_share_keeps(sp) ? sp->owner : NULL;
 		if (sp->target)
 			sp->target->has++;
 	}
@@ -172,6 +227,61 @@ static unsigned int kbr_share_cost(const struct kbr_share_part *sp)
 	return list_empty_careful(&sp->given) ? KBR_SHARE_IDLE : KBR_SHARE_IN_USE;
 }
 
+/* Who is to have @sp, that nobody has: who has too little, or else the least. Nodes alone. */
+static struct kbr_share_member *kbr_share_find_node(struct kbr_share *share,
+						    const struct kbr_share_part *sp)
+{
+	struct kbr_share_member *member, *best = NULL;
+
+	list_for_each_entry(member, &share->members, node) {
+		if (member->away || !kbr_share_node_has_replica(member, sp->part))
+			continue;
+		if (member->has < member->quota)
+			return member;
+		if (!best || member->has * best->weight < best->has * member->weight)
+			best = member;
+	}
+	return best;
+}
+
+/* Is there somebody who has too little, and may have @sp? */
+static bool kbr_share_is_missed(struct kbr_share *share, const struct kbr_share_part *sp)
+{
+	struct kbr_share_member *member;
+
+	if (likely(!share->lead))
+		return true;
+	list_for_each_entry(member, &share->members, node)
+		if (!member->away && member->has < member->quota &&
+		    kbr_share_node_has_replica(member, sp->part))
+			return true;
+	return false;
+}
+
+/* Give all that nobody is to have to those that have less than their quota. */
+static void kbr_share_fill(struct kbr_share *share)
+{
+	struct kbr_share_member *member = list_first_entry(&share->members,
+							   struct kbr_share_member, node);
+	unsigned int i;
+
+	for (i = 0; i < share->count; i++) {
+		struct kbr_share_part *sp = share->parts[i];
+
+		if (sp->target || !kbr_share_offers(share, sp))
+			continue;
+		if (unlikely(share->lead)) {
+			member = kbr_share_find_node(share, sp);
+			if (!member)
+				continue;	/* no node that has members has a replica */
+		}
+		while (likely(!share->lead) && member->has >= member->quota)
+			member = list_next_entry(member, node);
+		member->has++;
+		sp->target = member;
+	}
+}
+
 /*
  * Say who each partition is meant for. Only what somebody has too much of is
  * taken away, so no other way to be even moves fewer. Allocates nothing, since it
@@ -179,38 +289,40 @@ static unsigned int kbr_share_cost(const struct kbr_share_part *sp)
  */
 static void kbr_share_plan(struct kbr_share *share)
 {
-	unsigned int present = kbr_share_count_members(share), cost, i;
 	struct kbr_share_member *member;
+	unsigned int present, count, cost, i;
 
-	if (!present)
+	present = kbr_share_count_members(share, &count);
+	if (!present || (share->lead && kbr_share_lead_waits(share)))
 		return;
-	kbr_share_set_quotas(share, present);
+	kbr_share_set_quotas(share, present, count);
 	for (cost = 0; cost < KBR_SHARE_COSTS; cost++) {
 		for (i = 0; i < share->count; i++) {
 			struct kbr_share_part *sp = share->parts[i];
 
 			member = sp->target;
-			if (!member || member->has <= member->quota || kbr_share_cost(sp) != cost)
+			if (!member || member->has <= member->quota || kbr_share_cost(sp) != cost ||
+			    !kbr_share_is_missed(share, sp))
 				continue;
 			member->has--;
 			sp->target = NULL;
 			/* It may stay where it still is. */
 			member = sp->owner;
-			if (member && member->has < member->quota) {
+			if (kbr_share_keeps(sp) && member->has < member->quota) {
 				member->has++;
 				sp->target = member;
 			}
 		}
 	}
-	member = list_first_entry(&share->members, struct kbr_share_member, node);
-	for (i = 0; i < share->count; i++) {
-		if (share->parts[i]->target)
-			continue;
-		while (member->has >= member->quota)
-			member = list_next_entry(member, node);
-		member->has++;
-		share->parts[i]->target = member;
-	}
+	kbr_share_fill(share);
+}
+
+/* Can the owner of @sp spare it? With its lock. */
+static bool kbr_share_is_spare(const struct kbr_share_part *sp)
+{
+	const struct kbr_share_member *owner = sp->owner;
+
+	return !owner->proxy && !owner->busy && owner->begun != sp && list_empty(&sp->given);
 }
 
 /* Give @sp to whom it is meant for, if its owner can spare it: else that one does it when it can. */
@@ -220,7 +332,7 @@ static void kbr_share_move(struct kbr_share_part *sp)
 
 	if (owner) {
 		spin_lock(&owner->lock);
-		if (owner->busy || owner->begun == sp || !list_empty(&sp->given)) {
+		if (!kbr_share_is_spare(sp)) {
 			owner->wanted = true;
 			spin_unlock(&owner->lock);
 			return;
@@ -234,6 +346,10 @@ static void kbr_share_move(struct kbr_share_part *sp)
 	}
 	if (!target)
 		return;
+	if (target->proxy) {
+		sp->grant = ++sp->share->grants;
+		sp->reader = -1;
+	}
 	/* Before the owner is set it cannot look for the partition in vain. */
 	sp->next = sp->counted;
 	sp->moves++;
@@ -255,6 +371,8 @@ static void kbr_share_settle(struct kbr_share *share)
 	for (i = 0; i < share->count; i++)
 		if (share->parts[i]->target != share->parts[i]->owner)
 			kbr_share_move(share->parts[i]);
+	if (unlikely(share->settled))
+		share->settled(share);
 	list_for_each_entry(member, &share->members, node) {
 		if (!member->notify)
 			continue;
@@ -263,7 +381,7 @@ static void kbr_share_settle(struct kbr_share *share)
 	}
 }
 
-static void kbr_share_balance(struct kbr_share *share)
+void kbr_share_balance(struct kbr_share *share)
 {
 	/* Without memory for new partitions the old ones are still shared out. */
 	kbr_share_grow(share);
@@ -321,6 +439,7 @@ void kbr_share_member_init(struct kbr_share_member *member)
 	spin_lock_init(&member->lock);
 	INIT_LIST_HEAD(&member->given);
 	INIT_DELAYED_WORK(&member->poll_work, kbr_share_poll_work);
+	member->weight = 1;
 }
 KBR_EXPORT_IF_KUNIT(kbr_share_member_init);
 

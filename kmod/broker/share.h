@@ -16,6 +16,12 @@
  * kbr_share_member.lock (spinlock), kbr_partition.wait. A read that nothing
  * changed for takes its own member's spinlock twice and nothing else. Front ends'
  * locks are outer to all of them.
+ *
+ * In a cluster there are two kinds of shares. Members are in a mirror, at the node
+ * whose devices they are: it has the partitions that the group's coordinator has
+ * granted to the node. The coordinator has the other one, which leads: its members
+ * are the nodes, each with the weight of the members there, and its partitions go
+ * from one node to another when the node says that it has let go. See share_far.h.
  */
 #ifndef _KBR_BROKER_SHARE_H
 #define _KBR_BROKER_SHARE_H
@@ -35,7 +41,9 @@
 
 struct kbr_group;
 struct kbr_share;
+struct kbr_share_lead;
 struct kbr_share_member;
+struct kbr_share_mirror;
 
 /**
  * struct kbr_share_part - one partition of a share
@@ -54,6 +62,12 @@ struct kbr_share_member;
  * @written: what was handed to the group's log last (commit_lock)
  * @dirty: in kbr_share.dirty
  * @flags: KBR_SHARE_PART_*
+ * @grant: cluster: the coordinator's word by which the node has it, 0 it has not
+ *	(kbr_share.lock, as what follows)
+ * @wanted: cluster: the coordinator wants it back
+ * @let_go: at a node: it has let go of it
+ * @seen: at the coordinator: the last message of its node that named it
+ * @reader: at the coordinator: which member at the node has it, -1 none
  */
 struct kbr_share_part {
 	struct kbr_share *share;
@@ -68,6 +82,11 @@ struct kbr_share_part {
 	s64 written;
 	struct llist_node dirty;
 	unsigned long flags;
+	u64 grant;
+	bool wanted;
+	bool let_go;
+	u64 seen;
+	s32 reader;
 };
 
 #define KBR_SHARE_PART_DIRTY	0	/* it is in kbr_share.dirty */
@@ -88,9 +107,13 @@ struct kbr_share_part {
  *	been told
  * @away: it lost its partitions so, and has not come back (kbr_share.lock)
  * @notify: to be woken (kbr_share.lock)
+ * @proxy: it is a node, at the coordinator
+ * @weight: how many members it stands for (kbr_share.lock)
  * @has: partitions that are meant for it (kbr_share.lock)
  * @quota: how many it should have (kbr_share.lock)
  * @owned: partitions that it has (kbr_share.lock)
+ * @index: cluster: its place among the members that the coordinator was told
+ *	(kbr_share.lock)
  * @generation: how often these changed (READ_ONCE)
  * @poll_ms: how long it may sit on what is given, 0 for ever (READ_ONCE)
  * @read_at: jiffies when it last read
@@ -111,9 +134,12 @@ struct kbr_share_member {
 	bool stale;
 	bool away;
 	bool notify;
+	bool proxy;
+	unsigned int weight;
 	unsigned int has;
 	unsigned int quota;
 	unsigned int owned;
+	unsigned int index;
 	u64 generation;
 	u32 poll_ms;
 	unsigned long read_at;
@@ -139,6 +165,10 @@ struct kbr_share_member {
  * @commit: writes what was counted, and looks after @commits; holds a reference
  *	while it is queued
  * @commit_soon: called when there is one (any context), NULL nobody cares
+ * @settled: called when partitions may have moved (@lock held), NULL nobody cares
+ * @mirror: of a node of a cluster, or NULL
+ * @lead: of a coordinator of a cluster, or NULL
+ * @grants: at a coordinator: the last of &struct kbr_share_part.grant (@lock)
  * @ended: see KBR_SHARE_ENDED (READ_ONCE; set under @lock)
  */
 struct kbr_share {
@@ -156,6 +186,10 @@ struct kbr_share {
 	struct list_head commits;
 	struct delayed_work commit;
 	void (*commit_soon)(struct kbr_share *share);
+	void (*settled)(struct kbr_share *share);
+	struct kbr_share_mirror *mirror;
+	struct kbr_share_lead *lead;
+	u64 grants;
 	bool ended;
 };
 
@@ -268,6 +302,7 @@ void kbr_share_leave(struct kbr_share_member *member);
 int kbr_share_commit(struct kbr_share *share);
 /** struct kbr_share_member_info - a member, as others see it */
 struct kbr_share_member_info {
+	s32 node;		/* node.id of the broker whose device it is; -1 this one, standalone */
 	pid_t pid;
 	char comm[TASK_COMM_LEN];
 	char topic[KBR_TOPIC_NAME_MAX + 1];

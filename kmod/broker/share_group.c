@@ -17,12 +17,16 @@
 
 #include "base/clock.h"
 #include "base/kunit.h"
+#include "broker/cluster.h"
 #include "broker/group_internal.h"
 #include "broker/partition.h"
-#include "broker/share.h"
+#include "broker/share_far.h"
 
 /* How soon a share that everybody has left looks whether its last commit is on disk, ms */
 #define KBR_SHARE_LINGER_MS	20
+/* How soon a coordinator tries again what it could not write; and looks though nobody woke it, ms */
+#define KBR_SHARE_LEAD_RETRY_MS	100
+#define KBR_SHARE_LEAD_LOOK_MS	1000
 
 /**
  * struct kbr_share_commit - positions on their way to the disk
@@ -30,6 +34,7 @@
  * @ref: the list's, and of who waits for it
  * @wait: what the group makes it wait for
  * @answered: the group has said what became of it
+ * @number: of kbr_share_lead.appended
  * @err: errno of the first that could not be written
  * @count: entries
  * @parts: which parts
@@ -40,6 +45,7 @@ struct kbr_share_commit {
 	refcount_t ref;
 	struct kbr_group_wait wait;
 	bool answered;
+	u64 number;
 	int err;
 	unsigned int count;
 	struct kbr_share_part **parts;
@@ -47,7 +53,7 @@ struct kbr_share_commit {
 };
 
 /* Kafka's codes, as far as groups answer with them to devices. */
-static int kbr_share_errno(s16 code)
+int kbr_share_errno(s16 code)
 {
 	switch (code) {
 	case KBR_KAFKA_COORDINATOR_LOAD_IN_PROGRESS:
@@ -74,24 +80,48 @@ static void kbr_share_commit_put(struct kbr_share_commit *commit)
 		kvfree(commit);
 }
 
-static void kbr_share_release(struct kref *ref)
+static void kbr_share_end_now(struct kbr_share *share)
 {
-	struct kbr_share *share = container_of(ref, struct kbr_share, ref);
 	struct kbr_group *group = share->group;
 
 	WARN_ON_ONCE(!list_empty(&share->commits));
 	kbr_group_lock(group);
 	list_del(&share->node);
+	if (!group->devices && group->kind == KBR_GROUP_DEVICE)
+		kbr_group_set_kind_locked(group, KBR_GROUP_NONE);
 	kbr_group_unlock(group);
 	mutex_destroy(&share->commit_lock);
 	kbr_share_free(share);
 	kbr_group_put(group);
 }
 
-static void kbr_share_put(struct kbr_share *share)
+static void kbr_share_lead_end_work(struct work_struct *work)
+{
+	struct kbr_share *share = container_of(work, struct kbr_share_lead, end)->share;
+
+	kbr_share_lead_free(share);
+	kbr_share_end_now(share);
+}
+
+static void kbr_share_release(struct kref *ref)
+{
+	struct kbr_share *share = container_of(ref, struct kbr_share, ref);
+
+	if (share->mirror) {
+		kbr_share_mirror_free(share);
+	} else if (share->lead) {
+		INIT_WORK(&share->lead->end, kbr_share_lead_end_work);
+		queue_work(share->topic->broker->work_wq, &share->lead->end);
+	} else {
+		kbr_share_end_now(share);
+	}
+}
+
+void kbr_share_put(struct kbr_share *share)
 {
 	kref_put(&share->ref, kbr_share_release);
 }
+KBR_EXPORT_IF_KUNIT(kbr_share_put);
 
 /* Commits */
 
@@ -113,10 +143,15 @@ static void kbr_share_commit_end(struct kbr_share *share, struct kbr_share_commi
 	for (i = 0; i < commit->count; i++) {
 		if (!commit->offsets[i].code)
 			continue;
+		if (share->lead)
+			share->lead->failed = true;
 		/* Without members the group's own position counts, which others may move. */
 		if (READ_ONCE(share->members_count) && !READ_ONCE(share->ended))
 			kbr_share_part_dirty(commit->parts[i]);
 	}
+	/* What it waits on is the commit's to hold. */
+	if (share->lead)
+		kbr_waiter_drop(&share->lead->waiter);
 	kbr_group_wait_drop(&commit->wait);
 	list_del_init(&commit->node);
 	kbr_share_commit_put(commit);
@@ -190,9 +225,14 @@ static int kbr_share_append(struct kbr_share *share)
 	/* A new topic of that name would have other records. */
 	if (kbr_topic_gone(share->topic))
 		return -ENODEV;
+	/* Before it is collected: pairs with kbr_share_node_want(), where llist_add() orders it. */
+	if (share->lead)
+		WRITE_ONCE(share->lead->appended, share->lead->appended + 1);
 	commit = kbr_share_collect(share);
 	if (IS_ERR_OR_NULL(commit))
 		return PTR_ERR_OR_ZERO(commit);
+	if (share->lead)
+		commit->number = share->lead->appended;
 	list_add_tail(&commit->node, &share->commits);
 	if (kbr_group_commit_device(share->group, commit->offsets, commit->count,
 				    kbr_clock_now_ms(), &commit->wait))
@@ -220,6 +260,32 @@ static void kbr_share_commit_soon(struct kbr_share *share)
 		kbr_share_put(share);
 }
 
+/* What a coordinator's commits have come to; when to look again if nothing wakes it, ms. commit_lock held. */
+static s64 kbr_share_lead_look(struct kbr_share *share)
+{
+	struct kbr_share_lead *lead = share->lead;
+	struct kbr_share_commit *first, *before;
+	u64 number = 0;
+
+	kbr_waiter_drop(&lead->waiter);
+	first = list_first_entry_or_null(&share->commits, struct kbr_share_commit, node);
+	do {
+		before = first;
+		if (!first)
+			break;
+		kbr_group_wait_add(&first->wait, &lead->waiter);
+		/* once more: it may have come before it was waited for */
+		kbr_share_reap(share);
+		first = list_first_entry_or_null(&share->commits, struct kbr_share_commit, node);
+	} while (first != before);
+	if (first)
+		number = first->number;
+	else if (!llist_empty(&share->dirty))
+		number = lead->appended + 1;
+	kbr_share_lead_stored(share, number);
+	return first ? KBR_SHARE_LEAD_LOOK_MS : KBR_SHARE_LEAD_RETRY_MS;
+}
+
 static void kbr_share_commit_work(struct work_struct *work)
 {
 	struct kbr_share *share = container_of(to_delayed_work(work), struct kbr_share, commit);
@@ -231,6 +297,8 @@ static void kbr_share_commit_work(struct work_struct *work)
 	kbr_share_reap(share);
 	kbr_share_append(share);
 	kbr_share_reap(share);
+	if (share->lead)
+		ms = kbr_share_lead_look(share);
 	more = kbr_share_unwritten(share);
 	if (!READ_ONCE(share->members_count))
 		ms = KBR_SHARE_LINGER_MS;
@@ -271,6 +339,8 @@ int kbr_share_commit(struct kbr_share *share)
 	struct kbr_group_wait wait;
 	int err;
 
+	if (unlikely(share->mirror))
+		return kbr_share_mirror_commit(share);
 	mutex_lock(&share->commit_lock);
 	kbr_share_reap(share);
 	err = kbr_share_append(share);
@@ -320,7 +390,7 @@ static int kbr_share_wait_groups(struct kbr_broker *broker)
 	return err;
 }
 
-static struct kbr_share *kbr_share_create(struct kbr_group *group, struct kbr_topic *topic)
+struct kbr_share *kbr_share_create(struct kbr_group *group, struct kbr_topic *topic)
 {
 	struct kbr_share *share = kbr_share_alloc(topic);
 
@@ -348,7 +418,7 @@ static struct kbr_share *kbr_share_find_locked(struct kbr_group *group, struct k
 }
 
 /* What the group has committed is where a share that nobody reads stands. */
-static void kbr_share_load(struct kbr_share *share)
+void kbr_share_load(struct kbr_share *share)
 {
 	struct kbr_str topic = { .at = share->topic->name, .len = strlen(share->topic->name) };
 	struct kbr_group_offset found;
@@ -383,6 +453,8 @@ int kbr_share_join(struct kbr_share_member *member, struct kbr_topic *topic,
 	err = kbr_share_wait_groups(broker);
 	if (err)
 		return err;
+	if (unlikely(kbr_cluster_is_member(broker)))
+		return kbr_share_mirror_join(member, topic, name);
 	group = kbr_group_find(broker, name, true, &code);
 	if (!group)
 		return kbr_share_errno(code);
@@ -419,8 +491,7 @@ out:
 }
 KBR_EXPORT_IF_KUNIT(kbr_share_join);
 
-/* The work that reaps is to run soon, though nobody waits for it. */
-static void kbr_share_linger(struct kbr_share *share, unsigned int ms)
+void kbr_share_linger(struct kbr_share *share, unsigned int ms)
 {
 	kref_get(&share->ref);
 	if (mod_delayed_work(share->topic->broker->work_wq, &share->commit, msecs_to_jiffies(ms)))
@@ -432,6 +503,10 @@ void kbr_share_leave(struct kbr_share_member *member)
 	struct kbr_share *share = member->share;
 	bool last;
 
+	if (unlikely(share->mirror)) {
+		kbr_share_mirror_leave(member);
+		return;
+	}
 	/* First of all the successors go on. */
 	kbr_share_remove(member);
 	mutex_lock(&share->commit_lock);
@@ -477,37 +552,52 @@ static struct kbr_share *kbr_share_nth(struct kbr_group *group, unsigned int nth
 	return found;
 }
 
+/* The @nth member of the share, NULL past the end: then @nth is less by all it has. */
+static struct kbr_share_member *kbr_share_seek_member(struct kbr_share *share, unsigned int *nth,
+						      struct kbr_share_member_info *info)
+{
+	struct kbr_share_member *member;
+	unsigned int count;
+
+	list_for_each_entry(member, &share->members, node) {
+		count = share->lead ? kbr_share_node_readers(member) : 1;
+		if (*nth < count) {
+			info->node = -1;
+			info->pid = member->pid;
+			memcpy(info->comm, member->comm, sizeof(info->comm));
+			if (share->lead)
+				kbr_share_node_describe(member, *nth, info);
+			return member;
+		}
+		*nth -= count;
+	}
+	return NULL;
+}
+
 bool kbr_share_nth_member(struct kbr_group *group, unsigned int nth,
 			  struct kbr_share_member_info *info, u32 *list, unsigned int room)
 {
-	struct kbr_share_member *member;
+	struct kbr_share_member *member = NULL;
 	struct kbr_share *share;
 	unsigned int i, shares;
-	bool found = false;
 
-	for (shares = 0; !found && (share = kbr_share_nth(group, shares)); shares++) {
+	for (shares = 0; !member && (share = kbr_share_nth(group, shares)); shares++) {
 		mutex_lock(&share->lock);
-		list_for_each_entry(member, &share->members, node) {
-			if (nth--)
+		member = kbr_share_seek_member(share, &nth, info);
+		strscpy(info->topic, share->topic->name, sizeof(info->topic));
+		info->count = 0;
+		for (i = 0; member && i < share->count; i++) {
+			if (share->parts[i]->owner != member ||
+			    (share->lead && share->parts[i]->reader != (s32)nth))
 				continue;
-			info->pid = member->pid;
-			memcpy(info->comm, member->comm, sizeof(info->comm));
-			strscpy(info->topic, share->topic->name, sizeof(info->topic));
-			info->count = 0;
-			for (i = 0; i < share->count; i++) {
-				if (share->parts[i]->owner != member)
-					continue;
-				if (info->count < room)
-					list[info->count] = i;
-				info->count++;
-			}
-			found = true;
-			break;
+			if (info->count < room)
+				list[info->count] = i;
+			info->count++;
 		}
 		mutex_unlock(&share->lock);
 		kbr_share_put(share);
 	}
-	return found;
+	return member;
 }
 
 /* What the share has next behind (@topic, @partition); false: nothing. */
@@ -571,6 +661,8 @@ static void kbr_share_end(struct kbr_share *share)
 	list_for_each_entry(member, &share->members, node)
 		wake_up_all(&member->wait);
 	mutex_unlock(&share->lock);
+	if (share->lead)
+		kbr_share_lead_end(share);
 	mutex_lock(&share->commit_lock);
 	kbr_share_reap(share);
 	kbr_share_append(share);
@@ -587,6 +679,7 @@ void kbr_shares_end(struct kbr_group *group)
 		kbr_share_put(share);
 	}
 }
+KBR_EXPORT_IF_KUNIT(kbr_shares_end);
 
 void kbr_shares_stop(struct kbr_broker *broker)
 {

@@ -43,6 +43,9 @@ enum kbr_api_key {
 	KBR_API_DELETE_GROUPS = 42,
 	KBR_API_INCREMENTAL_ALTER_CONFIGS = 44,
 	KBR_API_OFFSET_DELETE = 47,
+	/* Between brokers of ours, and not told to anybody else: from here on */
+	KBR_API_PRIVATE = 10000,
+	KBR_API_SHARE = 10001,
 };
 
 /* Tagged fields of a partition: in the answer to a Fetch */

@@ -942,6 +942,42 @@ static const struct kbr_field offset_delete_response[] = {
 	END
 };
 
+/* Share 0: brokers of ours about device members (share_wire.h) */
+
+static const struct kbr_field share_request_member[] = {
+	FIELD("pid", S32),
+	FIELD("comm", STRING),
+	END
+};
+
+static const struct kbr_field share_request_partition[] = {
+	FIELD("partition", S32),
+	FIELD("grant", S64),
+	FIELD("flags", S8),
+	FIELD("offset", S64),
+	FIELD("reader", S32),
+	END
+};
+
+static const struct kbr_field share_request[] = {
+	FIELD("kind", S8),
+	FIELD("group", STRING),
+	FIELD("topic", STRING),
+	FIELD("topic_id", UUID),
+	FIELD("epoch", S32),
+	FIELD("sequence", S64),
+	FIELD("synced", S64),
+	FIELD("members", S32),
+	ARRAY("readers", share_request_member),
+	ARRAY("partitions", share_request_partition),
+	END
+};
+
+static const struct kbr_field share_response[] = {
+	FIELD("error", S16),
+	END
+};
+
 #define API(_key, _name, _min, _serve_min, _max, _flexible, _request, _response) \
 	{ .key = KBR_API_##_key, .name = _name, .min = _min, .serve_min = _serve_min, \
 	  .max = _max, .flexible = _flexible, .request = _request, .response = _response }
@@ -997,6 +1033,7 @@ const struct kbr_api kbr_apis[] = {
 	    incremental_alter_configs_request, alter_configs_response),
 	API(OFFSET_DELETE, "OffsetDelete", 0, 0, 0, NEVER, offset_delete_request,
 	    offset_delete_response),
+	API(SHARE, "Share", 0, 0, 0, NEVER, share_request, share_response),
 };
 KBR_EXPORT_IF_KUNIT(kbr_apis);
 

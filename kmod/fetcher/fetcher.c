@@ -175,8 +175,8 @@ static void kbr_fetcher_follow(struct kbr_partition *part, s32 leader)
 	kbr_fetcher_put(fetcher);
 }
 
-/* Without memory for it the next write, or the next leader, tries again. */
-static void kbr_fetcher_forward(struct kbr_broker *broker, s32 leader)
+/* There is something for @ops to do at @peer. Without memory for it the next time tries again. */
+static void kbr_fetcher_use(struct kbr_broker *broker, const struct kbr_link_ops *ops, s32 peer)
 {
 	struct kbr_fetcher *fetcher = kbr_fetcher_get(broker, true);
 	struct kbr_link *link;
@@ -184,11 +184,21 @@ static void kbr_fetcher_forward(struct kbr_broker *broker, s32 leader)
 	if (!fetcher)
 		return;
 	mutex_lock(&fetcher->lock);
-	link = kbr_fetcher_need_link(fetcher, &kbr_forward_ops, leader);
+	link = kbr_fetcher_need_link(fetcher, ops, peer);
 	if (link)
 		kbr_link_kick(link);
 	mutex_unlock(&fetcher->lock);
 	kbr_fetcher_put(fetcher);
+}
+
+static void kbr_fetcher_forward(struct kbr_broker *broker, s32 leader)
+{
+	kbr_fetcher_use(broker, &kbr_forward_ops, leader);
+}
+
+static void kbr_fetcher_share(struct kbr_broker *broker, s32 peer)
+{
+	kbr_fetcher_use(broker, &kbr_share_ops, peer);
 }
 
 static void kbr_fetcher_peer_changed(struct kbr_broker *broker, s32 id)
@@ -283,6 +293,7 @@ static const struct kbr_follow_ops kbr_fetcher_ops = {
 	.follow = kbr_fetcher_follow,
 	.unfollow = kbr_fetcher_unfollow,
 	.forward = kbr_fetcher_forward,
+	.share = kbr_fetcher_share,
 	.peer_changed = kbr_fetcher_peer_changed,
 	.synced = kbr_fetcher_synced,
 	.abort = kbr_fetcher_abort,

@@ -29,6 +29,7 @@
 #include "broker/forward.h"
 #include "broker/partition.h"
 #include "broker/replica.h"
+#include "broker/share_far.h"
 #include "codec/proof.h"
 #include "codec/wire.h"
 
@@ -170,6 +171,7 @@ enum kbr_link_state {
  * @failures: connections in a row that came to nothing
  * @stats: what netlink is told
  * @route: forwards: what is on its way
+ * @letter: shares: what was said last and is not answered, or NULL
  */
 struct kbr_link {
 	struct list_head node;
@@ -209,6 +211,7 @@ struct kbr_link {
 	unsigned int failures;
 	struct kbr_peer_stats stats;
 	struct kbr_forward_route route;
+	struct kbr_share_letter *letter;
 };
 
 /* link.c */
@@ -243,6 +246,9 @@ extern const struct kbr_link_ops kbr_fetch_ops;
 
 /* forward.c */
 extern const struct kbr_link_ops kbr_forward_ops;
+
+/* share.c */
+extern const struct kbr_link_ops kbr_share_ops;
 
 /* greet.c */
 /** kbr_link_greet() - append the first request of a connection to link->out; 0 or -errno */

@@ -398,6 +398,7 @@ static int kbr_nl_group_device_fill(struct sk_buff *skb, void *obj)
 	    nla_put_string(skb, KBROKER_A_GROUP_MEMBER_ID, id) ||
 	    kbr_nl_put_u32(skb, KBROKER_A_GROUP_MEMBER_PID, info->pid) ||
 	    nla_put_string(skb, KBROKER_A_GROUP_MEMBER_COMM, info->comm) ||
+	    (info->node >= 0 && kbr_nl_put_u32(skb, KBROKER_A_GROUP_MEMBER_NODE, info->node)) ||
 	    nla_put_string(skb, KBROKER_A_GROUP_MEMBER_TOPIC, info->topic))
 		return -EMSGSIZE;
 	for (i = 0; i < device->shown; i++)

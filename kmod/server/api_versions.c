@@ -33,7 +33,7 @@ static s16 kbr_api_versions_take_software(struct kbr_request *req)
 
 static bool kbr_api_is_served(const struct kbr_api *api)
 {
-	return kbr_handler_find(api->key);
+	return api->key < KBR_API_PRIVATE && kbr_handler_find(api->key);
 }
 
 static enum kbr_request_state kbr_api_versions_start(struct kbr_request *req)

@@ -207,6 +207,7 @@ extern const struct kbr_handler kbr_handle_describe_configs;
 extern const struct kbr_handler kbr_handle_alter_configs;
 extern const struct kbr_handler kbr_handle_create_partitions;
 extern const struct kbr_handler kbr_handle_incremental_alter_configs;
+extern const struct kbr_handler kbr_handle_share;
 
 /** kbr_handler_find() - handler of an API key (server.c) */
 const struct kbr_handler *kbr_handler_find(s16 key);

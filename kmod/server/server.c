@@ -58,6 +58,7 @@ static const struct {
 	{ KBR_API_ALTER_CONFIGS, &kbr_handle_alter_configs },
 	{ KBR_API_CREATE_PARTITIONS, &kbr_handle_create_partitions },
 	{ KBR_API_INCREMENTAL_ALTER_CONFIGS, &kbr_handle_incremental_alter_configs },
+	{ KBR_API_SHARE, &kbr_handle_share },
 };
 
 const struct kbr_handler *kbr_handler_find(s16 key)

@@ -158,4 +158,5 @@ def main(nodes):
     more.stop()
 
 
-run(main)
+if __name__ == "__main__":
+    run(main)

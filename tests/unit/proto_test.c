@@ -29,6 +29,8 @@ static const struct {
 	{ 23, 2, 3, 2, 4 },	{ 32, 1, 2, 1, 4 },	{ 33, 0, 1, 0, 2 },
 	{ 36, 0, 2, 0, 2 },	{ 37, 0, 1, 0, 2 },	{ 42, 0, 1, 0, 2 },	{ 44, 0, 0, 0, 1 },
 	{ 47, 0, 0, 0, 1 },
+	/* between brokers of ours */
+	{ 10001, 0, 0, 0, 1 },
 };
 
 static void test_proto_ranges(void)

@@ -83,7 +83,10 @@ static const char *or_dash(const char *text)
 static void member_cells(struct kb_table *tab, const struct kb_group_member *member)
 {
 	kb_table_cell(tab, "%s", member ? or_dash(member->id) : "-");
-	kb_table_cell(tab, "%s", member && !member->pid ? or_dash(member->host) : member ? "local" : "-");
+	if (member && member->node >= 0)
+		kb_table_cell(tab, "broker %" PRId32, member->node);
+	else
+		kb_table_cell(tab, "%s", member && !member->pid ? or_dash(member->host) : member ? "local" : "-");
 	kb_table_cell(tab, "%s", member ? or_dash(member->client) : "-");
 	if (member && member->pid)
 		kb_table_cell(tab, "%" PRIu32, member->pid);
@@ -220,6 +223,7 @@ static void json_offsets(struct kb_json *js, const struct kb_group *group)
 		kb_json_string(js, "host", owner ? owner->host : NULL);
 		kb_json_string(js, "client_id", owner ? owner->client : NULL);
 		number_json(js, "pid", owner && owner->pid ? (int64_t)owner->pid : -1);
+		number_json(js, "node", owner ? owner->node : -1);
 		kb_json_object_end(js);
 	}
 	kb_json_array_end(js);
@@ -239,6 +243,7 @@ static void json_members(struct kb_json *js, const struct kb_group *group)
 		kb_json_string(js, "host", member->host);
 		kb_json_string(js, "client_id", member->client);
 		number_json(js, "pid", member->pid ? (int64_t)member->pid : -1);
+		number_json(js, "node", member->node);
 		kb_json_array(js, "partitions");
 		for (p = 0; p < member->count; p++) {
 			kb_json_object(js, NULL);

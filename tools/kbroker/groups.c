@@ -136,6 +136,7 @@ static int take_member(const struct kb_nl_msg *msg, void *arg)
 {
 	const struct nlattr *part = msg->attrs[KBROKER_A_GROUP_MEMBER_ASSIGNMENT];
 	const struct nlattr *pid = msg->attrs[KBROKER_A_GROUP_MEMBER_PID];
+	const struct nlattr *node = msg->attrs[KBROKER_A_GROUP_MEMBER_NODE];
 	const char *id = kb_attr_text(msg->attrs[KBROKER_A_GROUP_MEMBER_ID]);
 	const char *topic = kb_attr_text(msg->attrs[KBROKER_A_GROUP_MEMBER_TOPIC]);
 	struct kb_group *group = group_of(arg, msg->attrs[KBROKER_A_GROUP_MEMBER_GROUP]);
@@ -158,6 +159,7 @@ static int take_member(const struct kb_nl_msg *msg, void *arg)
 							   KBROKER_A_GROUP_MEMBER_CLIENT_ID]),
 			.host = text_of(msg->attrs[KBROKER_A_GROUP_MEMBER_HOST]),
 			.pid = kb_attr_u32(pid),
+			.node = node ? kb_attr_s32(node) : -1,
 		};
 	}
 	if (part) {

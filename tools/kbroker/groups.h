@@ -33,6 +33,7 @@ struct kb_group_part {
  * @client: what the client calls itself, or the process's name
  * @host: address of the client, NULL a device
  * @pid: process of a device, 0 a client
+ * @node: node.id of the broker of a cluster whose device it is, -1 none
  * @assignment: a client's, as it came
  * @assignment_len: its bytes
  * @parts: its partitions
@@ -44,6 +45,7 @@ struct kb_group_member {
 	char *client;
 	char *host;
 	uint32_t pid;
+	int32_t node;
 	uint8_t *assignment;
 	size_t assignment_len;
 	struct kb_group_part *parts;
