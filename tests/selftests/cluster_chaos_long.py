@@ -3,19 +3,20 @@
 # long
 # timeout: 900
 """Faults of every kind at random, over one another, on three brokers and their
-daemons, while producers write with acks=all: links that are cut, daemons that
-are killed or stand still, brokers that stop cleanly or at once and lose the
-marker of a clean stop. Then all are well, in sync and the same, and what was
-acknowledged is there once and in order. KBROKER_CHAOS_SEED and
-KBROKER_CHAOS_SECONDS choose another run.
+daemons, while producers write with acks=all: links that are cut in both or one
+direction, delay and lose packets; daemons that are killed or stand still;
+brokers that stop cleanly or die; and once a disk that is lost. Then all are
+well, in sync and the same, and what was acknowledged is there once and in
+order. KBROKER_CHAOS_SEED and KBROKER_CHAOS_SECONDS choose another run.
 """
 import os
 import random
 import signal
+import subprocess
 import threading
 import time
 
-from cluster_nodes import Producer, check_readback, in_sync, leader_of, run
+from cluster_nodes import Producer, check_readback, leader_of, run, whole
 from device_lib import say, wait_for
 
 SEED = int(os.environ.get("KBROKER_CHAOS_SEED", "0")) or random.SystemRandom().randrange(1 << 32)
@@ -26,8 +27,12 @@ PARTITIONS = 3
 class Faults(threading.Thread):
     """What goes wrong at one node, and is put right again."""
 
-    def __init__(self, node, seed, end):
+    # A second disk may only go once all is copied to the first one's place.
+    lost = threading.Lock()
+
+    def __init__(self, nodes, node, seed, end):
         super().__init__(daemon=True)
+        self.nodes = nodes
         self.node, self.random, self.end, self.done = node, random.Random(seed), end, []
         self.error = None
 
@@ -38,6 +43,31 @@ class Faults(threading.Thread):
         self.node.link("down")
         self.pause(3)
         self.node.link("up")
+
+    def spoil(self, inside, *how):
+        """What leaves the node, or else what comes to it, meets a bad link."""
+        where = ("ip", "netns", "exec", self.node.net) if inside else ()
+        device = "eth0" if inside else f"kbv{self.node.id}"
+        subprocess.run(where + ("tc", "qdisc", "add", "dev", device, "root", "netem") + how, check=True)
+        self.pause(3)
+        subprocess.run(where + ("tc", "qdisc", "del", "dev", device, "root"), check=True)
+
+    def deaf(self):
+        self.spoil(False, "loss", "100%")
+
+    def dumb(self):
+        self.spoil(True, "loss", "100%")
+
+    def slow(self):
+        self.spoil(True, "delay", "50ms", "50ms", "loss", "10%")
+
+    def lose(self):
+        if not Faults.lost.acquire(blocking=False):
+            return self.crash()
+        self.node.kill_daemon()
+        self.node.stop_broker("--crash")
+        self.pause(1)
+        return self.node.begin_anew(next(node for node in self.nodes if node is not self.node))
 
     def kill(self):
         self.node.kill_daemon()
@@ -57,18 +87,15 @@ class Faults(threading.Thread):
         self.node.start_broker()
 
     def crash(self):
-        self.node.stop_broker("--now")
-        try:
-            os.unlink(f"{self.node.dir}/.kafka_cleanshutdown")
-        except FileNotFoundError:
-            pass
+        self.node.stop_broker("--crash")
         self.pause(1)
         self.node.start_broker()
 
     def run(self):
         while time.monotonic() < self.end:
             self.pause(4)
-            fault = self.random.choice((self.cut, self.kill, self.freeze, self.stop, self.crash))
+            fault = self.random.choice((self.cut, self.deaf, self.dumb, self.slow, self.kill, self.freeze, self.stop,
+                                        self.crash, self.lose))
             self.done.append((round(time.monotonic(), 1), fault.__name__))
             try:
                 fault()
@@ -79,7 +106,6 @@ class Faults(threading.Thread):
 
 def main(nodes):
     print(f"# KBROKER_CHAOS_SEED={SEED} KBROKER_CHAOS_SECONDS={SECONDS}", flush=True)
-    everybody = {node.id for node in nodes}
     nodes[0].run("topic", "create", "t", "--replication-factor", "3", "--partitions", str(PARTITIONS))
     producers = [Producer(nodes, "t", number) for number in range(PARTITIONS)]
     for producer in producers:
@@ -87,7 +113,7 @@ def main(nodes):
     say(all(producer.writes() for producer in producers), "records are taken")
 
     end = time.monotonic() + SECONDS
-    faults = [Faults(node, SEED + node.id, end) for node in nodes]
+    faults = [Faults(nodes, node, SEED + node.id, end) for node in nodes]
     for fault in faults:
         fault.start()
     for fault in faults:
@@ -96,7 +122,7 @@ def main(nodes):
         print(f"# node {fault.node.id}: {' '.join(name for _, name in fault.done)}", flush=True)
     say(not any(fault.error for fault in faults), f"nothing else failed {[f.error for f in faults if f.error]}")
     say(all(producer.writes() for producer in producers), "afterwards records are taken again")
-    say(wait_for(lambda: all(in_sync(nodes[0], "t", number) == everybody for number in range(PARTITIONS))), "all are in sync")
+    say(all(whole(nodes, "t", number) for number in range(PARTITIONS)), "all are in sync")
     say(all([producer.stop() for producer in producers]), "the producers end")
     for number, producer in enumerate(producers):
         say(wait_for(lambda: len({node.log("t", number) for node in nodes}) == 1),
