@@ -155,7 +155,11 @@ def run(main):
     """The frame of a test: three brokers, main(), the plan."""
     shutil.rmtree(ROOT, ignore_errors=True)
     brokers, done = [], False
-    ip("link", "add", "kbbr", "type", "bridge")
+    # one that was stopped in the middle of it has left its own
+    subprocess.run(("ip", "link", "del", "kbbr"), stderr=subprocess.DEVNULL)
+    if subprocess.run(("ip", "link", "add", "kbbr", "type", "bridge"), stderr=subprocess.DEVNULL).returncode:
+        print("1..0 # SKIP this kernel has no bridges")
+        os._exit(0)
     ip("link", "set", "kbbr", "up")
     try:
         for number in BROKERS:
