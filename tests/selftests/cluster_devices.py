@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
 # kernel: 6.12
+# timeout: 600
 """Devices on several nodes are members of one group: each partition has one
 reader, wherever it is; nobody is given what others have counted; the group goes
 on when a member, a node or its coordinator goes.
