@@ -65,7 +65,7 @@ says()
 	grep -qe "$text" <<<"$("$@" 2>&1)"
 }
 
-ip link add kbnbr type bridge 2>/dev/null || { echo "1..0 # SKIP this kernel has no bridges"; exit 0; }
+ip link add kbnbr type bridge
 ip link set kbnbr up
 ip addr add 10.98.0.100/24 dev kbnbr
 for i in 1 2 3; do

@@ -74,7 +74,7 @@ class Writer(threading.Thread):
         self.join(60)
         return not self.is_alive()
 
-    def writes(self, more=100):
+    def writes(self, more=30):
         want = len(self.acked) + more
         return wait_for(lambda: len(self.acked) >= want)
 

@@ -90,7 +90,7 @@ class Writer(Thread):
             number += 1
         os.close(fd)
 
-    def more(self, count=20):
+    def more(self, count=8):
         """So many more writes were acknowledged."""
         goal = len(self.acked) + count
         return wait_for(lambda: len(self.acked) >= goal)

@@ -157,9 +157,7 @@ def run(main):
     brokers, done = [], False
     # one that was stopped in the middle of it has left its own
     subprocess.run(("ip", "link", "del", "kbbr"), stderr=subprocess.DEVNULL)
-    if subprocess.run(("ip", "link", "add", "kbbr", "type", "bridge"), stderr=subprocess.DEVNULL).returncode:
-        print("1..0 # SKIP this kernel has no bridges")
-        os._exit(0)
+    ip("link", "add", "kbbr", "type", "bridge")
     ip("link", "set", "kbbr", "up")
     try:
         for number in BROKERS:

@@ -228,8 +228,10 @@ class Producer(threading.Thread):
                 continue
             now = time.monotonic()
             self.gaps.append((now - self.last, now))
-            self.last = now
             number += 1
+            # the machine has other things to do as well
+            time.sleep(0.005)
+            self.last = time.monotonic()
 
     def stop(self):
         self.ended = True
@@ -285,9 +287,7 @@ def run(main, **options):
     nodes, done = [], False
     # one that was stopped in the middle of it has left its own
     subprocess.run(("ip", "link", "del", "kbbr"), stderr=subprocess.DEVNULL, check=False)
-    if subprocess.run(("ip", "link", "add", "kbbr", "type", "bridge"), stderr=subprocess.DEVNULL, check=False).returncode:
-        print("1..0 # SKIP this kernel has no bridges")
-        sys.exit(0)
+    ip("link", "add", "kbbr", "type", "bridge")
     ip("link", "set", "kbbr", "up")
     ip("addr", "add", "10.99.0.100/24", "dev", "kbbr")
     try:

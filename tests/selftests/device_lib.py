@@ -92,11 +92,14 @@ def topic(name, partitions=1, *configs):
 
 
 def wait_for(condition, seconds=60):
+    """Is it so within that time? Looks less and less often, lest looking is all the machine does."""
     end = time.monotonic() + seconds
+    rest = 0.005
     while not condition():
         if time.monotonic() > end:
             return False
-        time.sleep(0.01)
+        time.sleep(rest)
+        rest = min(2 * rest, 0.1)
     return True
 
 
