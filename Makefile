@@ -33,6 +33,7 @@ help:
 	@echo "make soak            mixed Kafka clients for half an hour"
 	@echo "make check-static    layers, style, sparse, documents"
 	@echo "make check-long      check, and what does not fit its minutes"
+	@echo "make check-debug     KUnit and all selftests under KASAN, lockdep, UBSAN and kmemleak"
 	@echo "make check-one SUITE=NAME    one suite of tests/suites"
 	@echo "make fuzz            libFuzzer over every parser, FUZZ_SECONDS=60 each"
 	@echo "make coverage        line coverage of kmod/ by the KUnit suites"
@@ -79,6 +80,9 @@ check: setup-check
 check-long: setup-all
 	@tests/run --long
 
+check-debug: setup-check
+	@tests/run kunit faults selftest-uml
+
 check-static: setup-check
 	@tests/run static
 
@@ -107,5 +111,5 @@ bench: setup-bench tools
 	@tests/bench/run
 	@tests/bench/listener
 
-.PHONY: all help modules tools install docs clean demo shell check check-long check-static check-one \
+.PHONY: all help modules tools install docs clean demo shell check check-long check-debug check-static check-one \
 	kunit selftest interop soak fuzz coverage bench
