@@ -29,6 +29,8 @@
 #define KBR_LINK_GREET_MS	3000
 /* A connection is given up when no answer came so long after it was due, ms */
 #define KBR_LINK_STALL_MS	10000
+/* Or when for so long nothing that was sent was acknowledged: the path is cut, ms */
+#define KBR_LINK_SILENCE_MS	3000
 /* Requests: a Fetch of all partitions, a Produce of the largest batch; bytes */
 #define KBR_LINK_OUT_MAX	(KBR_BATCH_BYTES_MAX + (1u << 20))
 /* What an answer holds beside records, bytes */
@@ -177,6 +179,11 @@ static int kbr_link_make_socket(struct kbr_link *link, const struct kbr_peer *pe
 	if (err)
 		return err;
 	tcp_sock_set_nodelay(sock->sk);
+	/* Else what was sent into a cut is only sent again after twice its time. */
+	tcp_sock_set_user_timeout(sock->sk, KBR_LINK_SILENCE_MS);
+	sock_set_keepalive(sock->sk);
+	tcp_sock_set_keepidle(sock->sk, 1);
+	tcp_sock_set_keepintvl(sock->sk, 1);
 	link->sock = sock;
 	kbr_link_take_callbacks(link);
 	err = kernel_connect(sock, (struct sockaddr *)&address, len, O_NONBLOCK);

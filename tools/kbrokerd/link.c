@@ -2,6 +2,7 @@
 /* Proved connections between daemons; see link.h. */
 #include <arpa/inet.h>
 #include <errno.h>
+#include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -345,6 +346,27 @@ static int server_hello(struct kbd_link *link)
 
 /* ---- the beginning ---- */
 
+/*
+ * What a cut link swallowed is sent again after twice the time of the cut, and who
+ * only listens never learns that the other side is gone: a connection on which
+ * nothing is acknowledged for a while ends, and another one is made.
+ */
+static int set_options(uv_tcp_t *tcp)
+{
+	const int on = 1, probe_s = 1, silence_ms = KBD_SILENCE_MS;
+	int fd, err;
+
+	err = uv_tcp_nodelay(tcp, 1) ?: uv_fileno((uv_handle_t *)tcp, &fd);
+	if (err)
+		return err;
+	if (setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on)) ||
+	    setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &probe_s, sizeof(probe_s)) ||
+	    setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &probe_s, sizeof(probe_s)) ||
+	    setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &silence_ms, sizeof(silence_ms)))
+		return -errno;
+	return 0;
+}
+
 static struct kbd_link *link_new(uv_loop_t *loop, const struct kbd_identity *self,
 				 kbd_link_done done, void *arg)
 {
@@ -390,9 +412,9 @@ struct kbd_link *kbd_link_connect(uv_loop_t *loop, const struct kbd_identity *se
 	link->purpose = purpose;
 	link->peer.purpose = purpose;
 	link->connecting.data = link;
-	if (uv_tcp_connect(&link->connecting, link->tcp, (struct sockaddr *)&to, connected))
+	if (uv_tcp_connect(&link->connecting, link->tcp, (struct sockaddr *)&to, connected) ||
+	    set_options(link->tcp))
 		return give_up(link);
-	uv_tcp_nodelay(link->tcp, 1);
 	return link;
 }
 
@@ -403,9 +425,8 @@ struct kbd_link *kbd_link_accept(uv_stream_t *listener, const struct kbd_identit
 
 	if (!link)
 		return NULL;
-	if (uv_accept(listener, (uv_stream_t *)link->tcp) ||
+	if (uv_accept(listener, (uv_stream_t *)link->tcp) || set_options(link->tcp) ||
 	    expect(link, KBR_PROOF_HELLO_SIZE, server_hello))
 		return give_up(link);
-	uv_tcp_nodelay(link->tcp, 1);
 	return link;
 }

@@ -27,6 +27,8 @@
 
 /* Who connects or is connected to has so long to prove itself */
 #define KBD_LINK_MS	3000
+/* A connection ends when for so long nothing that was sent on it was acknowledged */
+#define KBD_SILENCE_MS	3000
 
 /** enum kbd_purpose - what a connection is for */
 enum kbd_purpose {
