@@ -242,10 +242,11 @@ int kbr_log_check_metadata(struct kbr_log *log, const u8 topic_id[16])
 	kfree(path);
 	if (!err) {
 		kbr_log_metadata_text(topic_id, text);
-		/* an unfinished file, or zeroes, is what a crash after the creation leaves */
-		if (len && *buf)
-			err = strcmp(buf, text) ? -EBADMSG : 0;
-		else
+		/* a beginning of it, or zeroes, is what a crash after the creation leaves */
+		len = strlen(buf);
+		if (strncmp(buf, text, len))
+			err = -EBADMSG;
+		else if (len < strlen(text))
 			err = -ENOENT;
 		kvfree(buf);
 	}

@@ -350,6 +350,24 @@ static void rec_expect_producer(struct kunit *test, s32 next)
 	KUNIT_EXPECT_EQ(test, fix_append(test->priv, &append), -EILSEQ);
 }
 
+/* What a crash leaves of partition.metadata while nothing was synced is made anew. */
+static void rec_unfinished_metadata(struct kunit *test)
+{
+	static const char * const left[] = { "", "version: 0\ntopic_id: " };
+	struct fix *fix = test->priv;
+	loff_t whole = rec_size(test, PATH("partition.metadata"));
+	unsigned int i;
+
+	KUNIT_ASSERT_EQ(test, fix_close(fix), 0);
+	for (i = 0; i < ARRAY_SIZE(left); i++) {
+		kbr_dir_unlink(fix->dir, PATH("partition.metadata"));
+		rec_write(test, PATH("partition.metadata"), left[i], strlen(left[i]), 0);
+		KUNIT_EXPECT_EQ(test, fix_open(fix, false, 0, 0), 0);
+		KUNIT_EXPECT_EQ(test, rec_size(test, PATH("partition.metadata")), whole);
+		KUNIT_EXPECT_EQ(test, fix_close(fix), 0);
+	}
+}
+
 static void rec_producers(struct kunit *test)
 {
 	struct fix *fix = test->priv;
@@ -549,6 +567,7 @@ static struct kunit_case rec_cases[] = {
 	KUNIT_CASE(rec_start_checkpoint),
 	KUNIT_CASE(rec_epochs),
 	KUNIT_CASE(rec_other_topic),
+	KUNIT_CASE(rec_unfinished_metadata),
 	KUNIT_CASE(rec_producers),
 	KUNIT_CASE(rec_lost_snapshot),
 	KUNIT_CASE(rec_cached_snapshot),
