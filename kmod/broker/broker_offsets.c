@@ -9,6 +9,7 @@
 #include <linux/sort.h>
 #include <linux/srcu.h>
 
+#include "base/kunit.h"
 #include "broker/broker.h"
 #include "broker/metadata.h"
 #include "broker/partition.h"
@@ -253,6 +254,7 @@ int kbr_broker_write_checkpoints(struct kbr_broker *broker)
 	mutex_unlock(&broker->checkpoint_lock);
 	return err;
 }
+KBR_EXPORT_IF_KUNIT(kbr_broker_write_checkpoints);
 
 int kbr_broker_refresh_checkpoints(struct kbr_broker *broker)
 {

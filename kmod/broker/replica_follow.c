@@ -304,6 +304,42 @@ static int kbr_replica_check_batch(void *buf, size_t len, s64 next, s32 leader_e
 	return batch->size;
 }
 
+/*
+ * Its log is to be cut, and may end at @to then, for a start after a crash. What
+ * the disk promises beyond goes first, or that start would take the cut for damage.
+ */
+static int kbr_replica_begin_cut(struct kbr_partition *part, s64 to)
+{
+	struct kbr_broker *broker = part->topic->broker;
+	s64 point = kbr_log_recovery_point(&part->log);
+	int err;
+
+	kbr_log_limit_checkpoint(&part->log, to);
+	err = point > to ? kbr_broker_write_checkpoints(broker) :
+			   kbr_broker_refresh_checkpoints(broker);
+	if (err)
+		kbr_log_limit_checkpoint(&part->log, S64_MAX);
+	return err;
+}
+
+static void kbr_replica_end_cut(struct kbr_partition *part)
+{
+	kbr_log_limit_checkpoint(&part->log, S64_MAX);
+}
+
+/* Drop the whole log: it begins anew at @start. */
+static int kbr_replica_begin_anew(struct kbr_partition *part, s64 start)
+{
+	int err = kbr_replica_begin_cut(part, 0);
+
+	if (err)
+		return err;
+	kbr_partition_cutting(part, min(start, kbr_log_start(&part->log)));
+	err = kbr_log_restart(&part->log, start);
+	kbr_replica_end_cut(part);
+	return err;
+}
+
 /* One append for all of them keeps the lock for too long, one for each costs too much. */
 #define KBR_REPLICA_APPEND_BATCHES	64
 
@@ -321,8 +357,7 @@ static int kbr_replica_begin_before(struct kbr_partition *part, void *buf, size_
 	    kbr_replica_check_batch(buf, len, 0, leader_epoch, verdict) <= 0 ||
 	    batch->base_offset >= end || kbr_batch_last_offset(batch) < end)
 		return 0;
-	kbr_partition_cutting(part, batch->base_offset);
-	return kbr_log_restart(&part->log, batch->base_offset);
+	return kbr_replica_begin_anew(part, batch->base_offset);
 }
 
 static int kbr_replica_append_some(struct kbr_partition *part, void *buf, size_t len,
@@ -432,8 +467,12 @@ int kbr_replica_truncate(struct kbr_partition *part, s32 leader_epoch,
 	if (to < hw)
 		pr_warn_ratelimited("%s: %s-%u: the leader's log differs below the high watermark: records %lld to %lld are cut (an unclean election?)\n",
 				    broker->name, part->topic->name, part->index, to, hw - 1);
-	kbr_partition_cutting(part, to);
-	err = kbr_log_truncate(&part->log, to);
+	err = kbr_replica_begin_cut(part, to);
+	if (!err) {
+		kbr_partition_cutting(part, to);
+		err = kbr_log_truncate(&part->log, to);
+		kbr_replica_end_cut(part);
+	}
 out:
 	srcu_read_unlock(&broker->io, idx);
 	return err;
@@ -449,8 +488,7 @@ int kbr_replica_restart(struct kbr_partition *part, s32 leader_epoch, s64 start)
 	if (!err) {
 		pr_info_ratelimited("%s: %s-%u: the leader begins at offset %lld: so does this replica, anew\n",
 				    broker->name, part->topic->name, part->index, start);
-		kbr_partition_cutting(part, 0);
-		err = kbr_log_restart(&part->log, start);
+		err = kbr_replica_begin_anew(part, start);
 	}
 	srcu_read_unlock(&broker->io, idx);
 	return err;

@@ -90,6 +90,7 @@ int kbr_log_init(struct kbr_log *log, struct kbr_log_env *env, const char *name,
 	log->snapshot_durable = -1;
 	log->half_made = -1;
 	log->synced_base = S64_MIN;
+	log->checkpoint_max = S64_MAX;
 	INIT_LIST_HEAD(&log->dirty);
 	INIT_LIST_HEAD(&log->doomed);
 	log->epoch = -1;

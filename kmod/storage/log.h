@@ -132,6 +132,7 @@ struct kbr_log_border {
  * @synced: first offset not known to be durable (release/acquire; written
  *	under @tail)
  * @checkpoint: recovery point: data and indexes below are durable (READ_ONCE)
+ * @checkpoint_max: it does not rise above this while the log is being cut
  * @size: bytes of all segments (READ_ONCE; written under @lock, and by appends
  *	with release after @end, see kbr_log_size())
  * @stopped: 0, or the errno that stopped appends (-EIO on a sync, damage;
@@ -179,6 +180,7 @@ struct kbr_log {
 	s64 end;
 	s64 synced;
 	s64 checkpoint;
+	s64 checkpoint_max;
 	u64 size;
 	s32 epoch;
 	u32 generation;
@@ -548,6 +550,13 @@ int kbr_log_set_start(struct kbr_log *log, s64 offset);
  */
 int kbr_log_retain(struct kbr_log *log, s64 hw, s64 now_ms);
 
+/**
+ * kbr_log_limit_checkpoint() - kbr_log_checkpoint() says at most @offset from now on; S64_MAX no limit
+ *
+ * Before a log is cut where it was durable: a recovery point on the disk that
+ * is above the log's end tells the next start of damage.
+ */
+void kbr_log_limit_checkpoint(struct kbr_log *log, s64 offset);
 /** kbr_log_truncate() - cut everything from @offset on (followers; repair) */
 int kbr_log_truncate(struct kbr_log *log, s64 offset);
 

@@ -591,12 +591,20 @@ done:
 	if (err)
 		log->meta_dirty = true;
 	else
-		WRITE_ONCE(log->checkpoint, kbr_log_vouch_locked(log, target));
-	target = log->checkpoint;
+		WRITE_ONCE(log->checkpoint,
+			   min(kbr_log_vouch_locked(log, target), log->checkpoint_max));
+	target = min(log->checkpoint, log->checkpoint_max);
 	mutex_unlock(&log->lock);
 	return target;
 }
 KBR_EXPORT_IF_KUNIT(kbr_log_checkpoint);
+
+void kbr_log_limit_checkpoint(struct kbr_log *log, s64 offset)
+{
+	mutex_lock(&log->lock);
+	log->checkpoint_max = offset;
+	mutex_unlock(&log->lock);
+}
 
 /*
  * How much of @seg the disk has: offset and position of the first batch that

@@ -383,6 +383,43 @@ static void kbr_replica_test_told_again(struct kunit *test)
 	kbr_rep_end(&rt);
 }
 
+/* A follower that was cut below its recovery point, and then loses power, is not damaged. */
+static void kbr_replica_test_cut(struct kunit *test)
+{
+	struct kbr_replica_diverging diverging = { .epoch = 2, .end = 1 };
+	struct kbr_rep_test rt;
+	struct kbr_broker *broker;
+	size_t len;
+	s32 epoch;
+
+	kbr_rep_begin(test, &rt, NULL, NULL);
+	KUNIT_ASSERT_EQ(test, kbr_rep_elect(&rt, 1), 0);
+	KUNIT_EXPECT_EQ(test, kbr_rep_produce(&rt, KBR_ACKS_ALL, NULL), 0);
+	KUNIT_EXPECT_EQ(test, kbr_rep_produce(&rt, KBR_ACKS_ALL, NULL), 1);
+	KUNIT_EXPECT_EQ(test, kbr_rep_produce(&rt, KBR_ACKS_ALL, NULL), 2);
+	kbr_rep_wait_synced(test, &rt, 3);
+	broker = kbr_test_get(rt.tb);
+	KUNIT_EXPECT_EQ(test, kbr_broker_write_checkpoints(broker), 0);
+	KUNIT_EXPECT_EQ(test, kbr_log_recovery_point(&rt.part->log), 3);
+	KUNIT_ASSERT_EQ(test, kbr_rep_elect(&rt, 2), 0);
+	epoch = rt.state.leader_epoch;
+	KUNIT_EXPECT_EQ(test, kbr_replica_truncate(rt.part, epoch, &diverging), 0);
+	len = kbr_rep_batch(&rt, 0, 1, 1, epoch);
+	KUNIT_EXPECT_EQ(test, kbr_replica_append(rt.part, rt.buf, len, epoch, 1, 0), 0);
+	kbr_syncer_flush(broker->env.syncer, &rt.part->log.sync);
+	KUNIT_EXPECT_EQ(test, kbr_log_synced(&rt.part->log), 2);
+	kbr_broker_put(broker);
+	kbr_topic_put(rt.topic);
+	kbr_test_crash(rt.tb, 0);
+	KUNIT_ASSERT_EQ(test, kbr_test_start(rt.tb), 0);
+	rt.topic = kbr_test_topic(rt.tb, "t");
+	KUNIT_ASSERT_NOT_NULL(test, rt.topic);
+	rt.part = kbr_topic_partition(rt.topic, 0);
+	KUNIT_EXPECT_EQ(test, rt.part->state, KBR_PARTITION_LEADER);
+	KUNIT_EXPECT_EQ(test, kbr_log_end(&rt.part->log), 2);
+	kbr_rep_end(&rt);
+}
+
 static struct kunit_case kbr_replica_cases[] = {
 	KUNIT_CASE(kbr_replica_test_watermark),
 	KUNIT_CASE(kbr_replica_test_min_isr),
@@ -392,6 +429,7 @@ static struct kunit_case kbr_replica_cases[] = {
 	KUNIT_CASE(kbr_replica_test_refused),
 	KUNIT_CASE(kbr_replica_test_moved),
 	KUNIT_CASE(kbr_replica_test_told_again),
+	KUNIT_CASE(kbr_replica_test_cut),
 	{}
 };
 
