@@ -30,6 +30,7 @@ const struct kbr_follow_ops *kbr_follow(void)
 {
 	return kbr_follow_ops;
 }
+KBR_EXPORT_IF_KUNIT(kbr_follow);
 
 /* ---- sets ---- */
 
@@ -82,6 +83,7 @@ int kbr_replica_alloc(struct kbr_partition *part)
 	reps->state.leader = -1;
 	reps->state.leader_epoch = -1;
 	reps->state.partition_epoch = -1;
+	reps->resigned = -1;
 	part->replicas = reps;
 	return 0;
 }
@@ -231,39 +233,52 @@ s64 kbr_replica_epoch_start(struct kbr_partition *part)
 	return start;
 }
 
-void kbr_replica_resign(struct kbr_partition *part)
+/* It leads no more; an in-sync set without the leader says so. @reps->lock held. */
+static void kbr_replica_step_down(struct kbr_partition *part, struct kbr_isr_wish *wish)
 {
 	s32 me = READ_ONCE(part->topic->broker->id);
 	struct kbr_replicas *reps = part->replicas;
-	struct kbr_isr_wish wish = {};
+	const struct kbr_replica_progress *progress;
 	unsigned int i;
+
+	WRITE_ONCE(reps->role, KBROKER_REPLICA_ROLE_FOLLOWER);
+	reps->state.leader = -1;
+	reps->wanted.count = 0;
+	reps->resigned = reps->state.leader_epoch;
+	wish->count = 0;
+	wish->leader_epoch = reps->state.leader_epoch;
+	wish->partition_epoch = reps->state.partition_epoch;
+	for (i = 0; i < reps->state.isr.count; i++) {
+		if (reps->state.isr.id[i] == me)
+			continue;
+		progress = kbr_replica_find(reps, reps->state.isr.id[i]);
+		wish->id[wish->count] = reps->state.isr.id[i];
+		wish->epoch[wish->count++] = progress ? progress->broker_epoch : -1;
+	}
+}
+
+static void kbr_replica_ask_resign(struct kbr_partition *part, const struct kbr_isr_wish *wish)
+{
+	if (kbr_cluster_isr_request(part, wish))
+		pr_warn_ratelimited("%s: %s-%u: leads no more, and could not ask for another leader\n",
+				    part->topic->broker->name, part->topic->name, part->index);
+}
+
+void kbr_replica_resign(struct kbr_partition *part)
+{
+	struct kbr_replicas *reps = part->replicas;
+	struct kbr_isr_wish wish;
 	bool led;
 
 	spin_lock(&reps->lock);
 	led = reps->role == KBROKER_REPLICA_ROLE_LEADER;
-	if (led) {
-		reps->role = KBROKER_REPLICA_ROLE_FOLLOWER;
-		reps->state.leader = -1;
-		reps->wanted.count = 0;
-		wish.leader_epoch = reps->state.leader_epoch;
-		wish.partition_epoch = reps->state.partition_epoch;
-		/* an in-sync set without the leader says that it resigns */
-		for (i = 0; i < reps->state.isr.count; i++) {
-			const struct kbr_replica_progress *progress;
-
-			if (reps->state.isr.id[i] == me)
-				continue;
-			progress = kbr_replica_find(reps, reps->state.isr.id[i]);
-			wish.id[wish.count] = reps->state.isr.id[i];
-			wish.epoch[wish.count++] = progress ? progress->broker_epoch : -1;
-		}
-	}
-	spin_unlock(&reps->lock);
 	if (led)
-		kbr_forward_moved(part);
-	if (led && kbr_cluster_isr_request(part, &wish))
-		pr_warn_ratelimited("%s: %s-%u: leads no more, and could not ask for another leader\n",
-				    part->topic->broker->name, part->topic->name, part->index);
+		kbr_replica_step_down(part, &wish);
+	spin_unlock(&reps->lock);
+	if (!led)
+		return;
+	kbr_forward_moved(part);
+	kbr_replica_ask_resign(part, &wish);
 }
 KBR_EXPORT_IF_KUNIT(kbr_replica_resign);
 
@@ -433,6 +448,22 @@ int kbr_replica_prepare(struct kbr_partition *part, const struct kbr_replica_sta
 	return 1;
 }
 
+/*
+ * @state came about without what it asked for when it resigned: it still lacks
+ * what its followers may have of this leadership. It asks again.
+ */
+static void kbr_replica_insist(struct kbr_partition *part, const struct kbr_replica_state *state)
+{
+	struct kbr_replicas *reps = part->replicas;
+	struct kbr_isr_wish wish;
+
+	spin_lock(&reps->lock);
+	reps->state = *state;
+	kbr_replica_step_down(part, &wish);
+	spin_unlock(&reps->lock);
+	kbr_replica_ask_resign(part, &wish);
+}
+
 int kbr_replica_apply(struct kbr_partition *part, const struct kbr_replica_state *state,
 		      struct kbr_refusal *why)
 {
@@ -456,6 +487,10 @@ int kbr_replica_apply(struct kbr_partition *part, const struct kbr_replica_state
 		if (err)
 			return kbr_refuse(why, err, 0, "%s-%u: its log can't be made",
 					  part->topic->name, part->index);
+	}
+	if (role == KBROKER_REPLICA_ROLE_LEADER && state->leader_epoch == reps->resigned) {
+		kbr_replica_insist(part, state);
+		return 0;
 	}
 	anew = reps->role != role || reps->state.leader_epoch != state->leader_epoch;
 	if (anew) {

@@ -91,6 +91,7 @@ struct kbr_replica_progress {
  * @state: as told; @state.leader_epoch is -1 before anything was told
  * @wanted: in-sync set that was asked for; empty: none
  * @epoch_start: leader: the log's end when its leadership began
+ * @resigned: leader epoch in which it led, and will not again; -1 none
  * @progress: leader: of its followers
  * @forward: device writes for another leader; NULL: there were none (forward.c)
  */
@@ -101,6 +102,7 @@ struct kbr_replicas {
 	struct kbr_replica_state state;
 	struct kbr_id_set wanted;
 	s64 epoch_start;
+	s32 resigned;
 	struct kbr_replica_progress progress[KBROKER_REPLICAS_MAX];
 	struct kbr_forward_stream *forward;
 };

@@ -372,11 +372,20 @@ static void kbr_replica_test_told_again(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, kbr_partition_hw(rt.part), 0);
 	KUNIT_EXPECT_EQ(test, kbr_rep_fetch(&rt, 3, 1, 1), 0);
 	KUNIT_EXPECT_EQ(test, kbr_partition_hw(rt.part), 1);
+	/* as a repair does */
+	kbr_partition_quiesce(rt.part, KBR_PARTITION_FOLLOWER);
 	kbr_replica_resign(rt.part);
 	KUNIT_EXPECT_EQ(test, kbr_replica_apply(rt.part, &rt.state, &rt.why), 0);
 	KUNIT_EXPECT_TRUE(test, kbr_replica_get(rt.part, &state, &role));
 	KUNIT_EXPECT_EQ(test, role, KBROKER_REPLICA_ROLE_FOLLOWER);
 	KUNIT_EXPECT_EQ(test, state.leader, -1);
+	/* nor does what was decided before its resignation was heard of */
+	KUNIT_EXPECT_EQ(test, kbr_rep_apply(&rt), 0);
+	KUNIT_EXPECT_TRUE(test, kbr_replica_get(rt.part, &state, &role));
+	KUNIT_EXPECT_EQ(test, role, KBROKER_REPLICA_ROLE_FOLLOWER);
+	KUNIT_EXPECT_EQ(test, state.leader, -1);
+	KUNIT_EXPECT_EQ(test, state.partition_epoch, rt.state.partition_epoch);
+	KUNIT_EXPECT_EQ(test, kbr_rep_produce(&rt, KBR_ACKS_LEADER, NULL), -EREMOTE);
 	/* newer: it leads again */
 	KUNIT_EXPECT_EQ(test, kbr_rep_elect(&rt, 1), 0);
 	KUNIT_EXPECT_EQ(test, kbr_rep_produce(&rt, KBR_ACKS_LEADER, NULL), 1);
