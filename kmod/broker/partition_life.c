@@ -210,14 +210,17 @@ void kbr_partition_fail(struct kbr_partition *part, int err, s64 damaged)
 
 /*
  * The log was read back from the disk: what is there is durable. What an
- * async topic had shown beyond it is gone, and that is said.
+ * async topic had shown beyond it is gone, and that is said; a follower
+ * fetches it again.
  */
 static void kbr_partition_repaired(struct kbr_partition *part)
 {
 	struct kbr_broker *broker = part->topic->broker;
 	s64 end = kbr_log_end(&part->log), hw = READ_ONCE(part->hw);
+	bool led = !part->replicas ||
+		   READ_ONCE(part->replicas->role) == KBROKER_REPLICA_ROLE_LEADER;
 
-	if (hw > end) {
+	if (hw > end && led) {
 		atomic64_add(hw - end, &broker->lost_records);
 		pr_err_ratelimited("%s: %s-%u: the disk lost acknowledged records %lld to %lld (flush.policy=async); goes on at %lld\n",
 				   broker->name, part->topic->name, part->index, end, hw - 1, end);
