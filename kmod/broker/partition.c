@@ -652,6 +652,7 @@ s32 kbr_partition_leader_epoch(const struct kbr_partition *part)
 	return unlikely(part->replicas) ? READ_ONCE(part->replicas->state.leader_epoch) :
 					  READ_ONCE(part->log.epoch);
 }
+KBR_EXPORT_IF_KUNIT(kbr_partition_leader_epoch);
 
 int kbr_partition_check_epoch(struct kbr_partition *part, s32 epoch)
 {

@@ -43,6 +43,7 @@ struct kbr_test_broker *kbr_test_init(struct kunit *test)
 	KUNIT_ASSERT_NOT_NULL(test, tb);
 	tb->test = test;
 	tb->name = "kbrokertest";
+	tb->id = -1;
 	tb->knet = kbr_net_create(NULL);
 	KUNIT_ASSERT_NOT_NULL(test, tb->knet);
 	kbr_test_adopt(tb, kbr_ram_create(1));
@@ -88,7 +89,7 @@ int kbr_test_start(struct kbr_test_broker *tb)
 	struct kbr_broker_params params = {
 		.name = tb->name,
 		.dir = "/test",
-		.id = -1,
+		.id = tb->id,
 		.uid = GLOBAL_ROOT_UID,
 		.gid = GLOBAL_ROOT_GID,
 		.mode = 0660,
@@ -114,14 +115,19 @@ void kbr_test_stop(struct kbr_test_broker *tb)
 		KUNIT_EXPECT_EQ(tb->test, kbr_test_wait_op(tb, err, id), 0);
 }
 
+void kbr_test_set_disk(struct kbr_test_broker *tb, struct kbr_dir *dir)
+{
+	kbr_test_drop_disk(tb);
+	kbr_test_adopt(tb, dir);
+}
+
 void kbr_test_crash(struct kbr_test_broker *tb, u64 seed)
 {
 	struct kbr_dir *after = kbr_ram_crash(tb->dir, seed);
 
 	kbr_ram_heal(tb->dir);
 	kbr_test_stop(tb);
-	kbr_test_drop_disk(tb);
-	kbr_test_adopt(tb, after);
+	kbr_test_set_disk(tb, after);
 }
 
 struct kbr_broker *kbr_test_get(struct kbr_test_broker *tb)

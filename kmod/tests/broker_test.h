@@ -25,6 +25,7 @@
  * @ops: @dir's calls, with a put() that does nothing
  * @real_ops: @dir's calls as they were
  * @name: name of the broker
+ * @id: node.id of the broker, -1: as its directory says
  * @configs: for the next start
  * @why: sentence of the last refusal
  */
@@ -36,6 +37,7 @@ struct kbr_test_broker {
 	struct kbr_file_ops ops;
 	const struct kbr_file_ops *real_ops;
 	const char *name;
+	s32 id;
 	struct kbr_config_set configs;
 	struct kbr_refusal why;
 };
@@ -51,6 +53,8 @@ int kbr_test_start(struct kbr_test_broker *tb);
 void kbr_test_stop(struct kbr_test_broker *tb);
 /** kbr_test_crash() - lose power: stop what runs, go on with what the disk kept */
 void kbr_test_crash(struct kbr_test_broker *tb, u64 seed);
+/** kbr_test_set_disk() - go on with @dir; nothing runs */
+void kbr_test_set_disk(struct kbr_test_broker *tb, struct kbr_dir *dir);
 /** kbr_test_get() - the broker, with a reference */
 struct kbr_broker *kbr_test_get(struct kbr_test_broker *tb);
 /** kbr_test_wait_op() - the end of operation @id; @err is the request's own error */
