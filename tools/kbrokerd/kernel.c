@@ -345,7 +345,11 @@ static void look_at_broker(struct kbd_kernel_io *io)
 	bool changed, anew;
 	int err;
 
-	err = ask_look(io, &look) ?: make_member(io, &look);
+	err = ask_look(io, &look);
+	/* A connection that broke says nothing of the broker. */
+	if (err && !io->requests.sock && !kbd_nl_open(&io->requests))
+		err = ask_look(io, &look);
+	err = err ?: make_member(io, &look);
 	if (err)
 		err = -ENODEV;
 	pthread_mutex_lock(&io->lock);
@@ -559,14 +563,12 @@ static void *talk(void *arg)
 	int err;
 
 	while (!stopping(io)) {
-		if (!io->requests.sock) {
-			err = kbd_nl_open(&io->requests) ?: kbd_nl_open(&io->events) ?:
+		if (!io->events.sock) {
+			err = kbd_nl_open(&io->events) ?:
 			      kbd_nl_subscribe(&io->events, KBROKER_MCGRP_EVENTS);
-			if (err) {
-				/* Without the module there is no broker. */
-				kbd_nl_close(&io->requests);
+			/* Without the module there is no broker. */
+			if (err)
 				kbd_nl_close(&io->events);
-			}
 		}
 		look_at_broker(io);
 		tell_queued(io);

@@ -225,6 +225,9 @@ int kbd_nl_call(struct kbd_nl *nl, u8 cmd, bool dump, const void *attrs, size_t 
 		call.disturbed = false;
 		call.err = 0;
 		err = exchange(nl, msg, &call);
+		/* What is still to come would be taken for the answer to the next one. */
+		if (!call.done)
+			kbd_nl_close(nl);
 	} while (!err && call.disturbed && ++tries < DUMP_TRIES);
 	nlmsg_free(msg);
 	for (i = 0; !err && take && i < call.count; i++)

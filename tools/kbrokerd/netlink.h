@@ -52,7 +52,8 @@ int kbd_nl_receive(struct kbd_nl *nl, kbd_nl_take take, void *arg);
  * @attrs: of the request, as encode.h writes them
  * @why: out, KBD_NL_WHY bytes: the kernel's sentence, where it refused
  *
- * The answers are taken once it is clear that there are no others.
+ * The answers are taken once it is clear that there are no others. A connection that
+ * breaks in the middle is closed.
  * Return: 0, or a negative errno.
  */
 int kbd_nl_call(struct kbd_nl *nl, u8 cmd, bool dump, const void *attrs, size_t len,

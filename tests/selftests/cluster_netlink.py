@@ -1,0 +1,42 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-only
+# kernel: 6.12
+"""A daemon whose netlink connection loses an answer: it begins anew with
+another one, and its broker keeps its session and learns what is new.
+"""
+import shutil
+import subprocess
+import sys
+
+from cluster_nodes import run, whole
+from device_lib import equal, say, wait_for
+
+if not shutil.which("strace"):
+    print("1..0 # SKIP strace is not installed")
+    sys.exit(0)
+
+
+def epochs(node):
+    return [line for line in node.run("cluster", "show").splitlines() if line.startswith(("state", "broker epoch"))]
+
+
+def main(nodes):
+    node = nodes[-1]
+    before = epochs(node)
+    for number, call in enumerate(("recvmsg", "sendmsg")):
+        with open(f"{node.daemon_dir}/strace", "wb") as out:
+            tracer = subprocess.Popen(("strace", "-f", "-p", str(node.process.pid), "-e", f"trace={call}",
+                                       "-e", f"inject={call}:error=ENOBUFS:when=5"), stderr=out)
+
+        def failed():
+            with open(f"{node.daemon_dir}/strace", encoding="utf-8", errors="replace") as lines:
+                return "(INJECTED)" in lines.read()
+        say(wait_for(failed), f"one {call} of the daemon fails")
+        nodes[0].run("topic", "create", f"t{number}", "--replication-factor", "3")
+        say(whole(nodes, f"t{number}"), "a topic that is made then is at all")
+        tracer.terminate()
+        tracer.wait()
+        equal("and its broker kept its session", epochs(node), before)
+
+
+run(main)
