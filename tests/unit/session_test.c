@@ -30,9 +30,12 @@ static struct daemon {
 	u64 now;
 	bool mute;
 	bool stalls;
+	bool swallows;
+	unsigned int swallowed;
 	u64 last;
 	u64 lost;
 	u64 heard;
+	u64 forgotten;
 	/* the kernel */
 	bool there;
 	bool busy;
@@ -118,6 +121,7 @@ static int kernel_requests(void *arg, struct kbd_session *session)
 	(void)arg;
 	if (node.request_id)
 		kbd_session_request(session, node.request_id, &node.request);
+	kbd_session_listed(session);
 	return 0;
 }
 
@@ -188,14 +192,24 @@ static void daemon_ask(void *arg, u64 token, const void *data, size_t len)
 {
 	(void)arg;
 	node.last = token;
-	if (node.mute)
+	if (node.swallows)
+		node.swallowed++;
+	else if (node.mute)
 		node.lost = token;
 	else
 		push(node.asked, &node.asks, data, len, token);
 }
 
+static void daemon_forget(void *arg, u64 token)
+{
+	(void)arg;
+	expect(token && token <= node.last);
+	node.forgotten = token;
+}
+
 static const struct kbd_session_ops session_ops = {
-	kernel_look, kernel_known, kernel_requests, kernel_busy, kernel_tell, daemon_ask, fake_log,
+	kernel_look, kernel_known, kernel_requests, kernel_busy, kernel_tell, daemon_ask,
+	daemon_forget, fake_log,
 };
 
 /* @ms pass in steps of 50; whatever is under way arrives in each. */
@@ -324,11 +338,52 @@ static void test_slow(void)
 	begin();
 	request(KBROKER_REQUEST_KIND_TOPIC_NEW, 1);
 	node.stalls = true;
-	pass(5000);
+	/* longer than the kernel is taken at its word that it still waits */
+	pass(130000);
 	expect_eq(node.answer, -1);
+	expect_eq(node.forgotten, 0);
 	node.stalls = false;
 	pass(500);
 	expect_eq(node.answer, 0);
+	expect_eq(node.answers, 1);
+	end();
+}
+
+/* The kernel tells nobody when it waits no more, but does not name the request again. */
+static void test_forgotten(void)
+{
+	begin();
+	request(KBROKER_REQUEST_KIND_TOPIC_NEW, 1);
+	node.stalls = true;
+	pass(50);
+	expect_eq(node.forgotten, 0);
+	node.request_id = 0;
+	pass(70000);
+	expect(node.forgotten);
+	node.stalls = false;
+	pass(500);
+	expect(node.topic);
+	expect_eq(node.answers, 0);
+	end();
+}
+
+/* A broker whose registration is never answered asks again. */
+static void test_register_again(void)
+{
+	begin();
+	node.swallows = true;
+	node.swallowed = 0;
+	node.kernel.incarnation[0] = 2;
+	pass(4000);
+	expect_eq(node.swallowed, 1);
+	expect_eq(node.forgotten, 0);
+	pass(1500);
+	expect_eq(node.swallowed, 2);
+	expect(node.forgotten);
+	node.swallows = false;
+	pass(6000);
+	expect_eq(node.epoch, broker()->epoch);
+	expect(!broker()->fenced);
 	end();
 }
 
@@ -464,6 +519,8 @@ static void test_restart(void)
 const struct tap_case session_cases[] = {
 	{ "session: what a kernel asks is decided, told and answered", test_topics },
 	{ "session: what takes long is not asked for twice", test_slow },
+	{ "session: what the kernel waits for no more is forgotten", test_forgotten },
+	{ "session: a registration without an answer is sent again", test_register_again },
 	{ "session: what was refused is told anew", test_refused },
 	{ "session: an answer behind what was refused is told again", test_answer_lost },
 	{ "session: requests that end without an answer make room", test_ended },

@@ -10,7 +10,7 @@
 
 #include "daemon.h"
 
-/* Connections that were accepted, and requests of all of them */
+/* Connections that were accepted, and requests of all of them; the session bounds its own */
 #define CONNS_MAX	512
 #define CALLS_MAX	4096
 /* What is asked waits so long for a controller, and for its answer */
@@ -84,7 +84,6 @@ static struct kbd_call *call_new(struct kbd_daemon *daemon, u64 token, const voi
 	keep(call, data, len);
 	*daemon->last_call = call;
 	daemon->last_call = &call->next;
-	daemon->n_calls++;
 	return call;
 }
 
@@ -97,7 +96,8 @@ static void call_free(struct kbd_daemon *daemon, struct kbd_call *call)
 	*at = call->next;
 	if (!*at)
 		daemon->last_call = at;
-	daemon->n_calls--;
+	if (!call->session)
+		daemon->n_calls--;
 	free(call->data);
 	free(call);
 }
@@ -289,12 +289,19 @@ static void request(void *arg, struct kbd_frames *conn, u64 token, u8 flags, con
 	struct kbd_daemon *daemon = arg;
 	struct kbd_call *call;
 
-	if (flags & KBD_FRAME_ANSWER || daemon->n_calls >= CALLS_MAX) {
+	if (flags & KBD_FRAME_ANSWER) {
 		kbd_frames_close(conn);
 		return;
 	}
 	call = call_new(daemon, token, data, len);
+	daemon->n_calls++;
 	call->conn = conn;
+	/* A heartbeat is answered at once, or not at all. */
+	if (daemon->n_calls > CALLS_MAX && call->kind != KBD_HEARTBEAT) {
+		kbd_calls_refuse(daemon, call->id, EAGAIN,
+				 "too many requests wait for the controller; ask again later");
+		return;
+	}
 	call->passed = flags & KBD_FRAME_PASSED;
 	route(daemon, call);
 }
@@ -333,13 +340,20 @@ void kbd_calls_accept(struct kbd_daemon *daemon, uv_stream_t *stream)
 
 void kbd_calls_ask(struct kbd_daemon *daemon, u64 token, const void *data, size_t len)
 {
-	struct kbd_call *call;
+	struct kbd_call *call = call_new(daemon, token, data, len);
 
-	if (daemon->n_calls >= CALLS_MAX)
-		return;
-	call = call_new(daemon, token, data, len);
 	call->session = true;
 	route(daemon, call);
+}
+
+void kbd_calls_forget(struct kbd_daemon *daemon, u64 token)
+{
+	struct kbd_call *call = daemon->calls;
+
+	while (call && !(call->session && call->token == token))
+		call = call->next;
+	if (call)
+		call_free(daemon, call);
 }
 
 /* ---- time ---- */
@@ -372,12 +386,15 @@ static void give_up(struct kbd_daemon *daemon, struct kbd_call *call)
 				 "there is no controller: no majority of the cluster's daemons can be reached");
 }
 
-/* What is with the controller may be carried out: it is not asked for twice. */
+/*
+ * What is with the controller may be carried out: it is not asked for twice. A
+ * session forgets what its kernel waits for no more; how long that is, it decides.
+ */
 static u64 limit_ms(const struct kbd_call *call)
 {
-	if (call->sent && call->kind != KBD_HEARTBEAT && call->kind != KBD_REGISTER)
-		return ANSWER_MS;
-	return call->session ? SESSION_MS : WAIT_MS;
+	if (call->kind == KBD_HEARTBEAT || !call->sent)
+		return call->session ? SESSION_MS : WAIT_MS;
+	return call->session || call->passed ? U64_MAX : ANSWER_MS;
 }
 
 void kbd_calls_tick(struct kbd_daemon *daemon)

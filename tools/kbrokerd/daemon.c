@@ -248,6 +248,11 @@ static void session_ask(void *arg, u64 token, const void *data, size_t len)
 	kbd_calls_ask(arg, token, data, len);
 }
 
+static void session_forget(void *arg, u64 token)
+{
+	kbd_calls_forget(arg, token);
+}
+
 static const struct kbd_session_ops session_ops = {
 	.look = session_look,
 	.known = session_known,
@@ -255,6 +260,7 @@ static const struct kbd_session_ops session_ops = {
 	.busy = session_busy,
 	.tell = session_tell,
 	.ask = session_ask,
+	.forget = session_forget,
 	.log = log_line,
 };
 

@@ -43,7 +43,7 @@ struct kbd_kernel_io;
  * @conns: connections of frames that were accepted
  * @calls: requests without an answer, oldest first
  * @last_call: where the next one goes
- * @n_calls: how many
+ * @n_calls: how many of them are not the session's
  * @next_call: id of the next one
  * @above: to the controller; NULL none
  * @above_link: @above is being made
@@ -105,8 +105,10 @@ int kbd_daemon_run(const struct kbd_conf *conf, void (*ready)(void *arg), void *
 void kbd_calls_init(struct kbd_daemon *daemon);
 /** kbd_calls_accept() - a connection of frames; @stream is its from now on */
 void kbd_calls_accept(struct kbd_daemon *daemon, uv_stream_t *stream);
-/** kbd_calls_ask() - of this daemon's own session; kbd_session_answer() follows, or nothing */
+/** kbd_calls_ask() - of this daemon's own session; kbd_session_answer() or kbd_session_lost() follows */
 void kbd_calls_ask(struct kbd_daemon *daemon, u64 token, const void *data, size_t len);
+/** kbd_calls_forget() - neither is to follow any more */
+void kbd_calls_forget(struct kbd_daemon *daemon, u64 token);
 /** kbd_calls_reply() - the answer to call @id, which may be gone */
 void kbd_calls_reply(struct kbd_daemon *daemon, u64 id, const void *data, size_t len);
 /** kbd_calls_refuse() - likewise, with an errno and a sentence */

@@ -70,6 +70,7 @@ struct open {
  * @want_known: what the kernel knows is wanted
  * @known: it, NULL not yet
  * @want_open: the open requests are wanted
+ * @listed: they were looked up, and @open has all of them
  * @open: they
  * @news: the kernel has opened requests, or events were lost
  * @refused: errno that the kernel answered, 0 none
@@ -98,6 +99,7 @@ struct kbd_kernel_io {
 	bool want_known;
 	struct kbd_state *known;
 	bool want_open;
+	bool listed;
 	struct open *open;
 	bool news;
 	int refused;
@@ -469,6 +471,7 @@ static void find_open(struct kbd_kernel_io *io)
 	pthread_mutex_lock(&io->lock);
 	free_open(io->open);
 	io->open = list;
+	io->listed = true;
 	io->want_open = false;
 	pthread_mutex_unlock(&io->lock);
 	io->wake(io->arg);
@@ -515,9 +518,10 @@ static struct told *take_told(struct kbd_kernel_io *io, bool *failed)
 static void forget_open(struct kbd_kernel_io *io)
 {
 	pthread_mutex_lock(&io->lock);
-	if (io->open) {
+	if (io->listed) {
 		free_open(io->open);
 		io->open = NULL;
+		io->listed = false;
 		io->want_open = true;
 	}
 	pthread_mutex_unlock(&io->lock);
@@ -669,7 +673,7 @@ void kbd_kernel_handle(struct kbd_kernel_io *io, struct kbd_session *session)
 {
 	char why[KBD_NL_WHY];
 	struct open *open, *at;
-	bool news;
+	bool news, listed;
 	int err;
 
 	pthread_mutex_lock(&io->lock);
@@ -678,6 +682,8 @@ void kbd_kernel_handle(struct kbd_kernel_io *io, struct kbd_session *session)
 	io->refused = 0;
 	open = io->open;
 	io->open = NULL;
+	listed = io->listed;
+	io->listed = false;
 	news = io->news;
 	io->news = false;
 	pthread_mutex_unlock(&io->lock);
@@ -692,6 +698,8 @@ void kbd_kernel_handle(struct kbd_kernel_io *io, struct kbd_session *session)
 		kbd_session_event(session);
 	for (at = open; at; at = at->next)
 		kbd_session_request(session, at->id, &at->attrs);
+	if (listed)
+		kbd_session_listed(session);
 	free_open(open);
 }
 

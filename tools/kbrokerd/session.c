@@ -8,11 +8,12 @@
 
 #include "session.h"
 
-/* A registration that is not answered for so long is sent again */
-#define ASK_MS		1000
+/* A registration that was refused or lost is sent again after so long, one without an answer later */
+#define ASK_MS		500
+#define ASK_AGAIN_MS	5000
 /* A request whose answer was lost is passed on again after so long */
 #define AGAIN_MS	200
-/* One that waits longer has ended in the kernel: request.timeout.ms is half of it */
+/* One that waits for so long may have ended in the kernel, which then tells nobody */
 #define ENDED_MS	60000
 /* With many requests open the kernel is asked for them less often than it has news */
 #define MANY_OPEN	64
@@ -28,7 +29,8 @@
  * struct asked - a request of the kernel that was passed on
  * @id: of the request
  * @token: of the question
- * @asked_ms: when
+ * @asked_ms: when, or when the kernel was last asked whether it is still open
+ * @listed: the kernel names it among the open ones
  * @isr: it is for another in-sync set
  * @again: the answer was lost, or was none: pass it on again
  * @answered: as below says
@@ -41,6 +43,7 @@ struct asked {
 	u64 id;
 	u64 token;
 	u64 asked_ms;
+	bool listed;
 	bool isr;
 	bool again;
 	bool answered;
@@ -525,6 +528,8 @@ static void ask_register(struct kbd_session *session)
 	struct kbd_buf buf = { 0 };
 	size_t nest, inner;
 
+	if (session->registering)
+		session->ops->forget(session->arg, session->registering);
 	kbd_begin(&buf, KBD_REGISTER);
 	nest = kbd_nest(&buf, KBD_A_BROKER);
 	inner = kbd_nest(&buf, KBD_A_CLUSTER);
@@ -577,9 +582,12 @@ void kbd_session_request(struct kbd_session *session, u64 id, const struct kbd_b
 	struct asked *asked;
 	unsigned int i;
 
-	for (i = 0; i < session->count; i++)
-		if (session->asked[i].id == id)
+	for (i = 0; i < session->count; i++) {
+		if (session->asked[i].id == id) {
+			session->asked[i].listed = true;
 			return;
+		}
+	}
 	if (i == ASKED_MAX) {
 		session->event = true;
 		return;
@@ -592,7 +600,25 @@ void kbd_session_request(struct kbd_session *session, u64 id, const struct kbd_b
 	asked->id = id;
 	asked->token = session->token;
 	asked->asked_ms = session->now_ms;
+	asked->listed = true;
 	asked->isr = is_isr(attrs);
+}
+
+void kbd_session_listed(struct kbd_session *session)
+{
+	unsigned int i = 0;
+
+	while (i < session->count) {
+		struct asked *asked = &session->asked[i];
+
+		if (!asked->listed && !asked->answered) {
+			session->ops->forget(session->arg, asked->token);
+			*asked = session->asked[--session->count];
+			continue;
+		}
+		asked->listed = false;
+		i++;
+	}
 }
 
 static void tell_answer(struct kbd_session *session, struct asked *asked)
@@ -619,9 +645,10 @@ static void answer_requests(struct kbd_session *session)
 		u64 late_ms = asked->again ? AGAIN_MS : ENDED_MS;
 		bool late = !asked->answered && session->now_ms - asked->asked_ms >= late_ms;
 
-		if (late || (asked->told && !busy)) {
-			/* If the kernel still wants it, it will say so. */
-			session->event |= late;
+		/* If the kernel still wants it, it will say so. */
+		session->event |= late;
+		asked->asked_ms = late ? session->now_ms : asked->asked_ms;
+		if ((late && asked->again) || (asked->told && !busy)) {
 			*asked = session->asked[--session->count];
 			continue;
 		}
@@ -637,10 +664,13 @@ static void answered_self(struct kbd_session *session, const struct kbd_message 
 
 	if (beat) {
 		/* The controller knows another life of it, or none. */
-		if (err == ESTALE)
+		if (err == ESTALE) {
 			session->epoch = -1;
+			session->asked_ms = 0;
+		}
 	} else if (err) {
 		session->ops->log(session->arg, kbd_text(&msg->attr[KBD_A_MESSAGE]));
+		session->registering = 0;
 	} else {
 		session->epoch = kbd_u64(&msg->attr[KBD_A_EPOCH]);
 		session->registered = kbd_u64(&msg->attr[KBD_A_INDEX]);
@@ -689,6 +719,8 @@ void kbd_session_lost(struct kbd_session *session, u64 token)
 {
 	unsigned int i;
 
+	if (token == session->registering)
+		session->registering = 0;
 	for (i = 0; i < session->count; i++)
 		if (session->asked[i].token == token)
 			session->asked[i].again = true;
@@ -703,11 +735,15 @@ static int begin(struct kbd_session *session, const struct kbd_kernel *kernel)
 
 	if (err)
 		return err;
+	while (session->count)
+		session->ops->forget(session->arg, session->asked[--session->count].token);
+	if (session->registering)
+		session->ops->forget(session->arg, session->registering);
 	session->kernel = *kernel;
 	session->epoch = -1;
 	session->registering = 0;
 	session->beating = 0;
-	session->count = 0;
+	session->asked_ms = 0;
 	session->there = true;
 	return 0;
 }
@@ -731,7 +767,7 @@ void kbd_session_tick(struct kbd_session *session, u64 now_ms)
 	    begin(session, &kernel))
 		return;
 	if (session->epoch < 0) {
-		if (!session->registering || now_ms - session->asked_ms >= ASK_MS)
+		if (now_ms - session->asked_ms >= (session->registering ? ASK_AGAIN_MS : ASK_MS))
 			ask_register(session);
 		return;
 	}

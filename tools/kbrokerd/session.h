@@ -53,13 +53,15 @@ enum kbd_tell {
  * @look: what the broker is. 0; -ENODEV: there is none, or it is no member; -EAGAIN
  * @known: the topics and peers that the kernel knows, into an empty state (topic-get,
  *	peer-get). 0; -EAGAIN: they are being looked up
- * @requests: kbd_session_request() is to follow for each open request (request-get)
+ * @requests: kbd_session_request() is to follow for each open request (request-get),
+ *	and then kbd_session_listed()
  * @busy: not all that was told is carried out yet
  * @tell: @attrs is a message (encode.h) whose body goes to the kernel, behind what was
  *	told before. 0 when it is to be carried out, or a negative errno;
  *	kbd_session_refused() follows if it was not, nor any answer behind it
  * @ask: send a message to the controller; kbd_session_answer() or kbd_session_lost()
- *	with @token follows, or nothing does for a long time
+ *	with @token follows, however long it takes
+ * @forget: unless it does not matter any more
  * @log: a line for the daemon's log
  */
 struct kbd_session_ops {
@@ -69,6 +71,7 @@ struct kbd_session_ops {
 	bool (*busy)(void *arg);
 	int (*tell)(void *arg, enum kbd_tell what, const struct kbd_buf *attrs);
 	void (*ask)(void *arg, u64 token, const void *data, size_t len);
+	void (*forget)(void *arg, u64 token);
 	void (*log)(void *arg, const char *text);
 };
 
@@ -101,6 +104,8 @@ void kbd_session_event(struct kbd_session *session);
 void kbd_session_refused(struct kbd_session *session);
 /** kbd_session_request() - an open request of the kernel: a message with its attributes but id and age */
 void kbd_session_request(struct kbd_session *session, u64 id, const struct kbd_buf *attrs);
+/** kbd_session_listed() - these were all: what was passed on and is not among them has ended */
+void kbd_session_listed(struct kbd_session *session);
 /** kbd_session_answer() - the controller's answer to what was asked with @token */
 void kbd_session_answer(struct kbd_session *session, u64 token, const void *data, size_t len);
 /** kbd_session_lost() - what was asked with @token gets no answer: nobody was reached, or the connection broke */
