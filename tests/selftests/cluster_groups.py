@@ -67,7 +67,7 @@ class Consumer(threading.Thread):
 
     def run(self):
         for line in self.process.stdout:
-            self.values.append(int(line))
+            self.values.append(int(line.rpartition(":")[2]))
 
     def stop(self, how="terminate"):
         getattr(self.process, how)()

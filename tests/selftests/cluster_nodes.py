@@ -3,6 +3,7 @@
 namespaces of one kernel, on one bridge, and producers that keep what was
 acknowledged, to be read back. The test itself stands outside of them all.
 """
+import errno
 import os
 import random
 import shutil
@@ -29,17 +30,46 @@ def ip(*argv):
 class Node:
     """A broker and its daemon, in a namespace of their own."""
 
-    def __init__(self, number, witness=False):
+    def __init__(self, number, witness=False, disk=0):
         self.id, self.name, self.net = number, f"kbc{number}", f"kbc{number}"
         self.address, self.witness = f"10.99.0.{number}", witness
         self.dir, self.daemon_dir = f"{ROOT}/{number}", f"{ROOT}/daemon{number}"
-        self.process = None
+        self.process = self.disk = None
+        if disk:
+            self.add_disk(disk)
         ip("netns", "add", self.net)
         ip("link", "add", f"kbv{number}", "type", "veth", "peer", "name", "eth0", "netns", self.net)
         ip("link", "set", f"kbv{number}", "master", "kbbr", "up")
         ip("-n", self.net, "addr", "add", f"{self.address}/24", "dev", "eth0")
         ip("-n", self.net, "link", "set", "eth0", "up")
         ip("-n", self.net, "link", "set", "lo", "up")
+
+    # --- its disk -----------------------------------------------------------
+
+    def add_disk(self, size):
+        """One of its own, MiB, for the broker's directory"""
+        self.disk = f"{ROOT}/disk{self.id}"
+        subprocess.run(("modprobe", "loop"), check=True)
+        with open(f"{self.disk}.img", "wb") as image:
+            image.truncate(size << 20)
+        subprocess.run(("mkfs.ext4", "-q", "-F", "-m", "0", f"{self.disk}.img"), check=True)
+        os.makedirs(self.disk)
+        subprocess.run(("mount", "-o", "loop", f"{self.disk}.img", self.disk), check=True)
+        self.dir = f"{self.disk}/broker"
+
+    def fill_disk(self):
+        """Not a byte more fits, until free_disk()."""
+        with open(f"{self.disk}/filler", "wb") as filler:
+            for size in (1 << 20, 4096):
+                try:
+                    while True:
+                        os.posix_fallocate(filler.fileno(), os.fstat(filler.fileno()).st_size, size)
+                except OSError as error:
+                    if error.errno != errno.ENOSPC:
+                        raise
+
+    def free_disk(self):
+        os.unlink(f"{self.disk}/filler")
 
     # --- the broker ---------------------------------------------------------
 
@@ -130,6 +160,8 @@ class Node:
         # the namespace ends later, and the link with it
         subprocess.run(("ip", "link", "del", f"kbv{self.id}"), stderr=subprocess.DEVNULL, check=False)
         subprocess.run(("ip", "netns", "del", self.net), stderr=subprocess.DEVNULL, check=False)
+        if self.disk:
+            subprocess.run(("umount", self.disk), check=False)
 
 
 def metadata(node, names):
@@ -192,6 +224,11 @@ class Producer(threading.Thread):
         self.acked, self.gaps, self.last = [], [], time.monotonic()
         self.ended, self.id = False, next(Producer.ids)
         self.conn = None
+        self.number = 0     # of the next record
+
+    @staticmethod
+    def value(name, partition, number):
+        return b"%s-%d:%d" % (name.encode(), partition, number)
 
     def connect(self):
         order = list(self.nodes.values())
@@ -207,7 +244,7 @@ class Producer(threading.Thread):
         try:
             if not self.conn and not self.connect():
                 return False
-            data = batch((b"%d" % number,), producer=(self.id, 0, number))
+            data = batch((Producer.value(self.name_, self.partition, number),), producer=(self.id, 0, number))
             error, base, _ = self.conn.produce(self.name_, self.partition, data, timeout_ms=2000)
         except (OSError, EOFError, ValueError, struct.error):
             error, base = -1, -1
@@ -221,17 +258,14 @@ class Producer(threading.Thread):
         return False
 
     def run(self):
-        number = 0
         while not self.ended:
-            if not self.send(number):
+            if not self.send(self.number):
                 time.sleep(0.01)
                 continue
             now = time.monotonic()
             self.gaps.append((now - self.last, now))
-            number += 1
-            # the machine has other things to do as well
-            time.sleep(0.005)
-            self.last = time.monotonic()
+            self.last = now
+            self.number += 1
 
     def stop(self):
         self.ended = True
@@ -244,24 +278,35 @@ class Producer(threading.Thread):
         return wait_for(lambda: len(self.acked) >= want)
 
 
+def readback(node, name, partition):
+    """[(offset, value)] of all that is there"""
+    out = node.run("consume", name, "--partition", str(partition), "--from-beginning", "--exit", "--format", "%o %s\\n")
+    return [(int(offset), value) for offset, value in (line.split(" ", 1) for line in out.splitlines())]
+
+
 def check_readback(node, producer):
-    """What was acknowledged is there once, in order, at its offset."""
-    out = node.run("consume", producer.name_, "--partition", str(producer.partition), "--from-beginning", "--exit",
-                   "--format", "%o %s\\n")
-    lines = [line.split() for line in out.splitlines() if line and line[0].isdigit()]
-    there = {int(value): int(offset) for offset, value in lines}
-    values = [int(value) for _, value in lines]
+    """What was acknowledged is there once, in order, at its offset, and nothing that nobody wrote."""
+    there, numbers, phantoms = {}, [], []
+    prefix = f"{producer.name_}-{producer.partition}:"
+    for at, (offset, value) in enumerate(readback(node, producer.name_, producer.partition)):
+        number = value.removeprefix(prefix)
+        # the last one may be there without having been acknowledged
+        if offset != at or number == value or not number.isdigit() or int(number) > producer.number:
+            phantoms.append((offset, value))
+            continue
+        there[int(number)] = offset
+        numbers.append(int(number))
     lost = [number for number, base in producer.acked if number not in there or (base >= 0 and there[number] != base)]
-    good = not lost and values == sorted(set(values))
+    good = not lost and not phantoms and numbers == sorted(set(numbers))
     if not good:
-        print(f"# {len(producer.acked)} acknowledged, {len(values)} there, lost {lost[:20]}, "
-              f"twice or disordered {[v for i, v in enumerate(values[1:]) if v <= values[i]][:20]}", flush=True)
+        print(f"# {len(producer.acked)} acknowledged, {len(numbers)} there, lost {lost[:20]}, phantoms {phantoms[:20]}, "
+              f"twice or disordered {[v for i, v in enumerate(numbers[1:]) if v <= numbers[i]][:20]}", flush=True)
     return good
 
 
-def cluster(count=3, witness=False):
+def cluster(count=3, witness=False, disk=0):
     """Nodes with brokers and daemons that all have a session"""
-    nodes = [Node(number, witness=witness and number == count) for number in range(1, count + 1)]
+    nodes = [Node(number, witness and number == count, disk) for number in range(1, count + 1)]
     for node in nodes:
         if not node.witness:
             node.start_broker()
