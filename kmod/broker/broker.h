@@ -27,6 +27,7 @@
 #include "broker/net.h"
 #include "broker/owner.h"
 #include "broker/forward.h"
+#include "broker/remote.h"
 #include "broker/share_post.h"
 #include "broker/producer_id.h"
 #include "broker/throttle.h"
@@ -113,6 +114,7 @@ enum kbr_broker_state {
  * @producer_ids: ids for idempotent producers of the network
  * @share_posts: what is said to other brokers about shares (share_far.h)
  * @forwards: device writes that wait for leaders on other brokers
+ * @remotes: what readers want from leaders on other brokers (remote.h)
  * @lost_records: records that failed syncs took after they were acknowledged
  * @handles: open devices
  * @handles_changes: counts opens and closes, for dumps of open devices
@@ -183,6 +185,7 @@ struct kbr_broker {
 	struct kbr_throttle follower_throttle;
 	struct kbr_producer_ids producer_ids;
 	struct kbr_forwards forwards;
+	struct kbr_remotes remotes;
 	struct kbr_share_posts share_posts;
 	atomic64_t lost_records;
 	atomic_t handles;

@@ -15,6 +15,7 @@
 #include "base/kunit.h"
 #include "broker/cluster.h"
 #include "broker/group.h"
+#include "broker/remote.h"
 #include "broker/replica.h"
 #include "broker/request.h"
 
@@ -92,8 +93,10 @@ KBR_EXPORT_IF_KUNIT(kbr_replica_alloc);
 void kbr_replica_free(struct kbr_partition *part)
 {
 	/* The fetcher has stopped before the topics go. */
-	if (part->replicas)
+	if (part->replicas) {
 		kbr_forward_free(part->replicas);
+		kbr_remote_free(part->replicas);
+	}
 	kfree(part->replicas);
 	part->replicas = NULL;
 }
@@ -278,6 +281,7 @@ void kbr_replica_resign(struct kbr_partition *part)
 	if (!led)
 		return;
 	kbr_forward_moved(part);
+	kbr_remote_moved(part);
 	kbr_replica_ask_resign(part, &wish);
 }
 KBR_EXPORT_IF_KUNIT(kbr_replica_resign);
@@ -518,6 +522,7 @@ int kbr_replica_apply(struct kbr_partition *part, const struct kbr_replica_state
 	if (err)
 		kbr_partition_fail(part, err, -1);
 	kbr_forward_moved(part);
+	kbr_remote_moved(part);
 	kbr_groups_moved(part);
 	kbr_partition_wake(part);
 	wake_up_all(&part->topic->wait);

@@ -94,6 +94,7 @@ struct kbr_replica_progress {
  * @resigned: leader epoch in which it led, and will not again; -1 none
  * @progress: leader: of its followers
  * @forward: device writes for another leader; NULL: there were none (forward.c)
+ * @remote: what device readers want of its leader; NULL: nothing was (remote.c)
  */
 struct kbr_replicas {
 	spinlock_t lock;
@@ -105,6 +106,7 @@ struct kbr_replicas {
 	s32 resigned;
 	struct kbr_replica_progress progress[KBROKER_REPLICAS_MAX];
 	struct kbr_forward_stream *forward;
+	struct kbr_remote *remote;
 };
 
 /** kbr_replica_alloc() - @part belongs to a cluster: no replica is here until something is told; 0, -ENOMEM */
@@ -322,12 +324,13 @@ int kbr_replica_restart(struct kbr_partition *part, s32 leader_epoch, s64 start)
  * @synced: more of @part is on the disk, or a sync failed; any context
  * @forward: something is to be forwarded to @leader (forward.h)
  * @share: something is to be said to @peer about shares (share_far.h)
+ * @remote: readers want something from @leader (remote.h)
  * @peer_changed: the address or epoch of peer @id is another one, or it is gone
  * @abort: the namespace ends: close all sockets at once; waits for no disk
  * @stop: the broker ends: nothing is touched after it returns
  *
  * Context: @follow, @unfollow, @stop: operations of the broker; @forward,
- * @share: process.
+ * @share, @remote: process.
  */
 struct kbr_follow_ops {
 	void (*follow)(struct kbr_partition *part, s32 leader);
@@ -335,6 +338,7 @@ struct kbr_follow_ops {
 	void (*synced)(struct kbr_partition *part);
 	void (*forward)(struct kbr_broker *broker, s32 leader);
 	void (*share)(struct kbr_broker *broker, s32 peer);
+	void (*remote)(struct kbr_broker *broker, s32 leader);
 	void (*peer_changed)(struct kbr_broker *broker, s32 id);
 	void (*abort)(struct kbr_broker *broker);
 	void (*stop)(struct kbr_broker *broker);

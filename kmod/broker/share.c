@@ -227,35 +227,23 @@ static unsigned int kbr_share_cost(const struct kbr_share_part *sp)
 	return list_empty_careful(&sp->given) ? KBR_SHARE_IDLE : KBR_SHARE_IN_USE;
 }
 
-/* Who is to have @sp, that nobody has: who has too little, or else the least. Nodes alone. */
+/*
+ * Who is to have @sp, that nobody has, of those that have too little: a node with
+ * a replica of it if there is one, since others read it from its leader.
+ */
 static struct kbr_share_member *kbr_share_find_node(struct kbr_share *share,
 						    const struct kbr_share_part *sp)
 {
 	struct kbr_share_member *member, *best = NULL;
 
 	list_for_each_entry(member, &share->members, node) {
-		if (member->away || !kbr_share_node_has_replica(member, sp->part))
+		if (member->has >= member->quota)
 			continue;
-		if (member->has < member->quota)
+		if (kbr_share_node_has_replica(member, sp->part))
 			return member;
-		if (!best || member->has * best->weight < best->has * member->weight)
-			best = member;
+		best = best ?: member;
 	}
 	return best;
-}
-
-/* Is there somebody who has too little, and may have @sp? */
-static bool kbr_share_is_missed(struct kbr_share *share, const struct kbr_share_part *sp)
-{
-	struct kbr_share_member *member;
-
-	if (likely(!share->lead))
-		return true;
-	list_for_each_entry(member, &share->members, node)
-		if (!member->away && member->has < member->quota &&
-		    kbr_share_node_has_replica(member, sp->part))
-			return true;
-	return false;
 }
 
 /* Give all that nobody is to have to those that have less than their quota. */
@@ -272,8 +260,8 @@ static void kbr_share_fill(struct kbr_share *share)
 			continue;
 		if (unlikely(share->lead)) {
 			member = kbr_share_find_node(share, sp);
-			if (!member)
-				continue;	/* no node that has members has a replica */
+			if (WARN_ON_ONCE(!member))
+				continue;	/* the quotas have room for all */
 		}
 		while (likely(!share->lead) && member->has >= member->quota)
 			member = list_next_entry(member, node);
@@ -301,8 +289,7 @@ static void kbr_share_plan(struct kbr_share *share)
 			struct kbr_share_part *sp = share->parts[i];
 
 			member = sp->target;
-			if (!member || member->has <= member->quota || kbr_share_cost(sp) != cost ||
-			    !kbr_share_is_missed(share, sp))
+			if (!member || member->has <= member->quota || kbr_share_cost(sp) != cost)
 				continue;
 			member->has--;
 			sp->target = NULL;

@@ -449,17 +449,6 @@ void kbr_share_mirror_free(struct kbr_share *share)
 	kbr_share_free(share);
 }
 
-/* Is there any partition that can be read here? */
-static bool kbr_mirror_can_read(struct kbr_topic *topic)
-{
-	unsigned int count = kbr_topic_partitions(topic), i;
-
-	for (i = 0; i < count; i++)
-		if (!kbr_replica_is_elsewhere(kbr_topic_partition(topic, i)))
-			return true;
-	return false;
-}
-
 int kbr_share_mirror_join(struct kbr_share_member *member, struct kbr_topic *topic,
 			  const struct kbr_str *name)
 {
@@ -468,8 +457,6 @@ int kbr_share_mirror_join(struct kbr_share_member *member, struct kbr_topic *top
 	struct kbr_share *share;
 	int err;
 
-	if (!kbr_mirror_can_read(topic))
-		return -EREMOTE;
 	member->pid = task_tgid_nr(current);
 	get_task_comm(member->comm, current);
 	mutex_lock(&posts->mirrors_lock);

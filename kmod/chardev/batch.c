@@ -5,12 +5,11 @@
  * once, and validated by the partition.
  */
 #include "base/limits.h"
-#include "broker/replica.h"
 #include "chardev/open.h"
 
 /*
  * What one partition has for the reader. 1 with the partition standing at its
- * position, 0 nothing, -EPIPE overtaken, -EREMOTE no replica is here.
+ * position, 0 nothing, -EPIPE overtaken.
  */
 static int kbr_batch_look(struct kbr_open *open, unsigned int index)
 {
@@ -20,9 +19,63 @@ static int kbr_batch_look(struct kbr_open *open, unsigned int index)
 	if (err)
 		return err;
 	part = kbr_reader_partition(open, index);
-	if (kbr_reader_cursors(open)->pos[index].offset < kbr_partition_hw(part))
-		return 1;
-	return kbr_replica_is_elsewhere(part) ? -EREMOTE : 0;
+	return kbr_reader_cursors(open)->pos[index].offset < kbr_partition_hw(part);
+}
+
+/* Whole batches of @chunk from @offset on, as many as fit, to @to; @next: out: behind them. */
+static ssize_t kbr_batch_copy(const struct kbr_remote_chunk *chunk, s64 offset,
+			      struct iov_iter *to, size_t *room, s64 *next)
+{
+	size_t at = 0, from = 0, fit = iov_iter_count(to);
+	struct kbr_batch batch;
+
+	*next = offset;
+	/* They were walked once, when they came. */
+	while (at < chunk->len && !kbr_batch_decode(&batch, chunk->data + at, chunk->len - at)) {
+		if (*next == offset)
+			from = at;
+		if (kbr_batch_last_offset(&batch) >= offset) {
+			if (at + batch.size - from > fit)
+				break;
+			*next = kbr_batch_last_offset(&batch) + 1;
+		}
+		at += batch.size;
+	}
+	if (*next == offset) {
+		*room = batch.size;
+		return -EMSGSIZE;
+	}
+	if (copy_to_iter(chunk->data + from, at - from, to) != at - from)
+		return -EFAULT;
+	return at - from;
+}
+
+/* As kbr_batch_read_from(), of a partition that is read at its leader. */
+static ssize_t kbr_batch_read_far(struct kbr_open *open, unsigned int index,
+				  struct iov_iter *to, size_t *room)
+{
+	struct kbr_log_pos *pos = &kbr_reader_cursors(open)->pos[index];
+	struct kbr_remote_chunk *chunk;
+	ssize_t ret;
+	s64 next;
+
+	ret = kbr_reader_look_far(open, index, &chunk);
+	if (ret <= 0)
+		return ret;
+	ret = kbr_batch_copy(chunk, pos->offset, to, room, &next);
+	if (ret < 0) {
+		kbr_remote_put_chunk(chunk);
+		return ret;
+	}
+	open->handle.read_any = true;
+	kbr_reader_given(open, index, next);
+	if (next == chunk->end) {
+		kbr_reader_took_far(open, index, chunk);
+	} else {
+		*pos = (struct kbr_log_pos) { .offset = next };
+		kbr_remote_put_chunk(chunk);
+	}
+	return ret;
 }
 
 /*
@@ -37,6 +90,8 @@ static ssize_t kbr_batch_read_from(struct kbr_open *open, unsigned int index,
 	struct kbr_log_pos *pos = &cursors->pos[index];
 	ssize_t ret;
 
+	if (unlikely(kbr_reader_is_far(part, pos->offset)))
+		return kbr_batch_read_far(open, index, to, room);
 	for (;;) {
 		ret = kbr_batch_look(open, index);
 		if (ret <= 0)

@@ -17,6 +17,7 @@
 #include "broker/access.h"
 #include "broker/broker.h"
 #include "broker/node.h"
+#include "broker/replica.h"
 #include "chardev/chardev.h"
 #include "chardev/open.h"
 #include "kbr_compat.h"
@@ -132,6 +133,7 @@ static int kbr_chardev_release(struct inode *inode, struct file *file)
 		mutex_unlock(&open->writer.lock);
 		kbr_write_end(&write);
 	}
+	kbr_reader_forget_far(open);
 	kbr_handle_del(&open->handle);
 	if (kbr_open_group(open))
 		kbr_member_leave(open);
@@ -351,6 +353,7 @@ static __poll_t kbr_chardev_poll(struct file *file, poll_table *wait)
 	if (file->f_mode & FMODE_READ) {
 		poll_wait(file, kbr_open_wait_queue(open), wait);
 		kbr_member_look(open);
+		kbr_reader_look(open);
 		if (kbr_reader_ready(open))
 			mask |= EPOLLIN | EPOLLRDNORM;
 	}
@@ -370,18 +373,23 @@ static __poll_t kbr_chardev_poll(struct file *file, poll_table *wait)
 /* P3, P4: where a seek on a partition leads, or -EINVAL. */
 static loff_t kbr_open_seek_target(struct kbr_partition *part, loff_t offset, int whence)
 {
-	s64 hw = kbr_partition_hw(part);
+	struct kbr_remote_bounds bounds;
+	int err;
 
-	if (whence == SEEK_END)
-		return offset ? -EINVAL : hw;
-	if (offset < 0)
+	if (whence == SEEK_END ? offset : offset < 0)
 		return -EINVAL;
-	return clamp_t(loff_t, offset, min(kbr_log_start(&part->log), hw), hw);
+	err = kbr_reader_get_bounds(part, &bounds);
+	if (err)
+		return err;
+	if (whence == SEEK_END)
+		return bounds.hw;
+	return clamp_t(loff_t, offset, bounds.start, bounds.hw);
 }
 
 /* A4 */
 static loff_t kbr_open_seek_all(struct kbr_open *open, int whence)
 {
+	struct kbr_remote_bounds bounds;
 	struct kbr_partition *part;
 	unsigned int i;
 	int err;
@@ -391,7 +399,14 @@ static loff_t kbr_open_seek_all(struct kbr_open *open, int whence)
 		return err;
 	for (i = 0; i < kbr_reader_cursors(open)->count; i++) {
 		part = kbr_open_partition(open, i);
-		kbr_reader_seek(open, i, whence == SEEK_END ? kbr_partition_hw(part) :
+		if (whence == SEEK_SET && kbr_replica_is_elsewhere(part)) {
+			kbr_reader_seek(open, i, -1);
+			continue;
+		}
+		err = kbr_reader_get_bounds(part, &bounds);
+		if (err)
+			return err;
+		kbr_reader_seek(open, i, whence == SEEK_END ? bounds.hw :
 							      kbr_log_start(&part->log));
 	}
 	return 0;

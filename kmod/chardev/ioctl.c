@@ -9,6 +9,7 @@
 #include <linux/string.h>
 #include <linux/uaccess.h>
 
+#include "broker/replica.h"
 #include "chardev/open.h"
 
 /* What a caller must have room for: everything before batch_bytes_max */
@@ -115,12 +116,23 @@ static long kbr_ioctl_get_info(struct kbr_open *open, void __user *arg)
 	return copy_to_user(arg, &info, info.size) ? -EFAULT : 0;
 }
 
+/* Of a partition that is read at its leader: one that has not begun stands at the log start. */
+static s64 kbr_ioctl_far_position(struct kbr_open *open, unsigned int index,
+				  const struct kbr_remote_bounds *bounds)
+{
+	s64 position = kbr_reader_cursors(open)->positions[index];
+
+	return position < 0 ? bounds->start : position;
+}
+
 static long kbr_ioctl_get_position(struct kbr_open *open, void __user *arg)
 {
 	struct kbr_open_group *group = kbr_open_group(open);
+	struct kbr_remote_bounds bounds = { };
 	struct kbroker_position pos;
 	struct kbr_partition *part;
 	int index, err;
+	bool far;
 
 	if (copy_from_user(&pos, arg, sizeof(pos)))
 		return -EFAULT;
@@ -128,6 +140,12 @@ static long kbr_ioctl_get_position(struct kbr_open *open, void __user *arg)
 	if (index < 0)
 		return index;
 	part = kbr_open_partition(open, index);
+	far = kbr_replica_is_elsewhere(part);
+	if (far) {
+		err = kbr_reader_get_bounds(part, &bounds);
+		if (err)
+			return err;
+	}
 	if (mutex_lock_interruptible(&open->reader.lock))
 		return -ERESTARTSYS;
 	err = kbr_reader_grow(open);
@@ -138,6 +156,8 @@ static long kbr_ioctl_get_position(struct kbr_open *open, void __user *arg)
 	if (!err)
 		pos.position = group ? kbr_share_counted(group->member.share, index) :
 				       kbr_reader_position(open, index);
+	if (far && !err && !group)
+		pos.position = kbr_ioctl_far_position(open, index, &bounds);
 	mutex_unlock(&open->reader.lock);
 	if (err)
 		return err;
@@ -145,6 +165,14 @@ static long kbr_ioctl_get_position(struct kbr_open *open, void __user *arg)
 		return -ERESTARTSYS;
 	pos.written_end = kbr_writer_end(open, index);
 	mutex_unlock(&open->writer.lock);
+	if (far) {
+		/* What lies above is the leader's secret. */
+		pos.log_start = bounds.start;
+		pos.high_watermark = bounds.hw;
+		pos.synced_end = bounds.hw;
+		pos.log_end = bounds.hw;
+		return copy_to_user(arg, &pos, sizeof(pos)) ? -EFAULT : 0;
+	}
 	/* In this order, so that none is beyond the next one. */
 	pos.log_start = kbr_log_start(&part->log);
 	pos.high_watermark = kbr_partition_hw(part);
@@ -158,14 +186,19 @@ static int kbr_ioctl_find_time(struct kbr_open *open, unsigned int index, s64 ti
 			       s64 *offset, s64 *found)
 {
 	struct kbr_partition *part = kbr_open_partition(open, index);
+	struct kbr_remote_bounds bounds;
 	int err;
 
-	err = kbr_partition_find_time(part, timestamp, offset, found);
+	if (unlikely(kbr_replica_is_elsewhere(part)))
+		err = kbr_remote_find_time(part, max(timestamp, 0LL), offset, found);
+	else
+		err = kbr_partition_find_time(part, timestamp, offset, found);
 	if (!err && *offset < 0) {
-		*offset = kbr_partition_hw(part);
+		err = kbr_reader_get_bounds(part, &bounds);
+		*offset = bounds.hw;
 		*found = -1;
 	}
-	return err;
+	return err == -EINTR ? -ERESTARTSYS : err;
 }
 
 /* A5: all partitions. */

@@ -62,7 +62,8 @@ ssize_t kbr_lines_read(struct kbr_open *open, struct iov_iter *to)
 			break;
 		kbr_reader_consume(open);
 		/* The commonest end, without looking for another batch. */
-		if (open->part && kbr_partition_hw(open->part) <= reader->rec.offset + 1)
+		if (open->part && kbr_partition_hw(open->part) <= reader->rec.offset + 1 &&
+		    !kbr_reader_is_far(open->part, reader->rec.offset + 1))
 			break;
 	}
 	return bytes ?: ret;

@@ -4,9 +4,10 @@
  *
  * An open has two sides that do not know each other: a reader under
  * reader.lock and a writer under writer.lock. Nobody sleeps for news (records,
- * acks) with a lock held; user memory is copied with one held, so both are
- * taken interruptibly. Where both are needed the reader's is the outer one.
- * Inside them come the broker layer's locks, never the other way round.
+ * acks) with a lock held, except for what a leader says of a time or an end;
+ * user memory is copied with one held, so both are taken interruptibly. Where
+ * both are needed the reader's is the outer one. Inside them come the
+ * broker layer's locks, never the other way round.
  */
 #ifndef _KBR_CHARDEV_OPEN_H
 #define _KBR_CHARDEV_OPEN_H
@@ -16,12 +17,14 @@
 #include <linux/rcupdate.h>
 #include <linux/types.h>
 #include <linux/uio.h>
+#include <linux/xarray.h>
 #include <linux/kbroker.h>
 
 #include "broker/forward.h"
 #include "broker/handle.h"
 #include "broker/node.h"
 #include "broker/partition.h"
+#include "broker/remote.h"
 #include "broker/share.h"
 #include "codec/compress.h"
 #include "codec/record.h"
@@ -77,6 +80,8 @@ struct kbr_cursors {
  * @done: bytes of @rec's line that were read
  * @overtaken: KBROKER_IOC_NEXT found that retention overtook it; the next
  *	read() says so
+ * @wants: &struct kbr_remote_want of partitions that were read at their leaders,
+ *	by their numbers; they stay until the last close
  */
 struct kbr_reader {
 	struct mutex lock;	/* outer to the writer's; never held while waiting for records */
@@ -98,6 +103,7 @@ struct kbr_reader {
 	bool have;
 	size_t done;
 	bool overtaken;
+	struct xarray wants;
 };
 
 /**
@@ -273,6 +279,14 @@ void kbr_open_destroy_reader(struct kbr_open *open);
 int kbr_reader_grow(struct kbr_open *open);
 int kbr_reader_adopt(struct kbr_open *open);
 void kbr_reader_given(struct kbr_open *open, unsigned int index, s64 offset);
+bool kbr_reader_is_far(const struct kbr_partition *part, s64 offset);
+int kbr_reader_look_far(struct kbr_open *open, unsigned int index,
+			struct kbr_remote_chunk **chunk);
+void kbr_reader_took_far(struct kbr_open *open, unsigned int index,
+			 struct kbr_remote_chunk *chunk);
+void kbr_reader_look(struct kbr_open *open);
+void kbr_reader_forget_far(struct kbr_open *open);
+int kbr_reader_get_bounds(struct kbr_partition *part, struct kbr_remote_bounds *bounds);
 int kbr_reader_check_start(struct kbr_open *open, unsigned int index);
 int kbr_reader_next(struct kbr_open *open);
 void kbr_reader_consume(struct kbr_open *open);

@@ -82,6 +82,7 @@ int kbr_open_init_reader(struct kbr_open *open)
 	struct kbr_cursors *cursors;
 
 	mutex_init(&open->reader.lock);
+	xa_init(&open->reader.wants);
 	if (!open->part)
 		return 0;
 	cursors = kbr_cursors_alloc(1, false);
@@ -103,6 +104,7 @@ void kbr_open_destroy_reader(struct kbr_open *open)
 		kbr_unpacked_release(&reader->unpacked);
 	kbr_reader_free_buf(reader);
 	kvfree(rcu_dereference_protected(reader->cursors, 1));
+	xa_destroy(&reader->wants);
 	mutex_destroy(&reader->lock);
 }
 KBR_EXPORT_IF_KUNIT(kbr_open_destroy_reader);
@@ -197,7 +199,9 @@ int kbr_reader_adopt(struct kbr_open *open)
 {
 	struct kbr_share_member *member = &kbr_open_group(open)->member;
 	unsigned int count = kbr_share_list(member, NULL, 0), found, i;
+	struct kbr_remote_want *want;
 	struct kbr_cursors *cursors;
+	unsigned long number;
 
 	for (;;) {
 		cursors = kbr_cursors_alloc(count, true);
@@ -219,6 +223,9 @@ int kbr_reader_adopt(struct kbr_open *open)
 	if (kbr_reader_cursors(open))
 		kbr_reader_keep(open, cursors);
 	kbr_reader_publish(open, cursors);
+	/* Some may be others' now; what it still has it asks for again. */
+	xa_for_each(&open->reader.wants, number, want)
+		kbr_remote_cancel(want);
 	return 0;
 }
 
@@ -284,7 +291,8 @@ void kbr_reader_drop(struct kbr_open *open)
  * kbr_reader_seek() - go to @offset of partition @index
  * @open: the open
  * @index: entry of the cursors
- * @offset: between the log start and the high watermark
+ * @offset: between the log start and the high watermark; -1: the log start, wherever
+ *	that is when it is read
  *
  * Context: reader lock held.
  */
@@ -296,7 +304,9 @@ void kbr_reader_seek(struct kbr_open *open, unsigned int index, s64 offset)
 	if (reader->current_index == index && !reader->orphan)
 		kbr_reader_drop(open);
 	kbr_reader_set_position(open, index, offset);
-	kbr_reader_cursors(open)->pos[index] = (struct kbr_log_pos) { .offset = offset };
+	kbr_reader_cursors(open)->pos[index] = (struct kbr_log_pos) {
+		.offset = max(offset, 0LL),
+	};
 }
 KBR_EXPORT_IF_KUNIT(kbr_reader_seek);
 
@@ -312,9 +322,10 @@ KBR_EXPORT_IF_KUNIT(kbr_reader_seek);
 int kbr_reader_check_start(struct kbr_open *open, unsigned int index)
 {
 	s64 position = kbr_reader_cursors(open)->positions[index];
-	s64 start = kbr_log_start(&kbr_reader_partition(open, index)->log);
+	struct kbr_partition *part = kbr_reader_partition(open, index);
+	s64 start = kbr_log_start(&part->log);
 
-	if (likely(position >= start))
+	if (likely(position >= start) || kbr_replica_is_elsewhere(part))
 		return 0;
 	kbr_reader_seek(open, index, start);
 	if (position < 0)
@@ -368,6 +379,178 @@ size_t kbr_reader_copy(const struct kbr_reader *reader, const void *from, size_t
 	return copy_to_iter(from, len, to);
 }
 
+/**
+ * kbr_reader_is_far() - is a partition to be read at its leader?
+ * @part: the partition
+ * @offset: where from
+ *
+ * Where no replica is, or one that has yet to come to where a reader was before.
+ * Context: any.
+ */
+bool kbr_reader_is_far(const struct kbr_partition *part, s64 offset)
+{
+	const struct kbr_replicas *reps = part->replicas;
+
+	if (likely(!reps))
+		return false;
+	return kbr_replica_is_elsewhere(part) ||
+	       (READ_ONCE(reps->role) == KBROKER_REPLICA_ROLE_FOLLOWER &&
+		offset > kbr_partition_hw(part));
+}
+
+/* What it wants of @part at its leader; NULL on -ENOMEM. */
+static struct kbr_remote_want *kbr_reader_want(struct kbr_open *open, struct kbr_partition *part)
+{
+	struct kbr_remote_want *want = xa_load(&open->reader.wants, part->index);
+
+	if (want)
+		return want;
+	want = kzalloc(sizeof(*want), GFP_KERNEL_ACCOUNT);
+	if (!want)
+		return NULL;
+	kbr_remote_want_init(want, part);
+	if (!xa_err(xa_store(&open->reader.wants, part->index, want, GFP_KERNEL_ACCOUNT)))
+		return want;
+	kfree(want);
+	return NULL;
+}
+
+/**
+ * kbr_reader_look_far() - what has come from the leader of a partition that is far
+ * @open: the open
+ * @index: entry of the cursors
+ * @chunk: out: for 1: a reference; has what comes next
+ *
+ * Asks for it otherwise. Context: reader lock held.
+ * Return: 1; 0 nothing yet; -EPIPE as kbr_reader_check_start(); else
+ * kbr_remote_read()'s.
+ */
+int kbr_reader_look_far(struct kbr_open *open, unsigned int index, struct kbr_remote_chunk **chunk)
+{
+	struct kbr_log_pos *pos = &kbr_reader_cursors(open)->pos[index];
+	s64 position = kbr_reader_cursors(open)->positions[index];
+	struct kbr_remote_bounds bounds;
+	struct kbr_remote_want *want;
+	int ret;
+
+	want = kbr_reader_want(open, kbr_reader_partition(open, index));
+	if (!want)
+		return -ENOMEM;
+	ret = kbr_remote_read(want, pos->offset, chunk, &bounds);
+	if (ret == 1 && position < 0)
+		kbr_reader_set_position(open, index, pos->offset);
+	if (ret != -ERANGE)
+		return ret;
+	/* Retention moved on; or the log was cut: it goes on at the end. */
+	kbr_reader_seek(open, index, pos->offset < bounds.start ? bounds.start : bounds.hw);
+	ret = 0;
+	if (position >= 0 && position < bounds.start) {
+		WRITE_ONCE(open->handle.lost, open->handle.lost + (bounds.start - position));
+		if (open->handle.read_any && open->handle.format != KBROKER_FORMAT_LINES)
+			ret = -EPIPE;
+	}
+	return ret ?: kbr_remote_read(want, pos->offset, chunk, &bounds);
+}
+
+/**
+ * kbr_reader_took_far() - all of @chunk was copied; gives the reference back
+ * @open: the open
+ * @index: entry of the cursors
+ * @chunk: the one that kbr_reader_look_far() told
+ *
+ * What follows is fetched while that is read. Context: reader lock held.
+ */
+void kbr_reader_took_far(struct kbr_open *open, unsigned int index, struct kbr_remote_chunk *chunk)
+{
+	s64 end = chunk->end;
+
+	kbr_reader_cursors(open)->pos[index] = (struct kbr_log_pos) { .offset = end };
+	kbr_remote_put_chunk(chunk);
+	kbr_remote_ahead(kbr_reader_want(open, kbr_reader_partition(open, index)), end);
+}
+
+/** kbr_reader_look() - for poll(): ask for what is far, unless somebody reads */
+void kbr_reader_look(struct kbr_open *open)
+{
+	struct kbr_remote_chunk *chunk;
+	struct kbr_cursors *cursors;
+	unsigned int i;
+	int ret;
+
+	/* All of a topic's have it, or none. */
+	if (likely(!kbr_open_partition(open, 0)->replicas) ||
+	    !mutex_trylock(&open->reader.lock))
+		return;
+	kbr_reader_grow(open);
+	cursors = kbr_reader_cursors(open);
+	for (i = 0; cursors && i < cursors->count; i++) {
+		if (!kbr_reader_is_far(kbr_reader_partition(open, i), cursors->pos[i].offset))
+			continue;
+		ret = kbr_reader_look_far(open, i, &chunk);
+		if (ret == 1)
+			kbr_remote_put_chunk(chunk);
+		else if (ret == -EPIPE)
+			open->reader.overtaken = true;	/* P9: it is read() that says so */
+	}
+	mutex_unlock(&open->reader.lock);
+}
+
+/** kbr_reader_forget_far() - the last close, while its handle still holds the topic */
+void kbr_reader_forget_far(struct kbr_open *open)
+{
+	struct kbr_remote_want *want;
+	unsigned long number;
+
+	xa_for_each(&open->reader.wants, number, want) {
+		kbr_remote_cancel(want);
+		kfree(want);
+	}
+}
+
+/**
+ * kbr_reader_get_bounds() - where a partition begins and ends for readers
+ * @part: the partition
+ * @bounds: out
+ *
+ * Context: process; waits for the leader where no replica is.
+ * Return: 0; as kbr_remote_get_bounds(), but -ERESTARTSYS.
+ */
+int kbr_reader_get_bounds(struct kbr_partition *part, struct kbr_remote_bounds *bounds)
+{
+	int err;
+
+	if (unlikely(kbr_replica_is_elsewhere(part))) {
+		err = kbr_remote_get_bounds(part, bounds);
+		return err == -EINTR ? -ERESTARTSYS : err;
+	}
+	bounds->hw = kbr_partition_hw(part);
+	bounds->start = min(kbr_log_start(&part->log), bounds->hw);
+	return 0;
+}
+
+/* As kbr_reader_load_from(), from the leader. */
+static int kbr_reader_load_far(struct kbr_open *open, unsigned int index)
+{
+	struct kbr_reader *reader = &open->reader;
+	struct kbr_remote_chunk *chunk;
+	int ret = kbr_reader_look_far(open, index, &chunk);
+
+	if (ret <= 0)
+		return ret;
+	ret = kbr_reader_reserve(reader, max_t(size_t, chunk->len, KBR_READER_BUF_MIN));
+	if (ret) {
+		kbr_remote_put_chunk(chunk);
+		return ret;
+	}
+	memcpy(reader->buf, chunk->data, chunk->len);
+	reader->len = chunk->len;
+	reader->pos = 0;
+	reader->current_index = index;
+	reader->part = kbr_reader_partition(open, index);
+	kbr_reader_took_far(open, index, chunk);
+	return 1;
+}
+
 /* Batches of one partition from its position on. 1, 0 nothing there, or -errno. */
 static int kbr_reader_load_from(struct kbr_open *open, unsigned int index)
 {
@@ -380,12 +563,14 @@ static int kbr_reader_load_from(struct kbr_open *open, unsigned int index)
 	ssize_t ret;
 	int err;
 
+	if (unlikely(kbr_reader_is_far(part, pos->offset)))
+		return kbr_reader_load_far(open, index);
 	for (;;) {
 		err = kbr_reader_check_start(open, index);
 		if (err)
 			return err;
 		if (pos->offset >= kbr_partition_hw(part))
-			return kbr_replica_is_elsewhere(part) ? -EREMOTE : 0;
+			return 0;
 		err = kbr_reader_reserve(reader, want);
 		if (err)
 			return err;
@@ -493,8 +678,8 @@ static int kbr_reader_step(struct kbr_open *open)
  *
  * Context: reader lock held; may read from disk.
  * Return: 1 it is; 0 nothing to read now; -EPIPE overtaken; -EBADMSG, -EFBIG,
- * -EOPNOTSUPP the batch at the position cannot be read; -ENODATA gone; -EREMOTE
- * no replica is here; -EIO; -ENOMEM; -EINTR.
+ * -EOPNOTSUPP the batch at the position cannot be read; -ENODATA gone; -EIO;
+ * -ENOMEM; -EINTR.
  */
 int kbr_reader_next(struct kbr_open *open)
 {
@@ -549,6 +734,20 @@ void kbr_reader_consume(struct kbr_open *open)
 	reader->done = 0;
 }
 
+/* Is there a record of @part at @position, or may there be? */
+static bool kbr_reader_part_ready(struct kbr_open *open, const struct kbr_partition *part,
+				  s64 position)
+{
+	const struct kbr_remote_want *want;
+
+	if (likely(!kbr_reader_is_far(part, max(position, 0LL))))
+		return kbr_partition_hw(part) >
+		       (position < 0 ? kbr_log_start(&part->log) : position);
+	want = xa_load(&open->reader.wants, part->index);
+	return !want || READ_ONCE(want->step) != KBR_REMOTE_WAITING ||
+	       max(position, 0LL) < READ_ONCE(want->offset);
+}
+
 /* The same for a member of a group. */
 static bool kbr_reader_member_ready(struct kbr_open *open, const struct kbr_share_member *member)
 {
@@ -556,18 +755,14 @@ static bool kbr_reader_member_ready(struct kbr_open *open, const struct kbr_shar
 	struct kbr_share_part *sp;
 	unsigned int index;
 	bool ready;
-	s64 position;
 
 	rcu_read_lock();
 	cursors = rcu_dereference(open->reader.cursors);
 	ready = !cursors || kbr_share_ready(member);
 	for (index = 0; !ready && index < cursors->count; index++) {
 		sp = cursors->parts[index];
-		position = READ_ONCE(cursors->positions[index]);
-		if (position < 0)
-			position = kbr_log_start(&sp->part->log);
-		ready = (kbr_partition_hw(sp->part) > position ||
-			 kbr_replica_is_elsewhere(sp->part)) && kbr_share_owns(member, sp);
+		ready = kbr_reader_part_ready(open, sp->part, READ_ONCE(cursors->positions[index])) &&
+			kbr_share_owns(member, sp);
 	}
 	rcu_read_unlock();
 	return ready;
@@ -603,9 +798,7 @@ bool kbr_reader_ready(struct kbr_open *open)
 		if (!part)
 			break;
 		position = index < known ? READ_ONCE(cursors->positions[index]) : -1;
-		if (position < 0)
-			position = kbr_log_start(&part->log);
-		ready = kbr_partition_hw(part) > position || kbr_replica_is_elsewhere(part);
+		ready = kbr_reader_part_ready(open, part, position);
 	}
 	rcu_read_unlock();
 	return ready;

@@ -201,6 +201,11 @@ static void kbr_fetcher_share(struct kbr_broker *broker, s32 peer)
 	kbr_fetcher_use(broker, &kbr_share_ops, peer);
 }
 
+static void kbr_fetcher_remote(struct kbr_broker *broker, s32 leader)
+{
+	kbr_fetcher_use(broker, &kbr_remote_ops, leader);
+}
+
 static void kbr_fetcher_peer_changed(struct kbr_broker *broker, s32 id)
 {
 	struct kbr_fetcher *fetcher = kbr_fetcher_get(broker, false);
@@ -294,6 +299,7 @@ static const struct kbr_follow_ops kbr_fetcher_ops = {
 	.unfollow = kbr_fetcher_unfollow,
 	.forward = kbr_fetcher_forward,
 	.share = kbr_fetcher_share,
+	.remote = kbr_fetcher_remote,
 	.peer_changed = kbr_fetcher_peer_changed,
 	.synced = kbr_fetcher_synced,
 	.abort = kbr_fetcher_abort,

@@ -3,8 +3,8 @@
  * The fetcher of a broker: its connections to others. A link to each broker
  * that leads something which this one follows, all partitions that are followed
  * there share its connection and its fetch session; and another one to each
- * that device writes are forwarded to, since answers come in order, and a Fetch
- * waits.
+ * that device writes are forwarded to, or read from, since answers come in order,
+ * and a Fetch waits.
  *
  * Lifetime: a fetcher is made when its broker first follows a partition or
  * forwards a write, a link when there is something for that leader; both end with
@@ -172,6 +172,7 @@ enum kbr_link_state {
  * @stats: what netlink is told
  * @route: forwards: what is on its way
  * @letter: shares: what was said last and is not answered, or NULL
+ * @asked: reads: &struct kbr_remote_request that are not answered, oldest first
  */
 struct kbr_link {
 	struct list_head node;
@@ -212,6 +213,7 @@ struct kbr_link {
 	struct kbr_peer_stats stats;
 	struct kbr_forward_route route;
 	struct kbr_share_letter *letter;
+	struct list_head asked;
 };
 
 /* link.c */
@@ -246,6 +248,9 @@ extern const struct kbr_link_ops kbr_fetch_ops;
 
 /* forward.c */
 extern const struct kbr_link_ops kbr_forward_ops;
+
+/* remote.c */
+extern const struct kbr_link_ops kbr_remote_ops;
 
 /* share.c */
 extern const struct kbr_link_ops kbr_share_ops;

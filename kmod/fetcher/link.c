@@ -491,6 +491,7 @@ struct kbr_link *kbr_link_create(struct kbr_fetcher *fetcher, const struct kbr_l
 	mutex_init(&link->sock_lock);
 	hash_init(link->table);
 	INIT_LIST_HEAD(&link->parts);
+	INIT_LIST_HEAD(&link->asked);
 	kbr_wire_writer_init(&link->out, KBR_LINK_OUT_MAX, false);
 	return link;
 }

@@ -102,6 +102,14 @@ static bool kbr_fetch_is_replica(const struct kbr_request *req)
 	return state->replica >= 0;
 }
 
+/* Is it a broker of the cluster that asks, for itself or for its readers? */
+static bool kbr_fetch_is_peer(const struct kbr_request *req)
+{
+	s64 epoch;
+
+	return kbr_fetch_is_replica(req) || kbr_request_peer(req, &epoch) >= 0;
+}
+
 /* The partition behind a name, which may have come, or gone and come again. */
 static int kbr_fetch_find(struct kbr_request *req, struct kbr_fetch_part *fp)
 {
@@ -111,7 +119,8 @@ static int kbr_fetch_find(struct kbr_request *req, struct kbr_fetch_part *fp)
 		fp->part = kbr_topic_partition(fp->topic, fp->index);
 	if (!fp->part)
 		return -ENOENT;
-	if (kbr_fetch_is_replica(req))
+	/* Devices of other brokers have checked who reads there. */
+	if (kbr_fetch_is_peer(req))
 		return 0;
 	return kbr_access_check(fp->topic, kbr_request_cred(req), KBR_MAY_CONSUME);
 }
@@ -353,7 +362,7 @@ static int kbr_fetch_partition(struct kbr_request *req, struct kbr_fetch_answer 
 	fp->watch = kbr_fetch_is_replica(req) ? fp->now.hw : max(fp->now.hw, fp->offset);
 	if (ret < 0) {
 		/* Told of with every answer until it has gone, and the bounds again then. */
-		if (ret != -ERANGE || !kbr_fetch_is_replica(req))
+		if (ret != -ERANGE || !kbr_fetch_is_peer(req))
 			fp->now = (struct kbr_partition_bounds) { .start = -1, .hw = -1 };
 		answer->now = true;
 	} else if (ret) {

@@ -23,8 +23,9 @@ struct kbr_topic *kbr_request_topic(struct kbr_request *req, const struct kbr_st
 	if (kbr_str_copy(name, text, sizeof(text)))
 		return NULL;
 	topic = kbr_topic_lookup(kbr_request_broker(req), text);
-	/* A broker of the cluster forwards what was written there by who may. */
-	if (topic && kbr_request_peer(req, &epoch) >= 0 && !topic->internal)
+	/* A broker of the cluster forwards what was written, and reads what is read, there by who may. */
+	if (topic && kbr_request_peer(req, &epoch) >= 0 &&
+	    (!topic->internal || what == KBR_MAY_CONSUME))
 		*err = 0;
 	else if (topic)
 		*err = kbr_access_check(topic, kbr_request_cred(req), what);

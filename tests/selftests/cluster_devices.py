@@ -24,10 +24,10 @@ OFFSETS = "__consumer_offsets"
 class Reader(threading.Thread):
     """cat of the group's device at a node: the numbers that it was given"""
 
-    def __init__(self, node):
+    def __init__(self, node, path="t/@g"):
         super().__init__(daemon=True)
         self.node, self.values = node, []
-        self.process = subprocess.Popen(("cat", f"/dev/{node.name}/t/@g"), stdout=subprocess.PIPE,
+        self.process = subprocess.Popen(("cat", f"/dev/{node.name}/{path}"), stdout=subprocess.PIPE,
                                         stderr=subprocess.DEVNULL)
         self.start()
 
@@ -135,11 +135,43 @@ def lag(node):
     return sum(part["log_end_offset"] - max(part["committed_offset"] or 0, 0) for part in told)
 
 
+def remote(nodes):
+    """Of a topic whose partitions have one replica each: every node is a full view of it."""
+    nodes[0].run("topic", "create", "u", "--partitions", str(PARTITIONS), "--replication-factor", "1")
+    count = 0
+    for node in nodes:
+        with open(f"/dev/{node.name}/u/all", "wb", buffering=0) as device:
+            for count in range(count + 1, count + 201):
+                device.write(b"%d\n" % count)
+    every = [Reader(node, "u/all") for node in nodes]
+    say(wait_for(lambda: all(seen([reader]) == list(range(1, count + 1)) for reader in every)), "every node has all records, once")
+    members_ = [Reader(node, "u/@h") for node in nodes]
+    say(wait_for(lambda: len(set(seen(members_))) == count), "members on all nodes have all of it between them")
+    say(wait_for(lambda: {one["node"] for one in shares(nodes)} == {node.id for node in nodes}), "each has a part")
+    with open(f"/dev/{nodes[0].name}/u/all", "wb", buffering=0) as device:
+        before = [len(reader.values) for reader in members_]
+        for count in range(count + 1, count + 201):
+            device.write(b"%d\n" % count)
+    say(wait_for(lambda: all(len(reader.values) > had for reader, had in zip(members_, before))), "and reads what comes")
+    nodes[0].run("topic", "delete", "u")
+    say(all(reader.ended() for reader in every + members_), "it is deleted: all end")
+
+
+def shares(nodes):
+    """Members of group h that have partitions"""
+    try:
+        told = json.loads(same_coordinator(nodes, "h").run("group", "describe", "h", "--json"))[0]["members"]
+    except RuntimeError:
+        return []
+    return [one for one in told if one["partitions"]]
+
+
 def main(nodes):
     one = nodes[0]
     one.run("topic", "create", "t", "--partitions", str(PARTITIONS), "--replication-factor", "3")
     say(all(whole(nodes, "t", number) for number in range(PARTITIONS)), "a topic")
 
+    remote(nodes)
     readers = [Reader(one)]
     say(shared(nodes, readers), "a member, on one node, has all of it")
     readers.append(Reader(nodes[1]))
