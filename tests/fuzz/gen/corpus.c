@@ -2,7 +2,7 @@
 /*
  * Writes the corpora that the fuzzers start from: the batches and messages of
  * other clients, the compressed data of every form, a message of every API and
- * version, and records of groups. Argument: the directory.
+ * version, records of groups, and words about shares. Argument: the directory.
  */
 #include <stdio.h>
 #include <string.h>
@@ -11,6 +11,7 @@
 #include "codec/batch.h"
 #include "codec/group_record.h"
 #include "codec/proto.h"
+#include "codec/share_wire.h"
 #include "tests/codec_packed.h"
 #include "tests/codec_vectors.h"
 #include "tests/proto_vectors.h"
@@ -151,6 +152,36 @@ static void save_fetched(const char *top, int number, const u8 *records, size_t 
 	kbr_wire_writer_free(&w);
 }
 
+/* One of each kind, with members and partitions */
+static void save_shares(const char *top)
+{
+	struct kbr_share_message message = {
+		.group = TEXT("group"), .topic = TEXT("topic"), .topic_id = { 1, 2, 3 },
+		.epoch = 4, .sequence = 5, .synced = 6, .members = 2,
+	};
+	const struct kbr_share_reader readers[] = { { 77, "cat" }, { 78, "fifteen letters" } };
+	struct kbr_share_item item = { .grant = 1ull << 32, .offset = -1, .reader = -1 };
+	struct kbr_wire_writer w;
+	unsigned int i;
+
+	for (message.kind = 0; message.kind < KBR_SHARE_KINDS; message.kind++) {
+		kbr_wire_writer_init(&w, SIZE_MAX, false);
+		kbr_share_put_head(&w, &message);
+		kbr_put_count(&w, 2);
+		for (i = 0; i < 2; i++)
+			kbr_share_put_reader(&w, &readers[i]);
+		kbr_put_count(&w, 2);
+		for (i = 0; i < 2; i++) {
+			item.partition = i;
+			item.flags = i * KBR_SHARE_WANTED;
+			item.reader = (s32)i - 1;
+			kbr_share_put_item(&w, &item);
+		}
+		save(top, "share", message.kind, -1, w.buf, w.len);
+		kbr_wire_writer_free(&w);
+	}
+}
+
 int main(int argc, char **argv)
 {
 	static u8 buf[1 << 16];
@@ -187,5 +218,6 @@ int main(int argc, char **argv)
 		}
 	}
 	save_groups(argv[1]);
+	save_shares(argv[1]);
 	return status;
 }
