@@ -141,11 +141,15 @@ bool kbr_link_put_fetch(struct kbr_link *link, bool always)
 	unsigned int count;
 	size_t at;
 
+	/* A partition that left and came back is listed only once this was seen. */
+	mutex_lock(&link->lock);
 	if (test_and_clear_bit(KBR_LINK_RESET, &link->flags))
 		link->session_epoch = 0;
 	/* A session begins when all answers of the last one have come. */
-	if (link->in_flight && (link->opening || !link->session_epoch))
+	if (link->in_flight && (link->opening || !link->session_epoch)) {
+		mutex_unlock(&link->lock);
 		return false;
+	}
 	at = kbr_link_begin_request(link, KBR_API_FETCH, KBR_FETCHED_VERSION);
 	kbr_put_s32(w, link->fetcher->broker->id);
 	kbr_put_s32(w, READ_ONCE(config->replica_fetch_wait_ms));
@@ -154,7 +158,6 @@ bool kbr_link_put_fetch(struct kbr_link *link, bool always)
 	kbr_put_s8(w, 0);
 	kbr_put_s32(w, link->session);
 	kbr_put_s32(w, link->session_epoch);
-	mutex_lock(&link->lock);
 	count = kbr_link_put_parts(link);
 	if (!count && (!always || !link->session_epoch)) {
 		/* Nothing to say, or nothing to fetch. */

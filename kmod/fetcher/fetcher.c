@@ -44,12 +44,13 @@ static bool kbr_fetcher_remove(struct kbr_link *link, struct kbr_partition *part
 		hash_del(&lp->by_part);
 		list_del(&lp->node);
 		WRITE_ONCE(link->count, link->count - 1);
+		/* With the removal: no Fetch of this session lists it when it comes back. */
+		set_bit(KBR_LINK_RESET, &link->flags);
 	}
 	mutex_unlock(&link->lock);
 	if (!lp)
 		return false;
 	kfree(lp);
-	set_bit(KBR_LINK_RESET, &link->flags);
 	kbr_link_kick(link);
 	return true;
 }
