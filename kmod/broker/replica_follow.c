@@ -178,9 +178,10 @@ void kbr_replica_check_followers(struct kbr_partition *part, s64 now_ms)
 	}
 	spin_unlock(&reps->lock);
 	if (ask && kbr_cluster_isr_request(part, &wish)) {
-		/* not asked: the next round tries again */
+		/* not asked: the next round tries again; what a later epoch wants stays */
 		spin_lock(&reps->lock);
-		reps->wanted.count = 0;
+		if (reps->state.partition_epoch == wish.partition_epoch)
+			reps->wanted.count = 0;
 		spin_unlock(&reps->lock);
 	}
 }

@@ -274,6 +274,11 @@ static int kbr_requests_put_isr(struct kbr_requests *requests, struct kbr_cluste
 		*old = NULL;
 		return -EALREADY;
 	}
+	/* Made before the last change, it comes late: the controller would refuse it. */
+	if (*old && request->isr.partition_epoch < (*old)->isr.partition_epoch) {
+		*old = NULL;
+		return -ESTALE;
+	}
 	err = kbr_requests_add(requests, request, NULL);
 	if (err) {
 		*old = NULL;

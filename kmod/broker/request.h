@@ -121,7 +121,8 @@ struct kbr_cluster_request {
  *
  * Takes the place of an open request for it. Context: process, may sleep, no
  * spinlock of the partition held.
- * Return: 0; -EINVAL standalone, or too many; -ENODEV it stops; -ENOMEM.
+ * Return: 0; -EINVAL standalone, or too many; -ENODEV it stops; -ESTALE the open one is of a
+ * later partition epoch; -ENOMEM.
  */
 int kbr_cluster_isr_request(struct kbr_partition *part, const struct kbr_isr_wish *wish);
 /** kbr_cluster_isr_drop() - @part was told a newer state, or leads no more: nothing is asked. Context as above */

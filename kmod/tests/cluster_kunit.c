@@ -414,6 +414,11 @@ static void kbr_request_test_isr(struct kunit *test)
 	kbr_cluster_request_put(request);
 	wish.count = 1;
 	KUNIT_EXPECT_EQ(test, kbr_cluster_isr_request(kbr_topic_partition(topic, 0), &wish), 0);
+	/* but not one of before the last change */
+	wish.partition_epoch--;
+	err = kbr_cluster_isr_request(kbr_topic_partition(topic, 0), &wish);
+	KUNIT_EXPECT_EQ(test, err, -ESTALE);
+	wish.partition_epoch++;
 	KUNIT_EXPECT_EQ(test, kbr_cluster_isr_request(kbr_topic_partition(topic, 1), &wish), 0);
 	KUNIT_EXPECT_EQ(test, kbr_test_requests(tb), 2U);
 	KUNIT_EXPECT_EQ(test, kbr_test_answer(tb, first, 0, NULL), -ENOENT);
