@@ -132,3 +132,4 @@ int kbr_replica_set(struct kbr_broker *broker, struct kbr_replica_item *items, u
 		kfree(todo);
 	return err;
 }
+KBR_EXPORT_IF_KUNIT(kbr_replica_set);

@@ -4,9 +4,11 @@
  * told, and what it asks of the controller, who is the test.
  */
 #include <kunit/test.h>
+#include <linux/mm.h>
 
 #include "broker/cluster.h"
 #include "broker/op.h"
+#include "broker/replica_ops.h"
 #include "broker/request.h"
 #include "broker_test.h"
 
@@ -560,6 +562,76 @@ static void kbr_cluster_test_producer_ids(struct kunit *test)
 	kbr_test_exit(tb);
 }
 
+/* ---- what it is told of partitions ---- */
+
+/* Both partitions of "t" follow broker 2; the error of the operation */
+static int kbr_test_follow(struct kbr_test_broker *tb)
+{
+	struct kbr_replica_item *items = kvcalloc(2, sizeof(*items), GFP_KERNEL);
+	struct kbr_broker *broker = kbr_test_get(tb);
+	unsigned int i;
+	u32 op = 0;
+	int err;
+
+	KUNIT_ASSERT_NOT_NULL(tb->test, items);
+	for (i = 0; i < 2; i++) {
+		strscpy(items[i].topic, "t", sizeof(items[i].topic));
+		memcpy(items[i].id, kbr_test_topic_id, sizeof(items[i].id));
+		items[i].partition = i;
+		items[i].state = (struct kbr_replica_state) {
+			.leader = 2,
+			.leader_epoch = 1,
+			.partition_epoch = 1,
+			.replicas = { 2, { 1, 2 } },
+			.isr = { 1, { 2 } },
+		};
+	}
+	err = kbr_replica_set(broker, items, 2, &op, &tb->why);
+	kbr_broker_put(broker);
+	return kbr_test_wait_op(tb, err, op);
+}
+
+/* How many partitions of "t" have a log */
+static unsigned int kbr_test_logs(struct kbr_test_broker *tb)
+{
+	struct kbr_topic *topic = kbr_test_topic(tb, "t");
+	unsigned int i, count = 0;
+	struct kbr_file *file;
+	char path[64];
+
+	for (i = 0; i < 2; i++) {
+		scnprintf(path, sizeof(path), "t-%u/00000000000000000000.log", i);
+		if (!kbr_file_open(tb->dir, path, KBR_FILE_RDONLY, &file)) {
+			kbr_file_close(file);
+			KUNIT_EXPECT_TRUE(tb->test, READ_ONCE(kbr_topic_partition(topic, i)->opened));
+			count++;
+		} else {
+			KUNIT_EXPECT_FALSE(tb->test, READ_ONCE(kbr_topic_partition(topic, i)->opened));
+		}
+	}
+	kbr_topic_put(topic);
+	return count;
+}
+
+/* Logs whose names are not on the disk for sure are none: they are made anew the next time. */
+static void kbr_replica_set_test_unsynced(struct kunit *test)
+{
+	struct kbr_test_broker *tb = kbr_test_member(test, NULL, NULL);
+
+	kbr_test_decide(tb);
+	KUNIT_EXPECT_EQ(test, kbr_test_logs(tb), 0);
+	KUNIT_ASSERT_TRUE(test, kbr_ram_fail(tb->dir, KBR_RAM_SYNC_DIR, 0, 0, -EIO, NULL));
+	KUNIT_EXPECT_EQ(test, kbr_test_follow(tb), -EIO);
+	KUNIT_EXPECT_EQ(test, kbr_test_logs(tb), 0);
+	kbr_ram_heal(tb->dir);
+	KUNIT_EXPECT_EQ(test, kbr_test_follow(tb), 0);
+	KUNIT_EXPECT_EQ(test, kbr_test_logs(tb), 2);
+	kbr_test_crash(tb, 1);
+	KUNIT_ASSERT_EQ(test, kbr_test_start(tb), 0);
+	KUNIT_EXPECT_EQ(test, kbr_test_logs(tb), 2);
+	kbr_test_exit(tb);
+}
+
 static struct kunit_case kbr_cluster_cases[] = {
 	KUNIT_CASE(kbr_cluster_test_join),
 	KUNIT_CASE(kbr_cluster_test_producer_ids),
@@ -572,6 +644,7 @@ static struct kunit_case kbr_cluster_cases[] = {
 	KUNIT_CASE(kbr_request_test_change),
 	KUNIT_CASE(kbr_request_test_isr),
 	KUNIT_CASE(kbr_request_test_bounded),
+	KUNIT_CASE(kbr_replica_set_test_unsynced),
 	KUNIT_CASE(kbr_leave_test_asked),
 	KUNIT_CASE(kbr_leave_test_now),
 	KUNIT_CASE(kbr_leave_test_late),
