@@ -13,7 +13,7 @@ from device_lib import say, wait_for
 
 CUT = 28
 # It takes three seconds; TCP alone takes more than twenty.
-SOON = 12
+SOON = 16
 
 
 def others(nodes, without):
