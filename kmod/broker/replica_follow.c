@@ -326,6 +326,9 @@ static int kbr_replica_begin_cut(struct kbr_partition *part, s64 to)
 static void kbr_replica_end_cut(struct kbr_partition *part)
 {
 	kbr_log_limit_checkpoint(&part->log, S64_MAX);
+	/* A cut that failed has stopped the log: the sync, which fails, begins the repair. */
+	if (unlikely(READ_ONCE(part->log.stopped)))
+		kbr_log_request_sync(&part->log, 0);
 }
 
 /* Drop the whole log: it begins anew at @start. */

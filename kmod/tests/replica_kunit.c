@@ -429,6 +429,32 @@ static void kbr_replica_test_cut(struct kunit *test)
 	kbr_rep_end(&rt);
 }
 
+/* A cut that fails is repaired, and the follower goes on. */
+static void kbr_replica_test_cut_fails(struct kunit *test)
+{
+	struct kbr_replica_diverging diverging = { .epoch = 2, .end = 1 };
+	struct kbr_rep_test rt;
+	size_t len;
+	s32 epoch;
+
+	kbr_rep_begin(test, &rt, NULL, NULL);
+	KUNIT_ASSERT_EQ(test, kbr_rep_elect(&rt, 1), 0);
+	KUNIT_EXPECT_EQ(test, kbr_rep_produce(&rt, KBR_ACKS_ALL, NULL), 0);
+	KUNIT_EXPECT_EQ(test, kbr_rep_produce(&rt, KBR_ACKS_ALL, NULL), 1);
+	kbr_rep_wait_synced(test, &rt, 2);
+	KUNIT_ASSERT_EQ(test, kbr_rep_elect(&rt, 2), 0);
+	epoch = rt.state.leader_epoch;
+	KUNIT_ASSERT_TRUE(test, kbr_ram_fail(rt.tb->dir, KBR_RAM_TRUNCATE, 0, 1, -EIO, "t-0/"));
+	KUNIT_EXPECT_EQ(test, kbr_replica_truncate(rt.part, epoch, &diverging), -EIO);
+	kbr_syncer_flush(rt.part->log.env->syncer, &rt.part->log.sync);
+	flush_work(&rt.part->repair);
+	KUNIT_EXPECT_EQ(test, rt.part->state, KBR_PARTITION_FOLLOWER);
+	KUNIT_EXPECT_EQ(test, kbr_log_end(&rt.part->log), 1);
+	len = kbr_rep_batch(&rt, 0, 1, 1, epoch);
+	KUNIT_EXPECT_EQ(test, kbr_replica_append(rt.part, rt.buf, len, epoch, 1, 0), 0);
+	kbr_rep_end(&rt);
+}
+
 static struct kunit_case kbr_replica_cases[] = {
 	KUNIT_CASE(kbr_replica_test_watermark),
 	KUNIT_CASE(kbr_replica_test_min_isr),
@@ -439,6 +465,7 @@ static struct kunit_case kbr_replica_cases[] = {
 	KUNIT_CASE(kbr_replica_test_moved),
 	KUNIT_CASE(kbr_replica_test_told_again),
 	KUNIT_CASE(kbr_replica_test_cut),
+	KUNIT_CASE(kbr_replica_test_cut_fails),
 	{}
 };
 
