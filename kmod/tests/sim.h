@@ -34,6 +34,14 @@
 #define SIM_MSGS_MAX	48
 #define SIM_BUF		(64 << 10)
 
+/* Bugs that are planted, to see that they are found */
+enum sim_bug {
+	SIM_BUG_NONE,
+	SIM_BUG_UNSYNCED,	/* a follower says that it has synced all that it has */
+	SIM_BUG_TRUNCATE,	/* a follower cuts its log at its high watermark, not by epochs */
+	SIM_BUG_ISR_ALONE,	/* a leader changes the in-sync set without the controller */
+};
+
 enum sim_msg_kind {
 	SIM_FETCH,	/* follower to leader */
 	SIM_ANSWER,	/* and back */
@@ -48,6 +56,7 @@ enum sim_msg_kind {
  * @from: node (index) that it comes from; STATE, WISH: that it is about
  * @to: node that it goes to; likewise
  * @life: broker epoch of the follower (FETCH, ANSWER), or of @to
+ * @late: it does not come before this event
  * @conn: FETCH, ANSWER: connection of the follower
  * @fetch: FETCH, and what ANSWER answers
  * @error: ANSWER: errno
@@ -66,6 +75,7 @@ struct sim_msg {
 	unsigned int from;
 	unsigned int to;
 	s64 life;
+	unsigned int late;
 	u32 conn;
 	struct kbr_replica_fetch fetch;
 	int error;
@@ -147,9 +157,14 @@ struct sim_record {
  * @test: the running test
  * @rnd: everything is drawn from here
  * @seed: the seed
+ * @bug: planted
  * @verbose: print all that happens
  * @node: the brokers
  * @min_isr: min.insync.replicas
+ * @trouble: so many events of a hundred are faults
+ * @loss: one message of so many is lost
+ * @lateness: one message of so many is late
+ * @disk_loss: one disk of so many is lost with its broker's power
  * @calm: nothing goes wrong any more
  * @stalled: the controller decides nothing
  * @cut: @cut[a][b]: what a sends does not reach b
@@ -175,9 +190,14 @@ struct sim {
 	struct kunit *test;
 	struct rnd_state rnd;
 	u64 seed;
+	enum sim_bug bug;
 	bool verbose;
 	struct sim_node node[SIM_NODES];
 	unsigned int min_isr;
+	unsigned int trouble;
+	unsigned int loss;
+	unsigned int lateness;
+	unsigned int disk_loss;
 	bool calm;
 	bool stalled;
 	bool cut[SIM_NODES][SIM_NODES];

@@ -115,9 +115,13 @@ void sim_tell(struct sim *s, const struct sim_msg *msg)
 		.leader_epoch = msg->part.leader_epoch,
 		.partition_epoch = msg->part.partition_epoch,
 	};
+	struct kbr_replica_diverging cut;
+	enum kbroker_replica_role role;
+	struct kbr_replica_state before;
 	struct kbr_refusal why = {};
 	unsigned int i;
 	u32 op = 0;
+	bool anew;
 	int err;
 
 	/* the session belongs to the life */
@@ -130,7 +134,14 @@ void sim_tell(struct sim *s, const struct sim_msg *msg)
 	sim_copy_set(&state.replicas, &msg->part.replicas);
 	sim_copy_set(&state.isr, &msg->part.isr);
 	sim_copy_set(&state.elr, &msg->part.elr);
+	anew = !kbr_replica_get(node->part, &before, &role) ||
+	       before.leader_epoch != state.leader_epoch;
 	err = kbr_replica_apply(node->part, &state, &why);
+	if (s->bug == SIM_BUG_TRUNCATE && !err && anew) {
+		cut.epoch = kbr_log_last_epoch(&node->part->log);
+		cut.end = kbr_partition_hw(node->part);
+		kbr_replica_truncate(node->part, state.leader_epoch, &cut);
+	}
 	sim_expect(s, !err || err == -ESTALE, "a broker refuses its role", msg->to, err,
 		   state.partition_epoch);
 	node->joined = node->life;
@@ -139,14 +150,18 @@ void sim_tell(struct sim *s, const struct sim_msg *msg)
 
 bool sim_may_lose_disk(const struct sim *s, unsigned int i)
 {
+	bool other = false;
 	unsigned int j;
 
 	/* what one has is enough then, and that may be this one yet */
 	if (s->min_isr < 2)
 		return false;
-	for (j = 0; j < SIM_NODES; j++)
-		if (j != i && !s->node[j].lost &&
-		    (kbd_set_has(&s->part.isr, j + 1) || kbd_set_has(&s->part.elr, j + 1)))
-			return true;
-	return false;
+	for (j = 0; j < SIM_NODES; j++) {
+		/* two are no minority */
+		if (s->node[j].lost)
+			return false;
+		if (j != i)
+			other |= kbd_set_has(&s->part.isr, j + 1) || kbd_set_has(&s->part.elr, j + 1);
+	}
+	return other;
 }

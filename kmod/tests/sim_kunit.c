@@ -37,8 +37,12 @@ static unsigned int sim_seeds = 50;
 module_param(sim_seeds, uint, 0444);
 MODULE_PARM_DESC(sim_seeds, "how many seeds the cluster simulation runs");
 
+/* Seeds in which a planted bug must be found */
+#define SIM_SEEDS_FOR_BUG	1000
 /* Rounds in which a cluster without faults must come to rest */
 #define SIM_CALM_ROUNDS	100
+
+static const char sim_stuck[] = "the cluster does not come back";
 
 u32 sim_below(struct sim *s, u32 n)
 {
@@ -348,7 +352,7 @@ static void sim_life(struct sim *s, unsigned int i)
 	struct sim_node *node = &s->node[i];
 
 	if (!node->up) {
-		if (!sim_below(s, 5) && !node->lost && sim_may_lose_disk(s, i))
+		if (!sim_below(s, s->disk_loss) && sim_may_lose_disk(s, i))
 			sim_node_replace_disk(s, i);
 		sim_node_start(s, i);
 	} else if (sim_below(s, 3)) {
@@ -373,6 +377,21 @@ static void sim_client(struct sim *s, unsigned int i)
 		sim_produce(s, i, sim_below(s, 6) ? KBR_ACKS_ALL : KBR_ACKS_LEADER);
 }
 
+/* Follower @i asks for more; @patient: not if it has asked already. */
+static void sim_fetch(struct sim *s, unsigned int i, bool patient)
+{
+	struct sim_node *node = &s->node[i];
+	unsigned int n = sim_below(s, 4);
+
+	if (!node->up)
+		return;
+	if (node->in_flight && !patient)
+		sim_net_hang_up(s, i);
+	sim_net_fetch(s, i);
+	while (n-- && sim_net_deliver(s, true))
+		;
+}
+
 /* Rare things. */
 static void sim_trouble(struct sim *s, unsigned int i, unsigned int busy)
 {
@@ -380,19 +399,16 @@ static void sim_trouble(struct sim *s, unsigned int i, unsigned int busy)
 
 	switch (sim_below(s, 6)) {
 	case 0:
-		if (node->up && node->in_flight)
-			sim_net_hang_up(s, i);
-		break;
-	case 1:
 		sim_net_change(s);
 		break;
-	case 2:
+	case 1:
 		sim_controller_change(s, i);
 		break;
-	case 3:
+	case 2:
 		s->now += sim_below(s, 2500);
 		sim_trace(s, "time", s->now, 0, 0);
 		break;
+	case 3:
 	case 4:
 		/* power may be cut in the middle of a sync */
 		if (i != busy)
@@ -415,12 +431,13 @@ static void sim_event(struct sim *s, unsigned int busy)
 
 	s->now += sim_below(s, 20);
 	s->step++;
-	if (dice < 45) {
-		if (!sim_net_deliver(s, true) && node->up)
-			sim_net_fetch(s, i);
+	if (dice >= 100 - s->trouble) {
+		sim_trouble(s, i, busy);
+	} else if (dice < 45) {
+		if (!sim_net_deliver(s, true))
+			sim_fetch(s, i, false);
 	} else if (dice < 57) {
-		if (node->up)
-			sim_net_fetch(s, i);
+		sim_fetch(s, i, sim_below(s, 4));
 	} else if (dice < 67) {
 		sim_client(s, i);
 	} else if (dice < 79) {
@@ -434,11 +451,9 @@ static void sim_event(struct sim *s, unsigned int busy)
 	} else if (dice < 94) {
 		if (i != busy && node->up)
 			sim_node_upkeep(s, i);
-	} else if (dice < 96) {
+	} else {
 		if (i != busy && (!node->up || kbd_broker_find(&s->brokers, i + 1)->stopping))
 			sim_life(s, i);
-	} else {
-		sim_trouble(s, i, busy);
 	}
 }
 
@@ -531,7 +546,7 @@ static void sim_calm(struct sim *s)
 		if (!s->what && sim_is_calm(s))
 			return;
 	}
-	sim_expect(s, false, "the cluster does not come back", s->part.leader, s->part.isr.count,
+	sim_expect(s, false, sim_stuck, s->part.leader, s->part.isr.count,
 		   s->part.leader_epoch);
 }
 
@@ -567,6 +582,11 @@ static const char *sim_play(struct sim *s)
 
 	prandom_seed_state(&s->rnd, s->seed);
 	s->min_isr = 1 + !!sim_below(s, 4);
+	/* each in its own way: what is rare among all is common in some */
+	s->trouble = 1 + sim_below(s, 6);
+	s->loss = 4 + sim_below(s, 40);
+	s->lateness = 4 + sim_below(s, 40);
+	s->disk_loss = 1 + sim_below(s, 8);
 	s->now = 1700000000000;
 	s->next_epoch = 1;
 	INIT_LIST_HEAD(&s->msgs);
@@ -597,18 +617,20 @@ static const char *sim_play(struct sim *s)
 /**
  * struct sim_result - of a run
  * @what: what went wrong, NULL nothing
+ * @safe: records were kept all the same
  * @hash: of all that happened
  * @acks: records that were acknowledged
  * @elections: leader epochs
  */
 struct sim_result {
 	const char *what;
+	bool safe;
 	u32 hash;
 	unsigned int acks;
 	s32 elections;
 };
 
-static struct sim_result sim_run(struct kunit *test, u64 seed, bool verbose)
+static struct sim_result sim_run(struct kunit *test, u64 seed, enum sim_bug bug, bool verbose)
 {
 	const struct kbr_follow_ops *follow = kbr_follow();
 	struct sim *s = kvzalloc(sizeof(*s), GFP_KERNEL);
@@ -619,16 +641,18 @@ static struct sim_result sim_run(struct kunit *test, u64 seed, bool verbose)
 	KUNIT_ASSERT_NOT_NULL(test, s->buf);
 	s->test = test;
 	s->seed = seed;
+	s->bug = bug;
 	s->verbose = verbose;
 	kbr_follow_register(&sim_follow_ops);
 	kbr_clock_set_fake(&s->now);
 	result.what = sim_play(s);
 	kbr_clock_set_fake(NULL);
 	kbr_follow_register(follow);
+	result.safe = !result.what || result.what == sim_stuck;
 	result.hash = s->hash;
 	result.acks = s->acks;
 	result.elections = s->part.leader_epoch;
-	if (result.what)
+	if (result.what && !bug)
 		kunit_err(test, "sim_seed=%llu: event %u: %s (%lld, %lld, %lld)\n", seed, s->step,
 			  s->what, s->detail[0], s->detail[1], s->detail[2]);
 	kvfree(s->buf);
@@ -644,11 +668,11 @@ static void sim_test_seeds(struct kunit *test)
 	struct sim_result result;
 
 	if (sim_seed) {
-		KUNIT_EXPECT_NULL(test, sim_run(test, sim_seed, true).what);
+		KUNIT_EXPECT_NULL(test, sim_run(test, sim_seed, SIM_BUG_NONE, true).what);
 		return;
 	}
 	for (n = 0; n < sim_seeds && bad < 10; n++) {
-		result = sim_run(test, sim_first + n, false);
+		result = sim_run(test, sim_first + n, SIM_BUG_NONE, false);
 		bad += !!result.what;
 		acks += result.acks;
 		elections += result.elections;
@@ -667,14 +691,45 @@ static void sim_test_again(struct kunit *test)
 {
 	u64 seed;
 
-	for (seed = 1000; seed < 1005; seed++)
-		KUNIT_EXPECT_EQ(test, sim_run(test, seed, false).hash,
-				sim_run(test, seed, false).hash);
+	for (seed = 1000; seed < 1002; seed++)
+		KUNIT_EXPECT_EQ(test, sim_run(test, seed, SIM_BUG_NONE, false).hash,
+				sim_run(test, seed, SIM_BUG_NONE, false).hash);
+}
+
+/* The simulation is not blind: with that bug something acknowledged or seen is lost before long. */
+static void sim_find(struct kunit *test, enum sim_bug bug, u64 first)
+{
+	struct sim_result result = { .safe = true };
+	u64 seed;
+
+	/* from shortly before the first that found it when this was written */
+	for (seed = first; seed < first + SIM_SEEDS_FOR_BUG && result.safe; seed++)
+		result = sim_run(test, seed, bug, false);
+	KUNIT_EXPECT_FALSE(test, result.safe);
+	kunit_info(test, "found in seed %llu: %s\n", seed - 1, result.what ?: "nothing");
+}
+
+static void sim_test_unsynced(struct kunit *test)
+{
+	sim_find(test, SIM_BUG_UNSYNCED, 32);
+}
+
+static void sim_test_truncate(struct kunit *test)
+{
+	sim_find(test, SIM_BUG_TRUNCATE, 10);
+}
+
+static void sim_test_isr_alone(struct kunit *test)
+{
+	sim_find(test, SIM_BUG_ISR_ALONE, 18);
 }
 
 static struct kunit_case sim_cases[] = {
 	KUNIT_CASE_SLOW(sim_test_seeds),
 	KUNIT_CASE(sim_test_again),
+	KUNIT_CASE_SLOW(sim_test_unsynced),
+	KUNIT_CASE_SLOW(sim_test_truncate),
+	KUNIT_CASE_SLOW(sim_test_isr_alone),
 	{}
 };
 

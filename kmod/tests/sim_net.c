@@ -21,6 +21,8 @@ static struct sim_msg *sim_msg_new(struct sim *s, enum sim_msg_kind kind, unsign
 	msg->from = from;
 	msg->to = to;
 	msg->life = life;
+	if (!sim_below(s, s->lateness))
+		msg->late = s->step + sim_below(s, 400);
 	list_add_tail(&msg->node, &s->msgs);
 	s->count++;
 	return msg;
@@ -65,7 +67,7 @@ void sim_net_fetch(struct sim *s, unsigned int i)
 		.leader_epoch = pos.leader_epoch,
 		.last_epoch = pos.last_epoch,
 		.offset = pos.end,
-		.synced = pos.synced,
+		.synced = s->bug == SIM_BUG_UNSYNCED ? pos.end : pos.synced,
 		.start = pos.start,
 		.hw = node->told,
 	};
@@ -117,7 +119,7 @@ static void sim_take_fetch(struct sim *s, const struct sim_msg *msg)
 	answer->fetch = msg->fetch;
 	answer->bounds = (struct kbr_partition_bounds) { -1, -1 };
 	ret = kbr_replica_fetched(node->part, &msg->fetch, s->now, &answer->diverging);
-	answer->diverges = ret == 1;
+	answer->diverges = ret == 1 && s->bug != SIM_BUG_TRUNCATE;
 	if (ret >= 0)
 		ret = kbr_partition_check_leader(node->part) ?:
 		      kbr_partition_check_epoch(node->part, msg->fetch.leader_epoch);
@@ -208,6 +210,22 @@ void sim_net_push_all(struct sim *s)
 		sim_net_push(s, i);
 }
 
+/* A leader does by itself what it should ask for. */
+static void sim_change_alone(struct sim *s, unsigned int i, const struct kbr_isr_wish *wish)
+{
+	enum kbroker_replica_role role;
+	struct kbr_replica_state state;
+	struct kbr_refusal why = {};
+
+	if (!kbr_replica_get(s->node[i].part, &state, &role) || !wish->count)
+		return;
+	state.isr.count = wish->count;
+	memcpy(state.isr.id, wish->id, wish->count * sizeof(wish->id[0]));
+	state.partition_epoch++;
+	kbr_replica_apply(s->node[i].part, &state, &why);
+	sim_trace(s, "alone", i, state.isr.count, 0);
+}
+
 void sim_net_ask(struct sim *s, unsigned int i)
 {
 	struct kbr_cluster_request *request = kbr_cluster_request_next(s->node[i].broker, 0);
@@ -215,9 +233,13 @@ void sim_net_ask(struct sim *s, unsigned int i)
 
 	if (!request)
 		return;
-	msg = sim_msg_new(s, SIM_WISH, i, i, s->node[i].life);
-	if (msg)
-		msg->wish = request->isr;
+	if (s->bug == SIM_BUG_ISR_ALONE) {
+		sim_change_alone(s, i, &request->isr);
+	} else {
+		msg = sim_msg_new(s, SIM_WISH, i, i, s->node[i].life);
+		if (msg)
+			msg->wish = request->isr;
+	}
 	sim_expect(s, request->kind == KBR_REQUEST_ISR, "a broker asks for what nobody wants", i,
 		   request->kind, 0);
 	kbr_cluster_request_put(request);
@@ -229,6 +251,8 @@ void sim_net_ask(struct sim *s, unsigned int i)
 /* May it come now? A daemon's messages go to and from the controller, not to other nodes. */
 static bool sim_reaches(const struct sim *s, const struct sim_msg *msg)
 {
+	if (s->step < msg->late && !s->calm)
+		return false;
 	switch (msg->kind) {
 	case SIM_FETCH:
 	case SIM_ANSWER:
@@ -289,7 +313,7 @@ bool sim_net_deliver(struct sim *s, bool chaos)
 	s->count--;
 	/* what is asked or told twice may come twice; a Fetch and its answer are their connection's */
 	again = chaos && (msg->kind == SIM_STATE || msg->kind == SIM_WISH) && !sim_below(s, 8);
-	if (!chaos || sim_below(s, 12))
+	if (!chaos || sim_below(s, s->loss))
 		sim_take(s, msg);
 	if (again && s->count < SIM_MSGS_MAX) {
 		list_add_tail(&msg->node, &s->msgs);

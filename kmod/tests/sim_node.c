@@ -215,7 +215,7 @@ void sim_node_sync(struct sim *s, unsigned int i, bool fail)
 	bool followed;
 	int err;
 
-	if (!sim_node_opened(node) || READ_ONCE(node->part->log.stopped))
+	if (!sim_node_opened(node))
 		return;
 	log = &node->part->log;
 	followed = kbr_replica_get(node->part, &state, &role) &&
@@ -223,7 +223,8 @@ void sim_node_sync(struct sim *s, unsigned int i, bool fail)
 	if (fail)
 		kbr_ram_fail(node->tb->dir, KBR_RAM_SYNC, 0, 1, -EIO, SIM_TOPIC "-0/");
 	node->syncing = true;
-	err = kbr_log_sync_now(log);
+	/* as the syncer's kbr_log_collect() */
+	err = READ_ONCE(log->stopped) ?: kbr_log_sync_now(log);
 	node->syncing = false;
 	kbr_ram_heal(node->tb->dir);
 	if (node->image) {
