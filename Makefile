@@ -34,6 +34,7 @@ help:
 	@echo "make check-static    layers, style, sparse, documents"
 	@echo "make check-long      check, and what does not fit its minutes"
 	@echo "make check-debug     KUnit and all selftests under KASAN, lockdep, UBSAN and kmemleak"
+	@echo "make check-chaos     ten thousand simulated clusters"
 	@echo "make check-one SUITE=NAME    one suite of tests/suites"
 	@echo "make fuzz            libFuzzer over every parser, FUZZ_SECONDS=60 each"
 	@echo "make coverage        line coverage of kmod/ by the KUnit suites"
@@ -83,6 +84,9 @@ check-long: setup-all
 check-debug: setup-check
 	@tests/run kunit faults selftest-uml
 
+check-chaos: setup-uml
+	@tests/run --verbose chaos
+
 check-static: setup-check
 	@tests/run static
 
@@ -111,5 +115,5 @@ bench: setup-bench tools
 	@tests/bench/run
 	@tests/bench/listener
 
-.PHONY: all help modules tools install docs clean demo shell check check-long check-debug check-static check-one \
+.PHONY: all help modules tools install docs clean demo shell check check-long check-chaos check-debug check-static check-one \
 	kunit selftest interop soak fuzz coverage bench
