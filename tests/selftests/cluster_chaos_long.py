@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
 # long
-# timeout: 900
+# timeout: 1800
 """Faults of every kind at random, over one another, on three brokers and their
 daemons, while producers write with acks=all, kcat and kafkajs among them: links
 that are cut in both or one direction, delay and lose packets; daemons that are

@@ -15,6 +15,7 @@ from cluster_nodes import PORT, Producer
 from device_lib import wait_for
 
 HERE = os.path.dirname(os.path.abspath(__file__))
+PATIENCE = 180  # seconds; node alone takes a minute to begin where a machine is emulated and loaded
 KAFKAJS = os.environ.get("KBROKER_KAFKAJS", "")
 
 
@@ -81,7 +82,7 @@ class Watcher(threading.Thread):
 
     def covers(self, partition, offsets):
         """Does it come to see all of them?"""
-        return wait_for(lambda: offsets <= self.got[partition])
+        return wait_for(lambda: offsets <= self.got[partition], PATIENCE)
 
     def stop(self):
         self.ended = True
@@ -182,7 +183,7 @@ class KcatProducer(threading.Thread):
 
     def writes(self, more=20):
         want = len(self.acked) + more
-        return wait_for(lambda: len(self.acked) >= want)
+        return wait_for(lambda: len(self.acked) >= want, PATIENCE)
 
     def stop(self):
         """All that was given to it is to be acknowledged."""
@@ -218,7 +219,7 @@ class KafkajsProducer(threading.Thread):
 
     def writes(self, more=20):
         want = len(self.acked) + more
-        return wait_for(lambda: len(self.acked) >= want)
+        return wait_for(lambda: len(self.acked) >= want, PATIENCE)
 
     def stop(self):
         self.process.stdin.close()
