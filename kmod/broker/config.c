@@ -19,6 +19,7 @@ enum kbr_config_type {
 	KBR_CONFIG_U32,
 	KBR_CONFIG_BOOL,
 	KBR_CONFIG_WORD,	/* one of @words; stored as bool: is it the second? */
+	KBR_CONFIG_THROTTLED,	/* *, none or PARTITION:BROKER,... */
 };
 
 /**
@@ -46,6 +47,16 @@ struct kbr_config_def {
 	const char *else_why;
 };
 
+/**
+ * struct kbr_config_value - a value under way
+ * @number: of all types but one
+ * @throttled: of KBR_CONFIG_THROTTLED
+ */
+struct kbr_config_value {
+	s64 number;
+	struct kbr_throttled throttled;
+};
+
 #define KBR_NO_FIELD	(~0u)
 #define TOPIC(field)	offsetof(struct kbr_topic_config, field)
 #define BROKER(field)	offsetof(struct kbr_broker_config, field)
@@ -66,11 +77,11 @@ static const struct kbr_config_def kbr_topic_configs[] = {
 	{ "flush.policy", "log.flush.policy", KBR_CONFIG_WORD, TOPIC(flush_async),
 	  .words = { "sync", "async" } },
 	{ "follower.replication.throttled.replicas", "follower.replication.throttled.replicas",
-	  KBR_CONFIG_WORD, TOPIC(follower_unthrottled), .words = { "*", "none" } },
+	  KBR_CONFIG_THROTTLED, TOPIC(follower_throttled) },
 	{ "index.interval.bytes", "log.index.interval.bytes", KBR_CONFIG_U32,
 	  TOPIC(log.index_interval_bytes), 0, INT_MAX, 4096 },
 	{ "leader.replication.throttled.replicas", "leader.replication.throttled.replicas",
-	  KBR_CONFIG_WORD, TOPIC(leader_unthrottled), .words = { "*", "none" } },
+	  KBR_CONFIG_THROTTLED, TOPIC(leader_throttled) },
 	{ "max.message.bytes", "message.max.bytes", KBR_CONFIG_U32, TOPIC(log.batch_bytes_max),
 	  0, KBR_BATCH_BYTES_MAX, 1048588 },
 	{ "message.timestamp.after.max.ms", "log.message.timestamp.after.max.ms", KBR_CONFIG_S64,
@@ -244,11 +255,97 @@ static int kbr_config_parse_word(const struct kbr_config_def *def, const char *n
 			  def->else_why);
 }
 
+/* A number of a list, up to @max, and what ends it, which is @end or the end of the text. */
+static const char *kbr_config_get_number(const char *text, char end, s64 max, s64 *number)
+{
+	size_t digits = strspn(text, "0123456789");
+
+	*number = 0;
+	if (!digits || (text[digits] && text[digits] != end))
+		return NULL;
+	while (digits--) {
+		*number = *number * 10 + (*text++ - '0');
+		if (*number > max)
+			return NULL;
+	}
+	return text;
+}
+
+static int kbr_config_parse_throttled(const char *name, const char *text,
+				      struct kbr_throttled *list, struct kbr_refusal *why)
+{
+	const char *at = text;
+	unsigned int count;
+	s64 part, broker;
+
+	memset(list, 0, sizeof(*list));
+	if (!strcmp(text, "*"))
+		return 0;
+	if (!strcmp(text, "none")) {
+		list->pair[0] = KBR_THROTTLED_NOBODY;
+		return 0;
+	}
+	for (count = 0; count < KBR_THROTTLED_MAX; count++) {
+		at = kbr_config_get_number(at, ':', KBR_TOPIC_PARTITIONS_MAX - 1, &part);
+		if (at && *at == ':')
+			at = kbr_config_get_number(at + 1, ',', S32_MAX, &broker);
+		else
+			at = NULL;
+		if (!at)
+			return kbr_refuse(why, -EINVAL, 0,
+					  "config %s must be *, none or PARTITION:BROKER,..., not \"%.40s\"",
+					  name, text);
+		list->pair[count] = kbr_throttled_pair(part, broker);
+		if (!*at++)
+			return 0;
+	}
+	return kbr_refuse(why, -EINVAL, 0, "config %s must not have more than %d replicas", name,
+			  KBR_THROTTLED_MAX);
+}
+
+bool kbr_throttled_has(const struct kbr_throttled *list, u32 partition, s32 broker)
+{
+	u64 pair, wanted = kbr_throttled_pair(partition, broker);
+	unsigned int i;
+
+	for (i = 0; i < KBR_THROTTLED_MAX; i++) {
+		pair = READ_ONCE(list->pair[i]);
+		if (pair == wanted)
+			return true;
+		if (!pair)
+			return !i;
+	}
+	return false;
+}
+KBR_EXPORT_IF_KUNIT(kbr_throttled_has);
+
+/* As it was written. */
+static void kbr_config_print_throttled(const struct kbr_throttled *list, char *value, size_t size)
+{
+	unsigned int i;
+	size_t len = 0;
+	u64 pair;
+
+	if (!list->pair[0] || list->pair[0] == KBR_THROTTLED_NOBODY) {
+		strscpy(value, list->pair[0] ? "none" : "*", size);
+		return;
+	}
+	for (i = 0; i < KBR_THROTTLED_MAX && list->pair[i]; i++) {
+		pair = list->pair[i] - 1;
+		len += scnprintf(value + len, size - len, "%s%u:%d", i ? "," : "",
+				 (u32)(pair >> 32), (s32)pair);
+	}
+}
+
 /* @factor: how many units of @def one unit of @name is */
 static int kbr_config_parse(const struct kbr_config_def *def, const char *name, s64 factor,
-			    const char *text, s64 *value, struct kbr_refusal *why)
+			    const char *text, struct kbr_config_value *to, struct kbr_refusal *why)
 {
+	s64 *value = &to->number;
+
 	switch (def->type) {
+	case KBR_CONFIG_THROTTLED:
+		return kbr_config_parse_throttled(name, text, &to->throttled, why);
 	case KBR_CONFIG_WORD:
 		return kbr_config_parse_word(def, name, text, value, why);
 	case KBR_CONFIG_BOOL:
@@ -279,9 +376,13 @@ static int kbr_config_parse(const struct kbr_config_def *def, const char *name, 
  * Appends and readers look at these without a lock while they are altered:
  * each field is one word, and any mixture of old and new is valid.
  */
-static void kbr_config_store(const struct kbr_config_def *def, void *config, s64 value)
+static void kbr_config_store(const struct kbr_config_def *def, void *config,
+			     const struct kbr_config_value *from)
 {
 	void *field = config + def->offset;
+	struct kbr_throttled *list = field;
+	s64 value = from->number;
+	unsigned int i;
 
 	if (def->offset == KBR_NO_FIELD)
 		return;
@@ -297,23 +398,37 @@ static void kbr_config_store(const struct kbr_config_def *def, void *config, s64
 	case KBR_CONFIG_WORD:
 		WRITE_ONCE(*(bool *)field, value);
 		break;
+	case KBR_CONFIG_THROTTLED:
+		for (i = 0; i < KBR_THROTTLED_MAX; i++)
+			WRITE_ONCE(list->pair[i], from->throttled.pair[i]);
+		break;
 	}
 }
 
-static s64 kbr_config_load(const struct kbr_config_def *def, const void *config)
+static void kbr_config_load(const struct kbr_config_def *def, const void *config,
+			    struct kbr_config_value *to)
 {
 	const void *field = config + def->offset;
+	const struct kbr_throttled *list = field;
+	unsigned int i;
 
+	to->number = 0;
 	if (def->offset == KBR_NO_FIELD)
-		return 0;
+		return;
 	switch (def->type) {
 	case KBR_CONFIG_U32:
-		return READ_ONCE(*(const u32 *)field);
+		to->number = READ_ONCE(*(const u32 *)field);
+		break;
 	case KBR_CONFIG_BOOL:
 	case KBR_CONFIG_WORD:
-		return READ_ONCE(*(const bool *)field);
+		to->number = READ_ONCE(*(const bool *)field);
+		break;
+	case KBR_CONFIG_THROTTLED:
+		for (i = 0; i < KBR_THROTTLED_MAX; i++)
+			to->throttled.pair[i] = READ_ONCE(list->pair[i]);
+		break;
 	default:
-		return READ_ONCE(*(const s64 *)field);
+		to->number = READ_ONCE(*(const s64 *)field);
 	}
 }
 
@@ -339,15 +454,19 @@ static const struct kbr_config_def *kbr_broker_config_find(const char *name, boo
 
 void kbr_broker_config_default(struct kbr_broker_config *config)
 {
+	struct kbr_config_value value = { };
 	unsigned int i;
 
 	memset(config, 0, sizeof(*config));
 	config->topic.log.retain = true;
-	for (i = 0; i < ARRAY_SIZE(kbr_topic_configs); i++)
-		kbr_config_store(&kbr_topic_configs[i], &config->topic,
-				 kbr_topic_configs[i].initial);
-	for (i = 0; i < ARRAY_SIZE(kbr_broker_configs); i++)
-		kbr_config_store(&kbr_broker_configs[i], config, kbr_broker_configs[i].initial);
+	for (i = 0; i < ARRAY_SIZE(kbr_topic_configs); i++) {
+		value.number = kbr_topic_configs[i].initial;
+		kbr_config_store(&kbr_topic_configs[i], &config->topic, &value);
+	}
+	for (i = 0; i < ARRAY_SIZE(kbr_broker_configs); i++) {
+		value.number = kbr_broker_configs[i].initial;
+		kbr_config_store(&kbr_broker_configs[i], config, &value);
+	}
 }
 KBR_EXPORT_IF_KUNIT(kbr_broker_config_default);
 
@@ -371,8 +490,8 @@ static int kbr_broker_config_apply_units(struct kbr_broker_config *config,
 		const struct kbr_config_unit *unit = &kbr_config_units[i];
 		const char *text = kbr_config_set_get(set, unit->name);
 		const struct kbr_config_def *def;
+		struct kbr_config_value value;
 		bool of_topics;
-		s64 value;
 		int err;
 
 		if (!text)
@@ -381,7 +500,7 @@ static int kbr_broker_config_apply_units(struct kbr_broker_config *config,
 		err = kbr_config_parse(def, unit->name, unit->factor, text, &value, why);
 		if (err)
 			return err;
-		kbr_config_store(def, &config->topic, value);
+		kbr_config_store(def, &config->topic, &value);
 	}
 	return 0;
 }
@@ -409,8 +528,8 @@ int kbr_broker_config_apply(struct kbr_broker_config *config, const struct kbr_c
 	for (i = 0; i < set->count; i++) {
 		const struct kbr_config_entry *entry = &set->entries[i];
 		const struct kbr_config_def *def;
+		struct kbr_config_value value;
 		bool of_topics;
-		s64 value;
 
 		if (kbr_config_is_unit(entry->name))
 			continue;
@@ -420,7 +539,7 @@ int kbr_broker_config_apply(struct kbr_broker_config *config, const struct kbr_c
 		err = kbr_config_parse(def, entry->name, 1, entry->value, &value, why);
 		if (err)
 			return err;
-		kbr_config_store(def, of_topics ? (void *)&config->topic : config, value);
+		kbr_config_store(def, of_topics ? (void *)&config->topic : config, &value);
 	}
 	return kbr_topic_config_check(&config->topic, why);
 }
@@ -446,14 +565,14 @@ int kbr_topic_config_apply(struct kbr_topic_config *config, const struct kbr_bro
 	for (i = 0; i < set->count; i++) {
 		const struct kbr_config_entry *entry = &set->entries[i];
 		const struct kbr_config_def *def = kbr_topic_config_find(entry->name);
-		s64 value;
+		struct kbr_config_value value;
 
 		if (!def)
 			return kbr_config_unknown(entry->name, "topic", why);
 		err = kbr_config_parse(def, entry->name, 1, entry->value, &value, why);
 		if (err)
 			return err;
-		kbr_config_store(def, config, value);
+		kbr_config_store(def, config, &value);
 	}
 	return kbr_topic_config_check(config, why);
 }
@@ -462,21 +581,26 @@ KBR_EXPORT_IF_KUNIT(kbr_topic_config_apply);
 /* Field by field, see kbr_config_store(). */
 void kbr_topic_config_publish(struct kbr_topic_config *to, const struct kbr_topic_config *from)
 {
+	struct kbr_config_value value;
 	unsigned int i;
 
-	for (i = 0; i < ARRAY_SIZE(kbr_topic_configs); i++)
-		kbr_config_store(&kbr_topic_configs[i], to,
-				 kbr_config_load(&kbr_topic_configs[i], from));
+	for (i = 0; i < ARRAY_SIZE(kbr_topic_configs); i++) {
+		kbr_config_load(&kbr_topic_configs[i], from, &value);
+		kbr_config_store(&kbr_topic_configs[i], to, &value);
+	}
 }
+KBR_EXPORT_IF_KUNIT(kbr_topic_config_publish);
 
 void kbr_broker_config_publish(struct kbr_broker_config *to, const struct kbr_broker_config *from)
 {
+	struct kbr_config_value value;
 	unsigned int i;
 
 	kbr_topic_config_publish(&to->topic, &from->topic);
-	for (i = 0; i < ARRAY_SIZE(kbr_broker_configs); i++)
-		kbr_config_store(&kbr_broker_configs[i], to,
-				 kbr_config_load(&kbr_broker_configs[i], from));
+	for (i = 0; i < ARRAY_SIZE(kbr_broker_configs); i++) {
+		kbr_config_load(&kbr_broker_configs[i], from, &value);
+		kbr_config_store(&kbr_broker_configs[i], to, &value);
+	}
 }
 
 int kbr_topic_config_known(const char *name, struct kbr_refusal *why)
@@ -495,9 +619,14 @@ int kbr_broker_config_known(const char *name, struct kbr_refusal *why)
 
 static void kbr_config_print(const struct kbr_config_def *def, const void *config, char *value)
 {
-	s64 number = kbr_config_load(def, config);
+	struct kbr_config_value loaded;
+	s64 number;
 
-	if (def->type == KBR_CONFIG_WORD)
+	kbr_config_load(def, config, &loaded);
+	number = loaded.number;
+	if (def->type == KBR_CONFIG_THROTTLED)
+		kbr_config_print_throttled(&loaded.throttled, value, KBR_CONFIG_VALUE_MAX + 1);
+	else if (def->type == KBR_CONFIG_WORD)
 		strscpy(value, def->words[number ? 1 : 0], KBR_CONFIG_VALUE_MAX + 1);
 	else if (def->type == KBR_CONFIG_BOOL)
 		strscpy(value, number ? "true" : "false", KBR_CONFIG_VALUE_MAX + 1);

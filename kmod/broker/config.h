@@ -11,6 +11,30 @@
 #include "base/refusal.h"
 #include "storage/log.h"
 
+/* Pairs of one list of throttled replicas */
+#define KBR_THROTTLED_MAX	16
+/* The first entry of a list that has none: no replica is throttled */
+#define KBR_THROTTLED_NOBODY	U64_MAX
+
+/**
+ * struct kbr_throttled - a list of throttled replicas
+ * @pair: partition and broker, as kbr_throttled_pair() has them; 0 ends it. With none all are
+ *	throttled
+ *
+ * Read without a lock while it is altered: any mixture of two lists is one.
+ */
+struct kbr_throttled {
+	u64 pair[KBR_THROTTLED_MAX];
+};
+
+static inline u64 kbr_throttled_pair(u32 partition, s32 broker)
+{
+	return ((u64)partition << 32 | (u32)broker) + 1;
+}
+
+/** kbr_throttled_has() - is replica @broker of partition @partition throttled? */
+bool kbr_throttled_has(const struct kbr_throttled *list, u32 partition, s32 broker);
+
 /**
  * struct kbr_topic_config - every config of a topic, effective values
  * @log: what storage obeys
@@ -19,8 +43,8 @@
  * @delivery_timeout_ms: delivery.timeout.ms: how long write() waits for its acks
  * @flush_messages: flush.messages
  * @flush_ms: flush.ms
- * @leader_unthrottled: leader.replication.throttled.replicas=none
- * @follower_unthrottled: follower.replication.throttled.replicas=none
+ * @leader_throttled: leader.replication.throttled.replicas
+ * @follower_throttled: follower.replication.throttled.replicas
  */
 struct kbr_topic_config {
 	struct kbr_log_config log;
@@ -29,8 +53,8 @@ struct kbr_topic_config {
 	s64 delivery_timeout_ms;
 	s64 flush_messages;
 	s64 flush_ms;
-	bool leader_unthrottled;
-	bool follower_unthrottled;
+	struct kbr_throttled leader_throttled;
+	struct kbr_throttled follower_throttled;
 };
 
 /**

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Which copying is bound by the rates of catching up (throttle.h): that by
- * replicas which are not in sync, unless the topic is left out. What keeps the
+ * replicas which are not in sync, if the
+ * topic's lists have this broker, as Kafka reads them. What keeps the
  * others in sync is never held up.
  */
 #include "base/clock.h"
@@ -21,8 +22,8 @@ static struct kbr_throttle *kbr_replica_throttle(struct kbr_partition *part, s32
 	*rate = leading ? READ_ONCE(broker->config.leader_throttle_rate) :
 			  READ_ONCE(broker->config.follower_throttle_rate);
 	if (likely(*rate == KBR_THROTTLE_NONE) || !reps ||
-	    (leading ? READ_ONCE(config->leader_unthrottled) :
-		       READ_ONCE(config->follower_unthrottled)))
+	    !kbr_throttled_has(leading ? &config->leader_throttled : &config->follower_throttled,
+			       part->index, READ_ONCE(broker->id)))
 		return NULL;
 	spin_lock(&reps->lock);
 	in_sync = kbr_id_set_has(&reps->state.isr, id);

@@ -78,6 +78,23 @@ static const struct kbr_config_case {
 	{ "message.timestamp.type", "logappendtime", -EINVAL, "CreateTime or LogAppendTime" },
 	{ "compression.type", "producer", 0, NULL },
 	{ "compression.type", "gzip", -EOPNOTSUPP, "producer" },
+	{ "leader.replication.throttled.replicas", "*", 0, NULL },
+	{ "leader.replication.throttled.replicas", "none", 0, NULL },
+	{ "leader.replication.throttled.replicas", "0:1,1:2,99:2147483647", 0, NULL },
+	{ "leader.replication.throttled.replicas",
+	  "0:1,0:2,0:3,0:4,0:5,0:6,0:7,0:8,1:1,1:2,1:3,1:4,1:5,1:6,1:7,1:8", 0, NULL },
+	{ "leader.replication.throttled.replicas",
+	  "0:1,0:2,0:3,0:4,0:5,0:6,0:7,0:8,1:1,1:2,1:3,1:4,1:5,1:6,1:7,1:8,1:9",
+	  -EINVAL, "more than 16 replicas" },
+	{ "leader.replication.throttled.replicas", "", -EINVAL, "PARTITION:BROKER" },
+	{ "leader.replication.throttled.replicas", "0", -EINVAL, "PARTITION:BROKER" },
+	{ "leader.replication.throttled.replicas", "0:", -EINVAL, "PARTITION:BROKER" },
+	{ "leader.replication.throttled.replicas", "0:1,", -EINVAL, "PARTITION:BROKER" },
+	{ "leader.replication.throttled.replicas", "0:1;1:1", -EINVAL, "PARTITION:BROKER" },
+	{ "leader.replication.throttled.replicas", "0:-1", -EINVAL, "PARTITION:BROKER" },
+	{ "leader.replication.throttled.replicas", "*,0:1", -EINVAL, "PARTITION:BROKER" },
+	{ "leader.replication.throttled.replicas", "0:2147483648", -EINVAL, "PARTITION:BROKER" },
+	{ "leader.replication.throttled.replicas", "99999999999999999999:1", -EINVAL, "PARTITION:BROKER" },
 	{ "delete.retention.ms", "1", -EINVAL, "compaction" },
 	{ "retention.minutes", "1", -EINVAL, "there is no config" },
 	{ "segment.jitter.ms", "604800001", -EINVAL, "must not exceed segment.ms" },
@@ -107,16 +124,51 @@ static void kbr_config_test_topic(struct kunit *test)
 	kbr_config_set_free(&set);
 }
 
+/* A list is inherited, altered and told as it was written. */
+static void kbr_config_test_throttled(struct kunit *test)
+{
+	char *value = kunit_kzalloc(test, KBR_CONFIG_VALUE_MAX + 1, GFP_KERNEL);
+	struct kbr_broker_config *broker = kunit_kzalloc(test, sizeof(*broker), GFP_KERNEL);
+	static const char * const texts[] = { "3:7,4:0", "none", "*" };
+	struct kbr_topic_config *config, *now;
+	struct kbr_config_set set = {};
+	struct kbr_refusal why = {};
+	unsigned int i, index;
+	bool is_default;
+	const char *name;
+
+	config = kunit_kcalloc(test, 2, sizeof(*config), GFP_KERNEL);
+	KUNIT_ASSERT_TRUE(test, value && broker && config);
+	now = config + 1;
+	for (i = 0; i < ARRAY_SIZE(texts); i++) {
+		KUNIT_ASSERT_EQ(test, kbr_config_set_put(&set, "follower.replication.throttled.replicas",
+							 texts[i]), 0);
+		KUNIT_ASSERT_EQ(test, kbr_broker_config_apply(broker, &set, &why), 0);
+		KUNIT_ASSERT_EQ(test, kbr_topic_config_apply(config, broker, &(struct kbr_config_set) { },
+							     &why), 0);
+		kbr_topic_config_publish(now, config);
+		for (index = 0; (name = kbr_topic_config_describe(now, &set, index, value, &is_default)); index++)
+			if (!strcmp(name, "follower.replication.throttled.replicas"))
+				KUNIT_EXPECT_STREQ(test, value, texts[i]);
+		KUNIT_EXPECT_EQ(test, kbr_throttled_has(&now->follower_throttled, 3, 7), i != 1);
+		KUNIT_EXPECT_EQ(test, kbr_throttled_has(&now->follower_throttled, 4, 0), i != 1);
+		KUNIT_EXPECT_EQ(test, kbr_throttled_has(&now->follower_throttled, 3, 0), i == 2);
+		KUNIT_EXPECT_TRUE(test, kbr_throttled_has(&now->leader_throttled, 3, 0));
+	}
+	kbr_config_set_free(&set);
+}
+
 static void kbr_config_test_inherit(struct kunit *test)
 {
 	struct kbr_broker_config broker;
 	struct kbr_topic_config config;
 	struct kbr_config_set set = {}, own = {};
-	char value[KBR_CONFIG_VALUE_MAX + 1];
+	char *value = kunit_kzalloc(test, KBR_CONFIG_VALUE_MAX + 1, GFP_KERNEL);
 	bool is_default, found = false;
 	const char *name;
 	unsigned int i;
 
+	KUNIT_ASSERT_NOT_NULL(test, value);
 	KUNIT_ASSERT_EQ(test, kbr_config_set_put(&set, "log.retention.hours", "2"), 0);
 	KUNIT_EXPECT_EQ(test, kbr_broker_config_apply(&broker, &set, NULL), 0);
 	KUNIT_EXPECT_EQ(test, broker.topic.log.retention_ms, 7200000);
@@ -146,7 +198,7 @@ static void kbr_config_test_inherit(struct kunit *test)
 /* Every value that is shown is one that would be accepted. */
 static void kbr_config_test_describe(struct kunit *test)
 {
-	struct kbr_broker_config broker, again;
+	struct kbr_broker_config *broker = kunit_kcalloc(test, 2, sizeof(*broker), GFP_KERNEL);
 	struct kbr_topic_config config;
 	struct kbr_config_set set = {};
 	char *value = kunit_kzalloc(test, KBR_CONFIG_VALUE_MAX + 1, GFP_KERNEL);
@@ -155,20 +207,20 @@ static void kbr_config_test_describe(struct kunit *test)
 	bool is_default;
 	unsigned int i;
 
-	KUNIT_ASSERT_NOT_NULL(test, value);
-	kbr_broker_config_default(&broker);
-	for (i = 0; (name = kbr_broker_config_describe(&broker, &set, i, value, &is_default)); i++) {
+	KUNIT_ASSERT_TRUE(test, value && broker);
+	kbr_broker_config_default(broker);
+	for (i = 0; (name = kbr_broker_config_describe(broker, &set, i, value, &is_default)); i++) {
 		KUNIT_EXPECT_TRUE(test, is_default);
 		KUNIT_ASSERT_EQ(test, kbr_config_set_put(&set, name, value), 0);
-		KUNIT_EXPECT_EQ_MSG(test, kbr_broker_config_apply(&again, &set, &why), 0, "%s: %s",
+		KUNIT_EXPECT_EQ_MSG(test, kbr_broker_config_apply(broker + 1, &set, &why), 0, "%s: %s",
 				    name, why.text);
 		kbr_config_set_free(&set);
 	}
 	KUNIT_EXPECT_GT(test, i, 20);
-	KUNIT_EXPECT_EQ(test, kbr_topic_config_apply(&config, &broker, &set, NULL), 0);
+	KUNIT_EXPECT_EQ(test, kbr_topic_config_apply(&config, broker, &set, NULL), 0);
 	for (i = 0; (name = kbr_topic_config_describe(&config, &set, i, value, &is_default)); i++) {
 		KUNIT_ASSERT_EQ(test, kbr_config_set_put(&set, name, value), 0);
-		KUNIT_EXPECT_EQ_MSG(test, kbr_topic_config_apply(&config, &broker, &set, &why), 0,
+		KUNIT_EXPECT_EQ_MSG(test, kbr_topic_config_apply(&config, broker, &set, &why), 0,
 				    "%s: %s", name, why.text);
 		kbr_config_set_free(&set);
 	}
@@ -178,6 +230,7 @@ static struct kunit_case kbr_config_test_cases[] = {
 	KUNIT_CASE(kbr_config_test_set),
 	KUNIT_CASE(kbr_config_test_set_bounded),
 	KUNIT_CASE_PARAM(kbr_config_test_topic, kbr_config_gen_params),
+	KUNIT_CASE(kbr_config_test_throttled),
 	KUNIT_CASE(kbr_config_test_inherit),
 	KUNIT_CASE(kbr_config_test_describe),
 	{}

@@ -156,6 +156,7 @@ static s32 kbr_thr_fetch(struct kbr_thr_test *tt, s32 id, s32 wait_ms)
 static void kbr_throttle_test_leader(struct kunit *test)
 {
 	struct kbr_broker_config *config;
+	struct kbr_throttled *list;
 	struct kbr_thr_test tt;
 	s32 all;
 
@@ -173,9 +174,16 @@ static void kbr_throttle_test_leader(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, kbr_thr_fetch(&tt, 2, 0), all);
 	/* a topic that is left out, and no bound */
 	KUNIT_EXPECT_EQ(test, kbr_thr_fetch(&tt, 2, 0), 0);
-	WRITE_ONCE(tt.topic->config.leader_unthrottled, true);
+	list = &tt.topic->config.leader_throttled;
+	WRITE_ONCE(list->pair[0], KBR_THROTTLED_NOBODY);
 	KUNIT_EXPECT_EQ(test, kbr_thr_fetch(&tt, 2, 0), all);
-	WRITE_ONCE(tt.topic->config.leader_unthrottled, false);
+	/* lists that have the follower, another partition, and then the leader */
+	WRITE_ONCE(list->pair[0], kbr_throttled_pair(0, 2));
+	WRITE_ONCE(list->pair[1], kbr_throttled_pair(1, 1));
+	KUNIT_EXPECT_EQ(test, kbr_thr_fetch(&tt, 2, 0), all);
+	WRITE_ONCE(list->pair[2], kbr_throttled_pair(0, 1));
+	KUNIT_EXPECT_EQ(test, kbr_thr_fetch(&tt, 2, 0), 0);
+	memset(list, 0, sizeof(*list));
 	KUNIT_EXPECT_EQ(test, kbr_thr_fetch(&tt, 2, 0), 0);
 	WRITE_ONCE(config->leader_throttle_rate, KBR_THROTTLE_NONE);
 	KUNIT_EXPECT_EQ(test, kbr_thr_fetch(&tt, 2, 0), all);
