@@ -39,6 +39,8 @@ enum sim_bug {
 	SIM_BUG_NONE,
 	SIM_BUG_UNSYNCED,	/* a follower says that it has synced all that it has */
 	SIM_BUG_TRUNCATE,	/* a follower cuts its log at its high watermark, not by epochs */
+	SIM_BUG_STALE_EPOCH,	/* what a broker was in an older life is believed of its present one */
+	SIM_BUG_STALE_REFUSED,	/* none, but the same story as for that */
 	SIM_BUG_ISR_ALONE,	/* a leader changes the in-sync set without the controller */
 };
 

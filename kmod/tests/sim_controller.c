@@ -89,7 +89,9 @@ void sim_take_wish(struct sim *s, const struct sim_msg *msg)
 
 	for (i = 0; i < msg->wish.count; i++) {
 		kbd_set_add(&change.isr, msg->wish.id[i]);
-		change.epochs[i] = msg->wish.epoch[i];
+		change.epochs[i] = s->bug == SIM_BUG_STALE_EPOCH ?
+				   kbd_broker_find(&s->brokers, msg->wish.id[i])->epoch :
+				   msg->wish.epoch[i];
 	}
 	ret = kbd_partition_change_isr(&s->part, &s->brokers, &change);
 	sim_trace(s, "wish", msg->from, ret, msg->wish.count);

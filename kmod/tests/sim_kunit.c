@@ -576,12 +576,66 @@ static void sim_begin(struct sim *s)
 		;
 }
 
+static void sim_deliver_all(struct sim *s)
+{
+	while (sim_net_deliver(s, false))
+		;
+}
+
+/* Followers get all that there is, and what they say is heard. */
+static void sim_settle(struct sim *s)
+{
+	unsigned int i;
+
+	for (i = 0; i < 4 * SIM_NODES; i++) {
+		sim_fetch(s, i % SIM_NODES, false);
+		sim_deliver_all(s);
+		sim_node_sync(s, i % SIM_NODES, false);
+		sim_check(s);
+	}
+}
+
+/*
+ * Too rare to wait for: a leader wants a broker in the in-sync set again; before
+ * the controller hears of it that broker comes back with an empty disk; then the
+ * leader goes (KIP-903).
+ */
+static void sim_play_stale(struct sim *s)
+{
+	unsigned int old = s->part.replicas.id[0] - 1, back = s->part.replicas.id[1] - 1;
+
+	s->calm = true;
+	s->stalled = true;
+	sim_settle(s);
+	sim_expire(s, back);
+	sim_settle(s);
+	sim_produce(s, old, KBR_ACKS_ALL);
+	sim_settle(s);
+	sim_heartbeat(s, back);
+	sim_settle(s);
+	sim_net_ask(s, old);
+	sim_expect(s, s->acks && s->count, "a leader does not want it back", s->acks, s->count, 0);
+	sim_node_crash(s, back);
+	sim_node_replace_disk(s, back);
+	sim_node_start(s, back);
+	sim_expire(s, back);
+	sim_register(s, back);
+	sim_deliver_all(s);
+	sim_heartbeat(s, back);
+	s->stalled = false;
+	sim_deliver_all(s);
+	sim_node_crash(s, old);
+	sim_expire(s, old);
+	sim_deliver_all(s);
+	s->calm = false;
+}
+
 static const char *sim_play(struct sim *s)
 {
 	unsigned int steps, i;
 
 	prandom_seed_state(&s->rnd, s->seed);
-	s->min_isr = 1 + !!sim_below(s, 4);
+	s->min_isr = 1 + (!!sim_below(s, 4) || s->bug);
 	/* each in its own way: what is rare among all is common in some */
 	s->trouble = 1 + sim_below(s, 6);
 	s->loss = 4 + sim_below(s, 40);
@@ -592,6 +646,8 @@ static const char *sim_play(struct sim *s)
 	INIT_LIST_HEAD(&s->msgs);
 	memset(s->leader, -1, sizeof(s->leader));
 	sim_begin(s);
+	if (s->bug == SIM_BUG_STALE_EPOCH || s->bug == SIM_BUG_STALE_REFUSED)
+		sim_play_stale(s);
 	for (steps = 300 + sim_below(s, 500); steps && !s->what; steps--) {
 		sim_event(s, SIM_NODES);
 		sim_check(s);
@@ -719,6 +775,12 @@ static void sim_test_truncate(struct kunit *test)
 	sim_find(test, SIM_BUG_TRUNCATE, 10);
 }
 
+static void sim_test_stale_epoch(struct kunit *test)
+{
+	KUNIT_EXPECT_NULL(test, sim_run(test, 1, SIM_BUG_STALE_REFUSED, false).what);
+	sim_find(test, SIM_BUG_STALE_EPOCH, 1);
+}
+
 static void sim_test_isr_alone(struct kunit *test)
 {
 	sim_find(test, SIM_BUG_ISR_ALONE, 18);
@@ -729,6 +791,7 @@ static struct kunit_case sim_cases[] = {
 	KUNIT_CASE(sim_test_again),
 	KUNIT_CASE_SLOW(sim_test_unsynced),
 	KUNIT_CASE_SLOW(sim_test_truncate),
+	KUNIT_CASE_SLOW(sim_test_stale_epoch),
 	KUNIT_CASE_SLOW(sim_test_isr_alone),
 	{}
 };
