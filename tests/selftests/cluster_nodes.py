@@ -230,6 +230,10 @@ class Producer(threading.Thread):
     def value(name, partition, number):
         return b"%s-%d:%d" % (name.encode(), partition, number)
 
+    def payload(self, number):
+        """Of the next record; others may say it otherwise"""
+        return Producer.value(self.name_, self.partition, number)
+
     def connect(self):
         order = list(self.nodes.values())
         random.shuffle(order)
@@ -244,7 +248,7 @@ class Producer(threading.Thread):
         try:
             if not self.conn and not self.connect():
                 return False
-            data = batch((Producer.value(self.name_, self.partition, number),), producer=(self.id, 0, number))
+            data = batch((self.payload(number),), producer=(self.id, 0, number))
             error, base, _ = self.conn.produce(self.name_, self.partition, data, timeout_ms=2000)
         except (OSError, EOFError, ValueError, struct.error):
             error, base = -1, -1
