@@ -34,7 +34,7 @@ help:
 	@echo "make check-static    layers, style, sparse, documents"
 	@echo "make check-long      check, and what does not fit its minutes"
 	@echo "make check-debug     KUnit and all selftests under KASAN, lockdep, UBSAN and kmemleak"
-	@echo "make check-chaos     ten thousand simulated clusters"
+	@echo "make check-chaos     ten thousand simulated clusters, and one of machines that die"
 	@echo "make check-one SUITE=NAME    one suite of tests/suites"
 	@echo "make fuzz            libFuzzer over every parser, FUZZ_SECONDS=60 each"
 	@echo "make coverage        line coverage of kmod/ by the KUnit suites"
@@ -84,8 +84,8 @@ check-long: setup-all
 check-debug: setup-check
 	@tests/run kunit faults selftest-uml
 
-check-chaos: setup-uml
-	@tests/run --verbose chaos
+check-chaos: setup-check
+	@tests/run --verbose chaos machines
 
 check-static: setup-check
 	@tests/run static
