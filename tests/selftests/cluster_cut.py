@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
-# kernel: 6.12
+# long
 """A link that is cut for half a minute while records are written, so long that
 TCP itself would only try again after as long a time: soon after the cut all are
 in sync again, also when a daemon or a broker was started anew meanwhile.
