@@ -311,4 +311,5 @@ def main(one, two, three):
     stops(part, one, two)
 
 
-run(main)
+if __name__ == "__main__":
+    run(main)
