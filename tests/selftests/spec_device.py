@@ -635,6 +635,7 @@ def batch_format():
     fails("R3 timestamps too far ahead", {errno.ETIME, errno.EBADMSG}, os.write, fd, timed_batch([now + 9 * 3600000]))
     equal("B2 and the log is as it was", end_of(node), before)
 
+    os.fsync(fd)        # O_NONBLOCK: what came before need not be committed yet, and a seek goes no further
     os.lseek(fd, before, os.SEEK_SET)
     three = batch([b"a", b"b", b"c"])
     equal("B3 all batches of a write go to one partition, in order", os.write(fd, three + good + three), 2 * len(three) + len(good))
