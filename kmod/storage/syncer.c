@@ -16,6 +16,15 @@
  * KBR_SYNC_WINDOW_NS; not at all for a single writer, nor if nobody has come
  * for longer than a sync takes, and more and more rarely when less than half
  * of those come who were waited for.
+ *
+ * Writers whose way back is longer than a sync, say through a network, would
+ * still be served by halves. A longer window serves them all, and they lose
+ * nothing by it; but of writers that come one by one and don't wait for each
+ * other it would only collect more. Which ones they are shows when the window
+ * is long: if hardly anybody comes while the sync runs, those who come are
+ * those who were served. So the leader is patient for KBR_SYNC_TRIAL rounds
+ * now and then, and stays so for as long as that holds. See
+ * kbr_sync_habit_note().
  */
 #include <linux/hrtimer.h>
 #include <linux/ktime.h>
@@ -30,8 +39,19 @@
 #include "base/kunit.h"
 #include "storage/syncer.h"
 
-/* The longest wait for others to join */
+/* The longest wait for others to join, and that of a patient leader */
 #define KBR_SYNC_WINDOW_NS	(2 * NSEC_PER_MSEC)
+#define KBR_SYNC_PATIENT_NS	(8 * NSEC_PER_MSEC)
+/* A patient leader waits for so many times as long as a sync takes */
+#define KBR_SYNC_PATIENCE	4
+/* Rounds after which is decided anew whether to be patient */
+#define KBR_SYNC_TRIAL		16
+/* Patience is tried again after at most so many times KBR_SYNC_TRIAL rounds */
+#define KBR_SYNC_TRIAL_PAUSE_MAX	64
+/* Fewer writers a round are not worth patience */
+#define KBR_SYNC_TRIAL_WRITERS	4
+/* At most one writer in so many may come while the others are served */
+#define KBR_SYNC_TRIAL_LATE	8
 /* What nobody waits for is synced so much later */
 #define KBR_SYNC_LAZY_MS	10
 /* After so many windows in vain at most 2^n - 1 rounds go without one */
@@ -75,6 +95,7 @@ struct kbr_sync_batch {
  * @last_end: when the last round ended
  * @misses: windows in vain in a row
  * @skip: rounds that go without a window
+ * @habit: how long to wait
  */
 struct kbr_syncer {
 	struct kbr_dir *dir;
@@ -94,6 +115,7 @@ struct kbr_syncer {
 	ktime_t last_end;
 	unsigned int misses;
 	unsigned int skip;
+	struct kbr_sync_habit habit;
 };
 
 static int kbr_sync_batch_grow(struct kbr_sync_batch *batch)
@@ -118,10 +140,46 @@ static int kbr_sync_batch_grow(struct kbr_sync_batch *batch)
 	return 0;
 }
 
+/**
+ * kbr_sync_habit_note() - a round is over: how long to wait before the next ones?
+ * @habit: what was noted before; zeroed at first
+ * @served: writers that the round served
+ * @late: writers that came while they were
+ *
+ * Sets @habit->patient.
+ */
+void kbr_sync_habit_note(struct kbr_sync_habit *habit, unsigned int served, unsigned int late)
+{
+	bool many, together;
+
+	habit->served += served;
+	habit->late += late;
+	if (++habit->rounds < KBR_SYNC_TRIAL)
+		return;
+	many = habit->served >= KBR_SYNC_TRIAL_WRITERS * KBR_SYNC_TRIAL;
+	together = habit->late <= habit->served / KBR_SYNC_TRIAL_LATE;
+	if (!habit->patient) {
+		if (many && ++habit->paused >= habit->pause)
+			habit->patient = true;
+	} else if (many && together) {
+		habit->pause = 0;
+	} else {
+		habit->patient = false;
+		habit->pause = clamp(habit->pause * 2, 1U, (unsigned int)KBR_SYNC_TRIAL_PAUSE_MAX);
+		habit->paused = 0;
+	}
+	habit->rounds = 0;
+	habit->served = 0;
+	habit->late = 0;
+}
+KBR_EXPORT_IF_KUNIT(kbr_sync_habit_note);
+
 /* Wait for the writers of the previous round, if that is likely to help. */
 static void kbr_syncer_wait_window(struct kbr_syncer *syncer)
 {
-	u64 ns = min_t(u64, KBR_SYNC_WINDOW_NS, syncer->sync_ns);
+	u64 ns = syncer->habit.patient ?
+		 min_t(u64, KBR_SYNC_PATIENT_NS, KBR_SYNC_PATIENCE * syncer->sync_ns) :
+		 min_t(u64, KBR_SYNC_WINDOW_NS, syncer->sync_ns);
 	unsigned int before = READ_ONCE(syncer->joined), came;
 
 	if (!ns || before >= syncer->expected)
@@ -129,7 +187,7 @@ static void kbr_syncer_wait_window(struct kbr_syncer *syncer)
 	/* Whoever comes after such a pause is not one of those who were served. */
 	if (ktime_to_ns(ktime_sub(ktime_get(), syncer->last_end)) > syncer->sync_ns)
 		return;
-	if (syncer->skip) {
+	if (syncer->skip && !syncer->habit.patient) {
 		syncer->skip--;
 		return;
 	}
@@ -236,7 +294,7 @@ static void kbr_syncer_collect(struct kbr_syncer *syncer, struct kbr_sync_target
 static void kbr_syncer_round(struct kbr_syncer *syncer)
 {
 	struct kbr_sync_target *target, *tmp;
-	unsigned int served;
+	unsigned int served, late;
 	LIST_HEAD(round);
 	LIST_HEAD(done);
 
@@ -256,8 +314,10 @@ static void kbr_syncer_round(struct kbr_syncer *syncer)
 	syncer->last_end = ktime_get();
 	spin_lock_irq(&syncer->lock);
 	syncer->stats.waiters += served;
-	syncer->expected = served + syncer->joined;
+	late = syncer->joined;
+	syncer->expected = served + late;
 	spin_unlock_irq(&syncer->lock);
+	kbr_sync_habit_note(&syncer->habit, served, late);
 	kbr_syncer_end(syncer, &done);
 }
 

@@ -75,6 +75,26 @@ struct kbr_syncer_stats {
 	u64 usecs;
 };
 
+/**
+ * struct kbr_sync_habit - what the leader knows of the writers it serves
+ * @patient: they all come back together: wait longer for them
+ * @rounds: noted since it was decided last
+ * @served: writers that those served
+ * @late: writers that came meanwhile
+ * @pause: how long patience is not tried for after it was in vain
+ * @paused: how much of @pause is over
+ */
+struct kbr_sync_habit {
+	bool patient;
+	unsigned int rounds;
+	unsigned int served;
+	unsigned int late;
+	unsigned int pause;
+	unsigned int paused;
+};
+
+void kbr_sync_habit_note(struct kbr_sync_habit *habit, unsigned int served, unsigned int late);
+
 /** kbr_syncer_create() - one per broker; NULL on -ENOMEM */
 struct kbr_syncer *kbr_syncer_create(struct kbr_dir *dir, const char *name);
 /** kbr_syncer_destroy() - finishes the round under way; no target may be registered afterwards */

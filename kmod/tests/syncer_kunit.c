@@ -259,6 +259,37 @@ static void syncer_group_many(struct kunit *test)
 	}
 }
 
+/* Note @rounds rounds; returns in how many of them the leader was patient. */
+static unsigned int syncer_habit_run(struct kbr_sync_habit *habit, unsigned int rounds,
+				     unsigned int served, unsigned int late)
+{
+	unsigned int patient = 0;
+
+	while (rounds--) {
+		patient += habit->patient;
+		kbr_sync_habit_note(habit, served, late);
+	}
+	return patient;
+}
+
+/* Patience comes, stays and goes as those who write deserve it. */
+static void syncer_habit(struct kunit *test)
+{
+	struct kbr_sync_habit habit = { };
+
+	/* All who come were served: patient, and for good. */
+	KUNIT_EXPECT_GE(test, syncer_habit_run(&habit, 1000, 16, 0), 1000 - 16);
+	/* One in eight may be late. */
+	KUNIT_EXPECT_EQ(test, syncer_habit_run(&habit, 160, 16, 2), 160);
+	/* They keep coming meanwhile: soon no longer, and tried ever more rarely. */
+	KUNIT_EXPECT_LE(test, syncer_habit_run(&habit, 2000, 16, 4), 2000 / 10);
+	KUNIT_EXPECT_LE(test, syncer_habit_run(&habit, 32000, 16, 4), 32000 / 40);
+	/* It is tried all the same, and found out. */
+	KUNIT_EXPECT_GE(test, syncer_habit_run(&habit, 4096, 16, 0), 4096 - 65 * 16);
+	/* Few writers are not worth it. */
+	KUNIT_EXPECT_LE(test, syncer_habit_run(&habit, 10000, 3, 0), 2 * 16);
+}
+
 /* Nobody waits: it is synced all the same, a little later, with others. */
 static void syncer_lazy(struct kunit *test)
 {
@@ -449,6 +480,7 @@ static struct kunit_case syncer_tests[] = {
 	KUNIT_CASE(syncer_single),
 	KUNIT_CASE(syncer_group_one),
 	KUNIT_CASE(syncer_group_many),
+	KUNIT_CASE(syncer_habit),
 	KUNIT_CASE(syncer_lazy),
 	KUNIT_CASE(syncer_errors),
 	KUNIT_CASE(syncer_thousands),
