@@ -52,7 +52,7 @@ static int kbr_start_env(struct kbr_broker *broker)
 	broker->env.syncer = syncer;
 	kbr_broker_configure_env(broker);
 	broker->env.synced = kbr_start_synced;
-	broker->env_ready = true;
+	smp_store_release(&broker->env_ready, true);	/* pairs with kbr_nl_broker_fill_syncs() */
 	return 0;
 }
 

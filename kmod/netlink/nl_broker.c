@@ -13,6 +13,7 @@
 #include "base/version.h"
 #include "broker/node.h"
 #include "netlink/nl.h"
+#include "storage/syncer.h"
 
 #define KBR_NL_FEATURES	(KBROKER_FEATURE_LINES | KBROKER_FEATURE_RECORD | KBROKER_FEATURE_BATCH | \
 			 KBROKER_FEATURE_GZIP | KBROKER_FEATURE_SNAPPY | KBROKER_FEATURE_LZ4 | \
@@ -50,6 +51,23 @@ out:
 	return err;
 }
 
+/* What group commit has done since the start. */
+static int kbr_nl_broker_fill_syncs(struct sk_buff *skb, struct kbr_broker *broker)
+{
+	struct kbr_syncer_stats stats = { };
+	int idx;
+
+	/* The syncer is destroyed after the last I/O section. */
+	idx = srcu_read_lock(&broker->io);
+	if (smp_load_acquire(&broker->env_ready) && !READ_ONCE(broker->dead))
+		kbr_syncer_get_stats(broker->env.syncer, &stats);
+	srcu_read_unlock(&broker->io, idx);
+	return kbr_nl_put_u64(skb, KBROKER_A_BROKER_SYNC_ROUNDS, stats.rounds) ||
+	       kbr_nl_put_u64(skb, KBROKER_A_BROKER_SYNC_WRITERS, stats.waiters) ||
+	       kbr_nl_put_u64(skb, KBROKER_A_BROKER_SYNC_USECS, stats.usecs) ||
+	       kbr_nl_put_u64(skb, KBROKER_A_BROKER_SYNC_ERRORS, stats.errors);
+}
+
 /** kbr_nl_broker_fill() - attributes of a struct kbr_broker; sleeps for its topics_sem */
 int kbr_nl_broker_fill(struct sk_buff *skb, void *obj)
 {
@@ -79,6 +97,7 @@ int kbr_nl_broker_fill(struct sk_buff *skb, void *obj)
 	}
 	if (kbr_nl_put_u64(skb, KBROKER_A_BROKER_UNSYNCED_BYTES,
 			   max_t(s64, atomic64_read(&broker->env.unsynced_bytes), 0)) ||
+	    kbr_nl_broker_fill_syncs(skb, broker) ||
 	    kbr_nl_broker_fill_device(skb, broker, KBROKER_A_BROKER_DEVICE, KBROKER_A_BROKER_FS_TYPE))
 		return -EMSGSIZE;
 

@@ -477,6 +477,7 @@ static void *write_batches(void *arg)
 
 static int batches(const char *topic, int partitions, int threads, long total)
 {
+	const char *devices = getenv("KBROKER_DEVICES");
 	struct writer *writer = calloc(threads, sizeof(*writer));
 	pthread_t *thread = calloc(threads, sizeof(*thread));
 	pthread_barrier_t begin;
@@ -487,7 +488,8 @@ static int batches(const char *topic, int partitions, int threads, long total)
 	if (!writer || !thread || pthread_barrier_init(&begin, NULL, threads + 1))
 		die("memory", ENOMEM);
 	for (i = 0; i < threads; i++) {
-		snprintf(writer[i].path, sizeof(writer[i].path), "/dev/kbroker/%s/%d", topic, i % partitions);
+		snprintf(writer[i].path, sizeof(writer[i].path), "%s/%s/%d", devices ?: "/dev/kbroker", topic,
+			 i % partitions);
 		writer[i].batches = total / threads;
 		writer[i].start = &begin;
 		if (pthread_create(&thread[i], NULL, write_batches, &writer[i]))

@@ -91,6 +91,12 @@ check "alter: partitions, mode, config" kbroker topic alter orders --partitions 
 check_equal "altered" "$(json 'd[0]["partitions"], d[0]["mode"], d[0]["configs"]["segment.bytes"]' kbroker topic describe orders --json)" \
 	"4 0600 1048576"
 check_equal "the node shows it" "$(stat -c %a /dev/kbroker/orders/3)" 600
+syncs='d["sync_rounds"], d["sync_writers"], d["sync_errors"], d["sync_usecs"] > 0'
+before=$(json 'd["sync_rounds"], d["sync_writers"]' kbroker broker describe --json)
+for line in one two three; do echo $line >/dev/kbroker/two/0; done
+check_equal "a sync for each line that somebody waits for" "$(json "$syncs" kbroker broker describe --json)" \
+	"$((${before% *} + 3)) $((${before#* } + 3)) 0 True"
+check "describe shows it" grep -qP "^ *syncs\W+\d+ for \d+ writers, \d+ us each$" <(kbroker broker describe)
 check_fails "fewer partitions" "partitions" kbroker topic alter orders --partitions 2
 check "delete a config" kbroker topic alter orders --delete-config segment.bytes
 check_equal "it is the default again" "$(json '"segment.bytes" in d[0]["configs"]' kbroker topic describe orders --json)" False

@@ -467,6 +467,19 @@ static int print_configs_set(const struct kb_nl_msg *msg, int type)
 	return n;
 }
 
+static void print_syncs(const struct kb_nl_msg *msg)
+{
+	uint64_t rounds = kb_attr_u64(msg->attrs[KBROKER_A_BROKER_SYNC_ROUNDS]);
+	uint64_t errors = kb_attr_u64(msg->attrs[KBROKER_A_BROKER_SYNC_ERRORS]);
+	char failed[40] = "";
+
+	if (errors)
+		snprintf(failed, sizeof(failed), ", %" PRIu64 " failed", errors);
+	kb_field("syncs", "%" PRIu64 " for %" PRIu64 " writers, %" PRIu64 " us each%s", rounds,
+		 kb_attr_u64(msg->attrs[KBROKER_A_BROKER_SYNC_WRITERS]),
+		 rounds ? kb_attr_u64(msg->attrs[KBROKER_A_BROKER_SYNC_USECS]) / rounds : 0, failed);
+}
+
 static int broker_text(const struct kb_nl_msg *msg, void *arg)
 {
 	const char *dir = kb_attr_text(msg->attrs[KBROKER_A_BROKER_DIR]);
@@ -494,6 +507,7 @@ static int broker_text(const struct kb_nl_msg *msg, void *arg)
 	kb_field("partitions", "%" PRIu32, kb_attr_u32(msg->attrs[KBROKER_A_BROKER_PARTITIONS]));
 	kb_field("open devices", "%" PRIu32, kb_attr_u32(msg->attrs[KBROKER_A_BROKER_HANDLES]));
 	kb_field("unsynced", "%s", kb_human_bytes(kb_attr_u64(msg->attrs[KBROKER_A_BROKER_UNSYNCED_BYTES]), size));
+	print_syncs(msg);
 	kb_field("started", "%s", kb_human_time(kb_attr_s64(msg->attrs[KBROKER_A_BROKER_STARTED_MS]), buf));
 	if (!kb_opt_has("configs") && !print_configs_set(msg, KBROKER_A_BROKER_CONFIG))
 		kb_field("configs set", "none");

@@ -66,6 +66,10 @@ const struct kb_attr_def kb_broker_attrs[] = {
 	{ KBROKER_A_BROKER_PARTITIONS, KB_ATTR_U32, "partitions" },
 	{ KBROKER_A_BROKER_HANDLES, KB_ATTR_U32, "handles" },
 	{ KBROKER_A_BROKER_UNSYNCED_BYTES, KB_ATTR_U64, "unsynced_bytes" },
+	{ KBROKER_A_BROKER_SYNC_ROUNDS, KB_ATTR_U64, "sync_rounds" },
+	{ KBROKER_A_BROKER_SYNC_WRITERS, KB_ATTR_U64, "sync_writers" },
+	{ KBROKER_A_BROKER_SYNC_USECS, KB_ATTR_U64, "sync_usecs" },
+	{ KBROKER_A_BROKER_SYNC_ERRORS, KB_ATTR_U64, "sync_errors" },
 	{ KBROKER_A_BROKER_STARTED_MS, KB_ATTR_U64, "started_ms" },
 	{ KBROKER_A_BROKER_CONFIG, KB_ATTR_CONFIGS, "configs" },
 	{ 0 }
