@@ -57,8 +57,8 @@ static int kbr_nl_broker_fill_syncs(struct sk_buff *skb, struct kbr_broker *brok
 	struct kbr_syncer_stats stats = { };
 	int idx;
 
-	/* The syncer is destroyed after the last I/O section. */
 	idx = srcu_read_lock(&broker->io);
+	/* Pairs with kbr_start_env(). The syncer is destroyed after the last I/O section. */
 	if (smp_load_acquire(&broker->env_ready) && !READ_ONCE(broker->dead))
 		kbr_syncer_get_stats(broker->env.syncer, &stats);
 	srcu_read_unlock(&broker->io, idx);
