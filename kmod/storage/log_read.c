@@ -609,6 +609,9 @@ int kbr_log_scrub(struct kbr_log *log, struct kbr_log_pos *pos, size_t budget,
 		err = kbr_log_scrub_piece(files, pos, size, budget, damage);
 		kbr_files_put(files);
 		if (!err && pos->file_pos >= size) {
+			/* Nothing leaves gaps between segments: one is missing, or was cut. */
+			if (damage->offset < 0 && pos->offset < next)
+				damage->offset = pos->offset;
 			pos->offset = next;
 			pos->hint = false;
 		}

@@ -612,6 +612,27 @@ static void log_scrubs(struct kunit *test)
 	KUNIT_EXPECT_LT(test, rounds, 40U);
 }
 
+/* One that is missing between two others is damage, too. */
+static void log_scrubs_gaps(struct kunit *test)
+{
+	struct fix *fix = test->priv;
+	struct kbr_log_damage damage, bad = { .offset = -1 };
+	struct kbr_log_pos pos = { };
+	unsigned int rounds = 0;
+
+	log_fill(test, 60, 1000);
+	KUNIT_ASSERT_EQ(test, fix_close(fix), 0);
+	KUNIT_ASSERT_EQ(test, kbr_dir_unlink(fix->dir, FIX_NAME "/00000000000000000140.log"), 0);
+	KUNIT_ASSERT_EQ(test, fix_open(fix, true, 600, 0), 0);
+	while (pos.offset != S64_MAX && ++rounds < 1000) {
+		KUNIT_ASSERT_EQ(test, kbr_log_scrub(&fix->log, &pos, 1 << 20, &damage), 0);
+		if (damage.offset >= 0)
+			bad = damage;
+	}
+	KUNIT_EXPECT_EQ(test, bad.offset, 140LL);
+	KUNIT_EXPECT_EQ(test, bad.end, 280LL);
+}
+
 static void log_deletes(struct kunit *test)
 {
 	struct fix *fix = test->priv;
@@ -656,6 +677,7 @@ static struct kunit_case log_cases[] = {
 	KUNIT_CASE(log_keeps_no_file_open),
 	KUNIT_CASE(log_cap_on_files),
 	KUNIT_CASE(log_scrubs),
+	KUNIT_CASE(log_scrubs_gaps),
 	KUNIT_CASE(log_deletes),
 	{}
 };
