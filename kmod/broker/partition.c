@@ -507,10 +507,13 @@ static ssize_t kbr_partition_read_once(struct kbr_partition *part, struct kbr_lo
 		limit = min(limit, damaged);
 	}
 	if (unlikely(pos->offset > limit)) {
-		/* A failed sync took back what an async topic had shown: go on at its end. */
+		/*
+		 * A failed sync took back what an async topic had shown: go on at its
+		 * end. What a follower lacks its leader has.
+		 */
 		s64 end = kbr_log_end(&part->log);
 
-		if (pos->offset > end) {
+		if (pos->offset > end && kbr_replica_leads(part)) {
 			pos->offset = end;
 			pos->hint = false;
 		}

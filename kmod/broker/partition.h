@@ -383,6 +383,10 @@ void kbr_partition_set_role(struct kbr_partition *part, enum kbr_partition_state
 int kbr_partition_join(struct kbr_partition *part);
 /** kbr_partition_remove() - remove the log of one that is here no more; operations */
 void kbr_partition_remove(struct kbr_partition *part);
+/** kbr_partition_clear() - the same, be it that the log could not be opened; 0 or -errno; operations */
+int kbr_partition_clear(struct kbr_partition *part);
+/** kbr_partition_is_lost() - is its log damaged, or gone, and no try is left? */
+bool kbr_partition_is_lost(const struct kbr_partition *part);
 void kbr_partition_raise(struct kbr_partition *part);
 int kbr_partition_init(void);
 void kbr_partition_exit(void);

@@ -165,8 +165,11 @@ int kbr_partition_open(struct kbr_partition *part, bool clean, s64 recovery_poin
 	report->damaged_offset = -1;
 	err = kbr_log_open(&part->log, env, name, topic->id, &topic->config.log, clean,
 			   recovery_point, start, report);
-	if (err == -ENOENT && part->replicas)
-		return 0;	/* no replica is here, until one is asked for */
+	if (err == -ENOENT && part->replicas) {
+		if (recovery_point <= 0 && hw <= 0)
+			return 0;	/* no replica is here, until one is asked for */
+		err = -ENODATA;		/* it was here: others may count on what it had */
+	}
 	if (err == -ENOENT && recovery_point <= 0) {
 		pr_info("%s: %s: was not there yet, made\n", topic->broker->name, name);
 		err = kbr_log_create(&part->log, env, name, topic->id, &topic->config.log, 0);
@@ -207,6 +210,7 @@ void kbr_partition_fail(struct kbr_partition *part, int err, s64 damaged)
 	kbr_partition_wake(part);
 	wake_up_all(&part->topic->wait);
 }
+KBR_EXPORT_IF_KUNIT(kbr_partition_fail);
 
 /*
  * The log was read back from the disk: what is there is durable. What an
@@ -217,8 +221,7 @@ static void kbr_partition_repaired(struct kbr_partition *part)
 {
 	struct kbr_broker *broker = part->topic->broker;
 	s64 end = kbr_log_end(&part->log), hw = READ_ONCE(part->hw);
-	bool led = !part->replicas ||
-		   READ_ONCE(part->replicas->role) == KBROKER_REPLICA_ROLE_LEADER;
+	bool led = kbr_replica_leads(part);
 
 	if (hw > end && led) {
 		atomic64_add(hw - end, &broker->lost_records);
@@ -260,6 +263,7 @@ static void kbr_partition_repair_work(struct work_struct *work)
 		pr_err("%s: %s-%u: the disk lost what was synced: stopped at offset %lld\n",
 		       broker->name, part->topic->name, part->index, kbr_log_end(&part->log));
 		kbr_partition_fail(part, err, kbr_log_end(&part->log));
+		kbr_replica_give_up(part);
 	} else {
 		/* The disk does not answer yet: upkeep tries again. */
 		pr_err_ratelimited("%s: %s-%u: can't be read back (%d), tries again\n",
@@ -305,7 +309,8 @@ int kbr_partition_join(struct kbr_partition *part)
 	kbr_log_stop_leading(&part->log);
 	WRITE_ONCE(part->error, 0);
 	WRITE_ONCE(part->damaged, -1);
-	WRITE_ONCE(part->hw, 0);
+	/* Who still waits for a record of the log that was here before is not to wait for this one's. */
+	kbr_partition_cutting(part, 0);
 	WRITE_ONCE(part->state, KBR_PARTITION_FOLLOWER);
 	WRITE_ONCE(part->opened, true);
 	return 0;
@@ -331,6 +336,43 @@ void kbr_partition_remove(struct kbr_partition *part)
 	WRITE_ONCE(part->state, KBR_PARTITION_REMOTE);
 	atomic_set(&broker->checkpoints_due, 1);
 	WRITE_ONCE(broker->checkpoints_stale, true);
+}
+
+int kbr_partition_clear(struct kbr_partition *part)
+{
+	struct kbr_broker *broker = part->topic->broker;
+	char name[KBR_PARTITION_NAME_SIZE];
+	int err;
+
+	if (READ_ONCE(part->opened)) {
+		kbr_partition_remove(part);
+		return 0;
+	}
+	if (READ_ONCE(part->state) != KBR_PARTITION_FAILED)
+		return 0;
+	kbr_partition_name(part, name);
+	err = kbr_log_discard_unopened(broker->dir, name);
+	if (err)
+		return err;
+	WRITE_ONCE(part->state, KBR_PARTITION_REMOTE);
+	atomic_set(&broker->checkpoints_due, 1);
+	WRITE_ONCE(broker->checkpoints_stale, true);
+	return 0;
+}
+
+bool kbr_partition_is_lost(const struct kbr_partition *part)
+{
+	if (likely(READ_ONCE(part->state) != KBR_PARTITION_FAILED))
+		return false;
+	switch (READ_ONCE(part->error)) {
+	case -EBADMSG:
+	case -ENODATA:
+	case -EIO:
+	case -EUCLEAN:
+		return true;
+	default:
+		return false;
+	}
 }
 
 void kbr_partition_retire(struct kbr_partition *part)
@@ -366,8 +408,9 @@ int kbr_partition_delete_records(struct kbr_partition *part, s64 offset)
 		/* The damage is no longer part of the log. */
 		WRITE_ONCE(part->damaged, -1);
 		WRITE_ONCE(part->error, 0);
-		WRITE_ONCE(part->state, part->replicas ? KBR_PARTITION_FOLLOWER :
-							 KBR_PARTITION_LEADER);
+		WRITE_ONCE(part->state, kbr_replica_leads(part) ? KBR_PARTITION_LEADER :
+								  KBR_PARTITION_FOLLOWER);
+		kbr_replica_found(part);
 	}
 	atomic_set(&broker->checkpoints_due, 1);
 out:

@@ -19,6 +19,9 @@
 #include "broker/replica.h"
 #include "broker/request.h"
 
+/* A replica that is lost asks again after so long: the others may have come back. */
+#define KBR_REPLICA_LOST_MS	10000
+
 static const struct kbr_follow_ops *kbr_follow_ops;
 
 void kbr_follow_register(const struct kbr_follow_ops *ops)
@@ -85,6 +88,8 @@ int kbr_replica_alloc(struct kbr_partition *part)
 	reps->state.leader_epoch = -1;
 	reps->state.partition_epoch = -1;
 	reps->resigned = -1;
+	reps->lost = -1;
+	reps->lost_asked = -1;
 	part->replicas = reps;
 	return 0;
 }
@@ -286,6 +291,94 @@ void kbr_replica_resign(struct kbr_partition *part)
 }
 KBR_EXPORT_IF_KUNIT(kbr_replica_resign);
 
+/* ---- a log that is lost ---- */
+
+/*
+ * DOC: a replica that is lost
+ *
+ * A replica whose log is damaged, or is not there any more, may still be counted
+ * as one that has all that was committed. It must not begin anew before nobody
+ * counts it, so it asks the controller to be in no set. The controller refuses
+ * that to the last one that has anything; else it takes it out and begins a new
+ * leader epoch. What leaders know of their followers ends with the epoch they
+ * learnt it in, so that a Fetch from before, or a change of the in-sync set asked
+ * for before, can't bring it back. Told so, the replica drops its log and copies
+ * the leader's.
+ */
+
+void kbr_replica_give_up(struct kbr_partition *part)
+{
+	struct kbr_replicas *reps = part->replicas;
+	s64 now_ms = kbr_clock_mono_ms();
+	struct kbr_isr_wish wish;
+	bool ask;
+
+	if (likely(!reps) || !kbr_partition_is_lost(part))
+		return;
+	spin_lock(&reps->lock);
+	ask = reps->role != KBROKER_REPLICA_ROLE_NONE && reps->state.partition_epoch >= 0 &&
+	      (reps->lost_asked != reps->state.partition_epoch ||
+	       now_ms - reps->lost_ms >= KBR_REPLICA_LOST_MS);
+	if (ask) {
+		if (reps->lost < 0)
+			reps->lost = reps->state.leader_epoch;
+		reps->lost_asked = reps->state.partition_epoch;
+		reps->lost_ms = now_ms;
+		wish = (struct kbr_isr_wish) {
+			.leader_epoch = reps->state.leader_epoch,
+			.partition_epoch = reps->state.partition_epoch,
+			.lost = true,
+		};
+	}
+	spin_unlock(&reps->lock);
+	if (ask && kbr_cluster_isr_request(part, &wish))
+		pr_warn_ratelimited("%s: %s-%u: its log is lost, and it could not say so to the controller\n",
+				    part->topic->broker->name, part->topic->name, part->index);
+}
+KBR_EXPORT_IF_KUNIT(kbr_replica_give_up);
+
+/* Is @state one in which nobody counts what the lost log had? There is somebody to copy from. */
+static bool kbr_replica_may_begin_anew(const struct kbr_partition *part,
+				       const struct kbr_replica_state *state)
+{
+	s32 me = READ_ONCE(part->topic->broker->id);
+	const struct kbr_replicas *reps = part->replicas;
+
+	return kbr_partition_is_lost(part) && reps->lost >= 0 &&
+	       state->leader_epoch > reps->lost && state->leader >= 0 && state->leader != me &&
+	       kbr_id_set_has(&state->replicas, me) && !kbr_id_set_has(&state->isr, me) &&
+	       !kbr_id_set_has(&state->elr, me);
+}
+
+static void kbr_replica_forget_lost(struct kbr_replicas *reps)
+{
+	spin_lock(&reps->lock);
+	reps->lost = -1;
+	reps->lost_asked = -1;
+	spin_unlock(&reps->lock);
+}
+
+void kbr_replica_found(struct kbr_partition *part)
+{
+	if (!part->replicas)
+		return;
+	kbr_replica_forget_lost(part->replicas);
+	kbr_cluster_isr_drop(part);
+}
+
+/* The lost log goes, and then what the disk still promises of it. */
+static int kbr_replica_drop_lost(struct kbr_partition *part)
+{
+	int err;
+
+	kbr_replica_unfollow(part);
+	err = kbr_partition_clear(part);
+	if (err)
+		return err;
+	kbr_replica_forget_lost(part->replicas);
+	return kbr_broker_refresh_checkpoints(part->topic->broker);
+}
+
 /* ---- roles ---- */
 
 static int kbr_replica_check(const struct kbr_partition *part,
@@ -380,7 +473,8 @@ void kbr_replica_unfollow(struct kbr_partition *part)
 static void kbr_replica_leave(struct kbr_partition *part)
 {
 	kbr_partition_quiesce(part, KBR_PARTITION_REMOTE);
-	kbr_partition_remove(part);
+	kbr_partition_clear(part);
+	kbr_replica_forget_lost(part->replicas);
 }
 
 static int kbr_replica_follow(struct kbr_partition *part, const struct kbr_replica_state *state)
@@ -443,7 +537,8 @@ int kbr_replica_prepare(struct kbr_partition *part, const struct kbr_replica_sta
 
 	if (err <= 0)
 		return err;
-	if (READ_ONCE(part->opened) || kbr_replica_role(part, state) == KBROKER_REPLICA_ROLE_NONE)
+	if (READ_ONCE(part->opened) || kbr_partition_is_lost(part) ||
+	    kbr_replica_role(part, state) == KBROKER_REPLICA_ROLE_NONE)
 		return 0;
 	err = kbr_partition_join(part);
 	if (err)
@@ -468,6 +563,22 @@ static void kbr_replica_insist(struct kbr_partition *part, const struct kbr_repl
 	kbr_replica_ask_resign(part, &wish);
 }
 
+/* There is no log, and none is made: it might be taken for the one that was there. */
+static int kbr_replica_note_lost(struct kbr_partition *part, const struct kbr_replica_state *state)
+{
+	struct kbr_replica_state told = *state;
+
+	if (told.leader == READ_ONCE(part->topic->broker->id))
+		told.leader = -1;
+	kbr_replica_note(part, &told, KBROKER_REPLICA_ROLE_FOLLOWER);
+	kbr_forward_moved(part);
+	kbr_remote_moved(part);
+	kbr_groups_moved(part);
+	kbr_partition_wake(part);
+	kbr_replica_give_up(part);
+	return 0;
+}
+
 int kbr_replica_apply(struct kbr_partition *part, const struct kbr_replica_state *state,
 		      struct kbr_refusal *why)
 {
@@ -481,6 +592,17 @@ int kbr_replica_apply(struct kbr_partition *part, const struct kbr_replica_state
 		return err;
 	err = 0;
 	kbr_cluster_isr_drop(part);
+	if (unlikely(kbr_replica_may_begin_anew(part, state))) {
+		pr_warn("%s: %s-%u: its lost log is dropped, and copied anew from broker %d\n",
+			part->topic->broker->name, part->topic->name, part->index, state->leader);
+		err = kbr_replica_drop_lost(part);
+		if (err)
+			return kbr_refuse(why, err, 0, "%s-%u: its lost log can't be removed",
+					  part->topic->name, part->index);
+	}
+	if (role != KBROKER_REPLICA_ROLE_NONE && kbr_partition_is_lost(part) &&
+	    !READ_ONCE(part->opened))
+		return kbr_replica_note_lost(part, state);
 	if (role != KBROKER_REPLICA_ROLE_NONE && !READ_ONCE(part->opened)) {
 		err = kbr_partition_join(part);
 		if (!err) {
@@ -506,6 +628,7 @@ int kbr_replica_apply(struct kbr_partition *part, const struct kbr_replica_state
 	kbr_replica_note(part, state, role);
 	if (!anew) {
 		kbr_partition_advance(part, 0);
+		kbr_replica_give_up(part);
 		return 0;
 	}
 	switch (role) {
@@ -527,6 +650,7 @@ int kbr_replica_apply(struct kbr_partition *part, const struct kbr_replica_state
 	kbr_partition_wake(part);
 	wake_up_all(&part->topic->wait);
 	kbr_partition_raise(part);
+	kbr_replica_give_up(part);
 	return err;
 }
 KBR_EXPORT_IF_KUNIT(kbr_replica_apply);

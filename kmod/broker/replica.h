@@ -92,6 +92,9 @@ struct kbr_replica_progress {
  * @wanted: in-sync set that was asked for; empty: none
  * @epoch_start: leader: the log's end when its leadership began
  * @resigned: leader epoch in which it led, and will not again; -1 none
+ * @lost: leader epoch in which it first asked to be in no set, as its log is lost; -1 none
+ * @lost_asked: partition epoch in which it last asked for that
+ * @lost_ms: when that was
  * @progress: leader: of its followers
  * @forward: device writes for another leader; NULL: there were none (forward.c)
  * @remote: what device readers want of its leader; NULL: nothing was (remote.c)
@@ -104,6 +107,9 @@ struct kbr_replicas {
 	struct kbr_id_set wanted;
 	s64 epoch_start;
 	s32 resigned;
+	s32 lost;
+	s32 lost_asked;
+	s64 lost_ms;
 	struct kbr_replica_progress progress[KBROKER_REPLICAS_MAX];
 	struct kbr_forward_stream *forward;
 	struct kbr_remote *remote;
@@ -112,6 +118,21 @@ struct kbr_replicas {
 /** kbr_replica_alloc() - @part belongs to a cluster: no replica is here until something is told; 0, -ENOMEM */
 int kbr_replica_alloc(struct kbr_partition *part);
 void kbr_replica_free(struct kbr_partition *part);
+/**
+ * kbr_replica_give_up() - @part's log may be lost: then ask the controller to be in no set
+ *
+ * Nothing where it is not lost, was told nothing yet, or asked a moment ago.
+ * Context: process, may sleep.
+ */
+void kbr_replica_give_up(struct kbr_partition *part);
+/** kbr_replica_found() - @part's log is lost no longer; nothing if standalone. Context: process, may sleep */
+void kbr_replica_found(struct kbr_partition *part);
+/** kbr_replica_leads() - is @part's leader here? Of a standalone broker all are. Any context */
+static inline bool kbr_replica_leads(const struct kbr_partition *part)
+{
+	return !part->replicas || READ_ONCE(part->replicas->role) == KBROKER_REPLICA_ROLE_LEADER;
+}
+
 /** kbr_replica_unfollow() - the fetcher does not touch it from here on; operations */
 void kbr_replica_unfollow(struct kbr_partition *part);
 

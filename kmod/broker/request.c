@@ -259,7 +259,7 @@ static struct kbr_cluster_request *kbr_requests_find_isr(struct kbr_requests *re
 static bool kbr_isr_wish_same(const struct kbr_isr_wish *a, const struct kbr_isr_wish *b)
 {
 	return a->leader_epoch == b->leader_epoch && a->partition_epoch == b->partition_epoch &&
-	       a->count == b->count && !memcmp(a->id, b->id, a->count * sizeof(a->id[0])) &&
+	       a->lost == b->lost && a->count == b->count && !memcmp(a->id, b->id, a->count * sizeof(a->id[0])) &&
 	       !memcmp(a->epoch, b->epoch, a->count * sizeof(a->epoch[0]));
 }
 

@@ -43,6 +43,7 @@ enum kbr_cluster_request_kind {
  * struct kbr_isr_wish - another in-sync set for a partition
  * @leader_epoch: of the leadership that asks
  * @partition_epoch: what it is to be changed from
+ * @lost: of any replica: it lacks what it had, and is to be in no set; no set is wanted
  * @count: entries of @id and @epoch; 0: the last member resigns
  * @id: the set, as node.ids; without the broker itself: it resigns
  * @epoch: broker epochs of its members, as they have proved them, -1 not known
@@ -50,6 +51,7 @@ enum kbr_cluster_request_kind {
 struct kbr_isr_wish {
 	s32 leader_epoch;
 	s32 partition_epoch;
+	bool lost;
 	u8 count;
 	s32 id[KBROKER_REPLICAS_MAX];
 	s64 epoch[KBROKER_REPLICAS_MAX];

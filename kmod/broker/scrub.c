@@ -12,6 +12,7 @@
 
 #include "broker/broker.h"
 #include "broker/partition.h"
+#include "broker/replica.h"
 #include "broker/topic.h"
 
 /* At most so much in one run, however long the pause was */
@@ -30,6 +31,7 @@ static void kbr_scrub_damaged(struct kbr_partition *part, const struct kbr_log_d
 	part->damaged_end = damage->end;
 	kbr_partition_fail(part, -EBADMSG, damage->offset);
 	kbr_partition_raise(part);
+	kbr_replica_give_up(part);
 }
 
 /* Read up to @budget bytes of @part; true once it is through. */

@@ -45,7 +45,10 @@ static void kbr_upkeep_partition(struct kbr_partition *part, s64 now_ms, bool re
 	struct kbr_broker *broker = part->topic->broker;
 	int idx = srcu_read_lock(&broker->io);
 
-	if (kbr_topic_gone(part->topic) || !READ_ONCE(part->opened))
+	if (kbr_topic_gone(part->topic))
+		goto out;
+	kbr_replica_give_up(part);
+	if (!READ_ONCE(part->opened))
 		goto out;
 	if (READ_ONCE(part->state) == KBR_PARTITION_REPAIRING) {
 		broker->repairing = true;

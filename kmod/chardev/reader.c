@@ -384,7 +384,8 @@ size_t kbr_reader_copy(const struct kbr_reader *reader, const void *from, size_t
  * @part: the partition
  * @offset: where from
  *
- * Where no replica is, or one that has yet to come to where a reader was before.
+ * Where no replica is, or one that has yet to come to where a reader was before, or
+ * is lost.
  * Context: any.
  */
 bool kbr_reader_is_far(const struct kbr_partition *part, s64 offset)
@@ -395,7 +396,7 @@ bool kbr_reader_is_far(const struct kbr_partition *part, s64 offset)
 		return false;
 	return kbr_replica_is_elsewhere(part) ||
 	       (READ_ONCE(reps->role) == KBROKER_REPLICA_ROLE_FOLLOWER &&
-		offset > kbr_partition_hw(part));
+		(offset > kbr_partition_hw(part) || kbr_partition_is_lost(part)));
 }
 
 /* What it wants of @part at its leader; NULL on -ENOMEM. */

@@ -48,6 +48,7 @@ static int kbr_nl_request_fill_isr(struct sk_buff *skb, const struct kbr_cluster
 	if (nla_put(skb, KBROKER_A_REQUEST_TOPIC_ID, sizeof(topic->id), topic->id) ||
 	    kbr_nl_put_u32(skb, KBROKER_A_REQUEST_LEADER_EPOCH, isr->leader_epoch) ||
 	    kbr_nl_put_u32(skb, KBROKER_A_REQUEST_PARTITION_EPOCH, isr->partition_epoch) ||
+	    (isr->lost && nla_put_u8(skb, KBROKER_A_REQUEST_LOST, 1)) ||
 	    nla_put(skb, KBROKER_A_REQUEST_ISR, isr->count * sizeof(ids[0]), ids) ||
 	    nla_put(skb, KBROKER_A_REQUEST_ISR_EPOCHS, isr->count * sizeof(epochs[0]), epochs))
 		return -EMSGSIZE;

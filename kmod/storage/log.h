@@ -293,6 +293,8 @@ int kbr_log_delete(struct kbr_log *log);
  * A crash may leave any part.
  */
 int kbr_log_discard(struct kbr_log *log);
+/** kbr_log_discard_unopened() - the same of one that could not be opened; 0 too if there is none */
+int kbr_log_discard_unopened(struct kbr_dir *dir, const char *name);
 /**
  * kbr_log_delete_leftovers() - remove "*-delete" directories that a crash left in the broker
  * directory

@@ -544,22 +544,30 @@ static int kbr_log_remove_dir(struct kbr_dir *dir, const char *name)
 	return err ?: kbr_dir_rmdir(dir, name);
 }
 
-static int kbr_log_remove(struct kbr_log *log, bool sync)
+/* Rename directory @name to one that a start removes, if this does not come to it. */
+static int kbr_log_doom(struct kbr_dir *dir, const char *name, char **doomed)
 {
-	struct kbr_dir *dir = log->env->dir;
-	char *doomed, hex[33];
+	char hex[33];
 	u8 id[16];
-	int err;
 
-	if (log->env->syncer)
-		kbr_syncer_remove(log->env->syncer, &log->sync);
 	get_random_bytes(id, sizeof(id));
 	bin2hex(hex, id, sizeof(id));
 	hex[32] = '\0';
 	/* long names are cut: only the end of it matters */
-	doomed = kasprintf(GFP_KERNEL, "%.*s.%s" KBR_LOG_DELETE_SUFFIX,
-			   (int)(KBR_LOG_DIR_NAME_MAX - KBR_LOG_DELETE_EXTRA), log->name, hex);
-	err = doomed ? kbr_dir_rename(dir, log->name, doomed) : -ENOMEM;
+	*doomed = kasprintf(GFP_KERNEL, "%.*s.%s" KBR_LOG_DELETE_SUFFIX,
+			    (int)(KBR_LOG_DIR_NAME_MAX - KBR_LOG_DELETE_EXTRA), name, hex);
+	return *doomed ? kbr_dir_rename(dir, name, *doomed) : -ENOMEM;
+}
+
+static int kbr_log_remove(struct kbr_log *log, bool sync)
+{
+	struct kbr_dir *dir = log->env->dir;
+	char *doomed;
+	int err;
+
+	if (log->env->syncer)
+		kbr_syncer_remove(log->env->syncer, &log->sync);
+	err = kbr_log_doom(dir, log->name, &doomed);
 	if (!err && sync)
 		err = kbr_dir_sync(dir, "");
 	kbr_log_free(log);
@@ -567,6 +575,18 @@ static int kbr_log_remove(struct kbr_log *log, bool sync)
 		err = kbr_log_remove_dir(dir, doomed);
 	kfree(doomed);
 	return err;
+}
+
+int kbr_log_discard_unopened(struct kbr_dir *dir, const char *name)
+{
+	char *doomed;
+	int err;
+
+	err = kbr_log_doom(dir, name, &doomed);
+	if (!err)
+		err = kbr_log_remove_dir(dir, doomed);
+	kfree(doomed);
+	return err == -ENOENT ? 0 : err;
 }
 
 int kbr_log_delete(struct kbr_log *log)

@@ -455,6 +455,80 @@ static void kbr_replica_test_cut_fails(struct kunit *test)
 	kbr_rep_end(&rt);
 }
 
+static void kbr_rep_expect_lost(struct kunit *test, struct kbr_rep_test *rt, s64 end)
+{
+	KUNIT_EXPECT_EQ(test, READ_ONCE(rt->part->state), KBR_PARTITION_FAILED);
+	KUNIT_EXPECT_EQ(test, kbr_log_end(&rt->part->log), end);
+}
+
+/* A lost log is dropped once nobody counts it, in a leader epoch that began after that. */
+static void kbr_replica_test_lost(struct kunit *test)
+{
+	struct kbr_replica_position position;
+	struct kbr_rep_test rt;
+	size_t len;
+
+	kbr_rep_begin(test, &rt, NULL, NULL);
+	KUNIT_ASSERT_EQ(test, kbr_rep_elect(&rt, 2), 0);
+	len = kbr_rep_batch(&rt, 0, 0, 5, rt.state.leader_epoch);
+	KUNIT_ASSERT_EQ(test, kbr_replica_append(rt.part, rt.buf, len, rt.state.leader_epoch, 5, 0), 0);
+	kbr_partition_fail(rt.part, -EBADMSG, 2);
+	kbr_replica_give_up(rt.part);
+	KUNIT_EXPECT_EQ(test, kbr_replica_get_position(rt.part, &position), -EIO);
+
+	/* In sync still, in whatever epoch; then not, but the leader may know it from before. */
+	KUNIT_EXPECT_EQ(test, kbr_rep_elect(&rt, 3), 0);
+	kbr_rep_expect_lost(test, &rt, 5);
+	rt.part->replicas->lost = rt.state.leader_epoch;
+	rt.state.isr = (struct kbr_id_set) { 2, { 2, 3 } };
+	KUNIT_EXPECT_EQ(test, kbr_rep_apply(&rt), 0);
+	kbr_rep_expect_lost(test, &rt, 5);
+	/* Eligible; nobody to copy from. */
+	rt.state.elr = (struct kbr_id_set) { 1, { 1 } };
+	KUNIT_EXPECT_EQ(test, kbr_rep_elect(&rt, 2), 0);
+	kbr_rep_expect_lost(test, &rt, 5);
+	rt.state.elr.count = 0;
+	KUNIT_EXPECT_EQ(test, kbr_rep_elect(&rt, -1), 0);
+	kbr_rep_expect_lost(test, &rt, 5);
+
+	KUNIT_EXPECT_EQ(test, kbr_rep_elect(&rt, 2), 0);
+	KUNIT_EXPECT_EQ(test, READ_ONCE(rt.part->state), KBR_PARTITION_FOLLOWER);
+	KUNIT_EXPECT_EQ(test, rt.part->error, 0);
+	KUNIT_EXPECT_EQ(test, kbr_partition_hw(rt.part), 0);
+	KUNIT_ASSERT_EQ(test, kbr_replica_get_position(rt.part, &position), 0);
+	KUNIT_EXPECT_EQ(test, position.end, 0);
+	KUNIT_EXPECT_EQ(test, position.last_epoch, -1);
+	KUNIT_EXPECT_EQ(test, rt.part->replicas->lost, -1);
+	len = kbr_rep_batch(&rt, 0, 0, 5, rt.state.leader_epoch);
+	KUNIT_EXPECT_EQ(test, kbr_replica_append(rt.part, rt.buf, len, rt.state.leader_epoch, 5, 0), 0);
+	KUNIT_EXPECT_EQ(test, kbr_partition_hw(rt.part), 5);
+	kbr_rep_end(&rt);
+}
+
+/* Who waits at a leader whose log is lost takes no other log's record for its own. */
+static void kbr_replica_test_lost_leader(struct kunit *test)
+{
+	struct kbr_rep_test rt;
+	u32 failures;
+	size_t len;
+
+	kbr_rep_begin(test, &rt, NULL, NULL);
+	KUNIT_ASSERT_EQ(test, kbr_rep_apply(&rt), 0);
+	KUNIT_ASSERT_EQ(test, kbr_rep_produce(&rt, KBR_ACKS_ALL, &failures), 0);
+	kbr_rep_wait_synced(test, &rt, 1);
+	kbr_partition_fail(rt.part, -EBADMSG, 0);
+	kbr_replica_give_up(rt.part);
+	KUNIT_EXPECT_LT(test, kbr_partition_acked(rt.part, 0, failures), 0);
+	rt.state.isr = (struct kbr_id_set) { 2, { 2, 3 } };
+	KUNIT_ASSERT_EQ(test, kbr_rep_elect(&rt, 2), 0);
+	KUNIT_EXPECT_EQ(test, READ_ONCE(rt.part->state), KBR_PARTITION_FOLLOWER);
+	len = kbr_rep_batch(&rt, 0, 0, 3, rt.state.leader_epoch);
+	KUNIT_EXPECT_EQ(test, kbr_replica_append(rt.part, rt.buf, len, rt.state.leader_epoch, 3, 0), 0);
+	KUNIT_EXPECT_EQ(test, kbr_partition_hw(rt.part), 3);
+	KUNIT_EXPECT_EQ(test, kbr_partition_acked(rt.part, 0, failures), -EIO);
+	kbr_rep_end(&rt);
+}
+
 static struct kunit_case kbr_replica_cases[] = {
 	KUNIT_CASE(kbr_replica_test_watermark),
 	KUNIT_CASE(kbr_replica_test_min_isr),
@@ -466,6 +540,8 @@ static struct kunit_case kbr_replica_cases[] = {
 	KUNIT_CASE(kbr_replica_test_told_again),
 	KUNIT_CASE(kbr_replica_test_cut),
 	KUNIT_CASE(kbr_replica_test_cut_fails),
+	KUNIT_CASE(kbr_replica_test_lost),
+	KUNIT_CASE(kbr_replica_test_lost_leader),
 	{}
 };
 

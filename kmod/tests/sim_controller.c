@@ -84,6 +84,11 @@ void sim_take_wish(struct sim *s, const struct sim_msg *msg)
 		.leader_epoch = msg->wish.leader_epoch,
 		.partition_epoch = msg->wish.partition_epoch,
 	};
+	const struct kbd_loss loss = {
+		.id = change.leader,
+		.broker_epoch = change.broker_epoch,
+		.partition_epoch = change.partition_epoch,
+	};
 	enum kbd_refusal ret;
 	unsigned int i;
 
@@ -93,7 +98,10 @@ void sim_take_wish(struct sim *s, const struct sim_msg *msg)
 				   kbd_broker_find(&s->brokers, msg->wish.id[i])->epoch :
 				   msg->wish.epoch[i];
 	}
-	ret = kbd_partition_change_isr(&s->part, &s->brokers, &change);
+	if (msg->wish.lost)
+		ret = kbd_partition_lose(&s->part, &s->brokers, &loss);
+	else
+		ret = kbd_partition_change_isr(&s->part, &s->brokers, &change);
 	sim_trace(s, "wish", msg->from, ret, msg->wish.count);
 	sim_decide(s);
 }

@@ -157,6 +157,57 @@ static void test_forget(void)
 	expect_holds(&part);
 }
 
+static enum kbd_refusal lose(struct kbd_partition *part, s32 id)
+{
+	struct kbd_loss loss = { .id = id, .broker_epoch = broker(id) ? broker(id)->epoch : 0,
+		.partition_epoch = part->partition_epoch };
+
+	return kbd_partition_lose(part, &brokers, &loss);
+}
+
+static void test_lose(void)
+{
+	struct kbd_partition part = three(2);
+	struct kbd_loss loss = { .id = 3, .broker_epoch = 2 };
+
+	expect_eq(kbd_partition_lose(&part, &brokers, &loss), KBD_FENCED_EPOCH);
+	loss = (struct kbd_loss) { .id = 3, .broker_epoch = 3, .partition_epoch = 7 };
+	expect_eq(kbd_partition_lose(&part, &brokers, &loss), KBD_STALE);
+	expect_eq(lose(&part, 4), KBD_INVALID);
+	/* a follower: what the leader knows of it ends with the leader epoch */
+	expect_eq(lose(&part, 3), KBD_OK);
+	expect_eq(part.leader, 1);
+	expect_eq(part.leader_epoch, 1);
+	expect_eq(part.partition_epoch, 2);
+	expect_set(&part.isr, SET(1, 2));
+	expect_eq(part.elr.count, 0);
+	expect_holds(&part);
+	/* again, in no set: it may have been told nothing of the first time */
+	expect_eq(lose(&part, 3), KBD_OK);
+	expect_eq(part.leader_epoch, 2);
+	/* the leader */
+	expect_eq(lose(&part, 1), KBD_OK);
+	expect_eq(part.leader, 2);
+	expect(part.leader_epoch > 2);
+	expect_set(&part.isr, SET(2));
+	expect_eq(part.elr.count, 0);
+	expect_holds(&part);
+	/* the last one that has anything */
+	expect_eq(lose(&part, 2), KBD_INELIGIBLE);
+	expect_eq(part.leader, 2);
+	/* another one has it, but nobody to copy it from is there */
+	part = three(2);
+	fence(&part, 2, true);
+	fence(&part, 3, true);
+	expect_set(&part.elr, SET(3));
+	expect_eq(lose(&part, 1), KBD_INELIGIBLE);
+	fence(&part, 3, false);
+	expect_eq(lose(&part, 1), KBD_OK);
+	expect_eq(part.leader, 3);
+	expect_set(&part.isr, SET(3));
+	expect_holds(&part);
+}
+
 static void test_change_isr(void)
 {
 	struct kbd_partition part = three(2);
@@ -436,7 +487,7 @@ static void live(struct kbd_partition *part, unsigned int steps)
 		bool alive = !broker(id)->fenced;
 		struct kbd_set target;
 
-		switch (tap_random_below(12)) {
+		switch (tap_random_below(13)) {
 		case 0 ... 2:
 			if (leader != KBD_NO_BROKER && logs[leader].end < LOG_MAX)
 				logs[leader].record[logs[leader].end++] = ++next_record;
@@ -468,6 +519,11 @@ static void live(struct kbd_partition *part, unsigned int steps)
 			}
 			target = SET(id, 1 + (id + tap_random_below(2)) % NODES);
 			kbd_partition_reassign(part, &brokers, &target);
+			break;
+		case 12:
+			/* it begins anew once it is told, not sooner */
+			if (alive && lose(part, id) == KBD_OK)
+				logs[id].end = 0;
 			break;
 		}
 		kbd_partition_update(part, &brokers);
@@ -502,6 +558,7 @@ const struct tap_case decide_cases[] = {
 	{ "decide: eligible leader replicas", test_eligible },
 	{ "decide: unclean election only where it is allowed", test_unclean },
 	{ "decide: whose disk is gone is not trusted", test_forget },
+	{ "decide: a replica is lost", test_lose },
 	{ "decide: changes of the in-sync set", test_change_isr },
 	{ "decide: a leader resigns", test_resign },
 	{ "decide: a shutdown moves leadership first", test_shutdown },

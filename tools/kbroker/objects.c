@@ -262,6 +262,7 @@ const struct kb_attr_def kb_request_attrs[] = {
 	{ KBROKER_A_REQUEST_PARTITION_EPOCH, KB_ATTR_S32, "partition_epoch" },
 	{ KBROKER_A_REQUEST_ISR, KB_ATTR_IDS, "isr" },
 	{ KBROKER_A_REQUEST_ISR_EPOCHS, KB_ATTR_EPOCHS, "isr_epochs" },
+	{ KBROKER_A_REQUEST_LOST, KB_ATTR_U8, "lost" },
 	{ KBROKER_A_REQUEST_PARTITIONS, KB_ATTR_U32, "partitions" },
 	{ KBROKER_A_REQUEST_REPLICATION_FACTOR, KB_ATTR_U16, "replication_factor" },
 	{ KBROKER_A_REQUEST_ASSIGNMENT, KB_ATTR_IDS, "assignment" },

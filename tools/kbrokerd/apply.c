@@ -605,6 +605,18 @@ static bool isr_change_read(struct apply *apply, struct kbd_isr_change *change)
 	return true;
 }
 
+static enum kbd_refusal lose(struct apply *apply, struct kbd_partition *part,
+			     const struct kbd_isr_change *change)
+{
+	const struct kbd_loss loss = {
+		.id = change->leader,
+		.broker_epoch = change->broker_epoch,
+		.partition_epoch = change->partition_epoch,
+	};
+
+	return kbd_partition_lose(part, &apply->state->brokers, &loss);
+}
+
 static void apply_isr(struct apply *apply, struct kbd_isr_change *change)
 {
 	u32 number = kbd_u32(&apply->msg->attr[KBROKER_A_REQUEST_PARTITION]);
@@ -620,8 +632,14 @@ static void apply_isr(struct apply *apply, struct kbd_isr_change *change)
 	if (!isr_change_read(apply, change))
 		return;
 	before = topic->partition[number].replicas;
-	refusal = kbd_partition_change_isr(&topic->partition[number], &apply->state->brokers,
-					   change);
+	if (kbd_u8(&apply->msg->attr[KBROKER_A_REQUEST_LOST])) {
+		refusal = lose(apply, &topic->partition[number], change);
+		if (refusal == KBD_INELIGIBLE)
+			return refuse(apply, ENOLINK, "nobody else has what was committed");
+	} else {
+		refusal = kbd_partition_change_isr(&topic->partition[number],
+						   &apply->state->brokers, change);
+	}
 	/* the partition epoch says that it was refused */
 	if (refusal == KBD_OK || refusal == KBD_INELIGIBLE)
 		touched(apply, topic, number, &before);

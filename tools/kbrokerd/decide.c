@@ -417,6 +417,37 @@ enum kbd_refusal kbd_partition_change_isr(struct kbd_partition *part,
 	return KBD_OK;
 }
 
+enum kbd_refusal kbd_partition_lose(struct kbd_partition *part, const struct kbd_brokers *brokers,
+				    const struct kbd_loss *loss)
+{
+	const struct kbd_broker *broker = kbd_broker_get(brokers, loss->id);
+	s32 led = part->leader_epoch;
+	bool other = false;
+	int i;
+
+	if (!broker || loss->broker_epoch != broker->epoch)
+		return KBD_FENCED_EPOCH;
+	if (!kbd_set_has(&part->replicas, loss->id))
+		return KBD_INVALID;
+	if (loss->partition_epoch != part->partition_epoch)
+		return KBD_STALE;
+	for (i = 0; i < part->replicas.count; i++) {
+		s32 id = part->replicas.id[i];
+
+		other |= id != loss->id && kbd_broker_may_lead(brokers, id) &&
+			 (kbd_set_has(&part->isr, id) || kbd_set_has(&part->elr, id));
+	}
+	if (!other)
+		return KBD_INELIGIBLE;
+	kbd_partition_forget(part, loss->id, true);
+	kbd_partition_update(part, brokers);
+	if (part->leader_epoch == led) {
+		part->leader_epoch++;
+		part->partition_epoch++;
+	}
+	return KBD_OK;
+}
+
 enum kbd_refusal kbd_partition_move_leader(struct kbd_partition *part,
 					   const struct kbd_brokers *brokers, s32 from, s32 to)
 {

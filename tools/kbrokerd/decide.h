@@ -182,6 +182,30 @@ enum kbd_refusal kbd_partition_change_isr(struct kbd_partition *part,
 					  const struct kbd_isr_change *change);
 
 /**
+ * struct kbd_loss - the replica of a broker that has a session lacks what it had
+ * @id: the broker
+ * @broker_epoch: its own
+ * @partition_epoch: that it knows of
+ */
+struct kbd_loss {
+	s32 id;
+	s64 broker_epoch;
+	s32 partition_epoch;
+};
+
+/**
+ * kbd_partition_lose() - it is in no set any more, or why not
+ *
+ * A new leader epoch begins, even if the leader stays: whatever anybody knows of that
+ * replica is of the epochs before. The replica may begin anew in it, not sooner.
+ *
+ * Return: KBD_OK; KBD_INELIGIBLE nobody else has what was committed and could lead;
+ * KBD_INVALID no replica is there; KBD_FENCED_EPOCH; KBD_STALE.
+ */
+enum kbd_refusal kbd_partition_lose(struct kbd_partition *part, const struct kbd_brokers *brokers,
+				    const struct kbd_loss *loss);
+
+/**
  * kbd_partition_move_leader() - elect somebody else than @from, who is still in sync
  *
  * For controlled shutdown (@from is stopping) and for the preferred leader.

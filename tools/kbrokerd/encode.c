@@ -260,6 +260,7 @@ static const struct kbd_rule message_rules[KBD_A_END] = {
 	[KBROKER_A_REQUEST_PARTITION_EPOCH] = NUMBER("partition-epoch", 4),
 	[KBROKER_A_REQUEST_ISR]		= IDS("isr"),
 	[KBROKER_A_REQUEST_ISR_EPOCHS]	= BYTES("isr-epochs", 0, 8 * KBD_REPLICAS_MAX),
+	[KBROKER_A_REQUEST_LOST]	= NUMBER("lost", 1),
 	[KBROKER_A_REQUEST_PARTITIONS]	= NUMBER("partitions", 4),
 	[KBROKER_A_REQUEST_REPLICATION_FACTOR] = NUMBER("replication-factor", 2),
 	[KBROKER_A_REQUEST_ASSIGNMENT]	= BYTES("assignment", 0, ATTR_MAX - ATTR_HEADER),
