@@ -71,12 +71,16 @@ def play(kind, name, rng, deadly):
     """Members of one kind come and go for SECONDS."""
     feed = feeds(name)[name]
     everybody, alive, kills = [], [], 0
+    # a session that ends because the machine is slow is a death, too
+    options = SHORT if deadly else {}
     end = time.monotonic() + SECONDS
     while time.monotonic() < end:
+        # kcat ends when it has lost its connections to a broker that is restarted
+        alive = [member for member in alive if not member.wait(0)]
         feed.give(rng.randrange(1, 5))
         deed = rng.random()
         if not alive or (len(alive) < PARTITIONS and deed < 0.4):
-            alive.append(Member(kind, name, name, **SHORT))
+            alive.append(Member(kind, name, name, **options))
             everybody.append(alive[-1])
         elif deed < 0.6:
             # kcat throws away what it has when it is told to end
@@ -90,8 +94,9 @@ def play(kind, name, rng, deadly):
         elif deed < 0.8 and deadly and HERE:
             restart()
         time.sleep(rng.random() * 2)
+    alive = [member for member in alive if not member.wait(0)]
     if not alive:
-        alive.append(Member(kind, name, name, **SHORT))
+        alive.append(Member(kind, name, name, **options))
         everybody.append(alive[0])
     say(all_taken(everybody, feed, 180), f"{kind}: {len(feed.expected)} records, {len(everybody)} members, {kills} killed: none is lost")
     if deadly:
