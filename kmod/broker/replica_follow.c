@@ -68,11 +68,12 @@ static bool kbr_replica_may_join(struct kbr_partition *part,
 				 const struct kbr_replica_progress *progress)
 {
 	const struct kbr_replicas *reps = part->replicas;
+	/* What its epoch begins with may be committed: after a restart its high watermark is old. */
 	s64 need = max(kbr_partition_hw(part), reps->epoch_start);
 
 	if (progress->broker_epoch < 0 || progress->end < need)
 		return false;
-	return READ_ONCE(part->topic->config.flush_async) || progress->synced >= kbr_partition_hw(part);
+	return READ_ONCE(part->topic->config.flush_async) || progress->synced >= need;
 }
 
 /**

@@ -10,6 +10,7 @@
 #include "broker/op.h"
 #include "broker/replica_ops.h"
 #include "broker/request.h"
+#include "codec/record.h"
 #include "broker_test.h"
 
 static const u8 kbr_test_cluster_id[16] = "a cluster's id!";
@@ -440,6 +441,57 @@ static void kbr_request_test_isr(struct kunit *test)
 	kbr_test_exit(tb);
 }
 
+/*
+ * A leader that came back with an old high watermark: who joins the in-sync set has
+ * on its disk all that the leader began with, since that may have been committed.
+ */
+static void kbr_request_test_join(struct kunit *test)
+{
+	struct kbr_test_broker *tb = kbr_test_member(test, "min.insync.replicas", "2");
+	struct kbr_replica_fetch fetch = { .id = 2, .broker_epoch = 12, .offset = 1,
+					   .last_epoch = 1, .leader_epoch = 2, .hw = -1 };
+	struct kbr_replica_state state = { .leader = 1, .leader_epoch = 1, .partition_epoch = 1,
+					   .replicas = { 2, { 1, 2 } }, .isr = { 1, { 1 } } };
+	struct kbr_record rec = { .timestamp = 1, .value = "value", .value_len = 5 };
+	struct kbr_produce p = { .acks = KBR_ACKS_LEADER, .nowait = true };
+	struct kbr_peer peer = { .id = 2, .epoch = 12, .address.ss_family = AF_INET };
+	struct kbr_broker *broker = kbr_test_get(tb);
+	struct kbr_replica_diverging diverging;
+	struct kbr_cluster_request *request;
+	struct kbr_batch_builder bld;
+	struct kbr_partition *part;
+	struct kbr_topic *topic;
+
+	kbr_test_decide(tb);
+	topic = kbr_test_topic(tb, "t");
+	KUNIT_ASSERT_NOT_NULL(test, topic);
+	part = kbr_topic_partition(topic, 0);
+	KUNIT_ASSERT_EQ(test, kbr_cluster_peer_set(broker, &peer, &tb->why), 0);
+	KUNIT_ASSERT_EQ(test, kbr_replica_apply(part, &state, &tb->why), 0);
+	p.buf = kunit_kzalloc(test, 256, GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, p.buf);
+	kbr_batch_builder_init(&bld, p.buf, 256);
+	KUNIT_ASSERT_EQ(test, kbr_batch_builder_add(&bld, &rec), 0);
+	p.len = kbr_batch_builder_finish(&bld);
+	KUNIT_ASSERT_EQ(test, kbr_partition_produce(part, &p), 0);
+	state.leader_epoch++;
+	state.partition_epoch++;
+	KUNIT_ASSERT_EQ(test, kbr_replica_apply(part, &state, &tb->why), 0);
+	KUNIT_EXPECT_EQ(test, kbr_partition_hw(part), 0);
+
+	KUNIT_EXPECT_EQ(test, kbr_replica_fetched(part, &fetch, 1000, &diverging), 0);
+	KUNIT_EXPECT_EQ(test, kbr_test_requests(tb), 0U);
+	fetch.synced = 1;
+	KUNIT_EXPECT_EQ(test, kbr_replica_fetched(part, &fetch, 1000, &diverging), 0);
+	request = kbr_test_request(tb);
+	KUNIT_EXPECT_EQ(test, (int)request->kind, (int)KBR_REQUEST_ISR);
+	KUNIT_EXPECT_EQ(test, request->isr.count, 2U);
+	kbr_cluster_request_put(request);
+	kbr_topic_put(topic);
+	kbr_broker_put(broker);
+	kbr_test_exit(tb);
+}
+
 /* More than there may be are refused; a stop ends all that are open. */
 static void kbr_request_test_bounded(struct kunit *test)
 {
@@ -643,6 +695,7 @@ static struct kunit_case kbr_cluster_cases[] = {
 	KUNIT_CASE(kbr_request_test_deadline),
 	KUNIT_CASE(kbr_request_test_change),
 	KUNIT_CASE(kbr_request_test_isr),
+	KUNIT_CASE(kbr_request_test_join),
 	KUNIT_CASE(kbr_request_test_bounded),
 	KUNIT_CASE(kbr_replica_set_test_unsynced),
 	KUNIT_CASE(kbr_leave_test_asked),
