@@ -42,6 +42,7 @@ enum sim_bug {
 	SIM_BUG_STALE_EPOCH,	/* what a broker was in an older life is believed of its present one */
 	SIM_BUG_STALE_REFUSED,	/* none, but the same story as for that */
 	SIM_BUG_ISR_ALONE,	/* a leader changes the in-sync set without the controller */
+	SIM_BUG_NOT_FORGOTTEN,	/* async: who lost power is in sync as before */
 };
 
 enum sim_msg_kind {
@@ -97,7 +98,8 @@ struct sim_msg {
  * @real_sync_many: of the disk
  * @up: it runs
  * @linked: its daemon reaches the controller
- * @lost: its disk was replaced by an empty one, and the controller does not know yet
+ * @lost: it may lack what it had, and the controller does not know yet: its disk was
+ *	replaced by an empty one, or it lost power with records that are not synced (async)
  * @syncing: a sync of its log is under way
  * @image: it lost power during that: what the disk is then
  * @broker: reference while it runs
@@ -163,6 +165,7 @@ struct sim_record {
  * @verbose: print all that happens
  * @node: the brokers
  * @min_isr: min.insync.replicas
+ * @async: flush.policy=async
  * @trouble: so many events of a hundred are faults
  * @loss: one message of so many is lost
  * @lateness: one message of so many is late
@@ -196,6 +199,7 @@ struct sim {
 	bool verbose;
 	struct sim_node node[SIM_NODES];
 	unsigned int min_isr;
+	bool async;
 	unsigned int trouble;
 	unsigned int loss;
 	unsigned int lateness;
@@ -268,8 +272,8 @@ void sim_stopping(struct sim *s, unsigned int i);
 void sim_tell(struct sim *s, const struct sim_msg *msg);
 /** sim_take_wish() - a leader wants another in-sync set */
 void sim_take_wish(struct sim *s, const struct sim_msg *msg);
-/** sim_may_lose_disk() - would the cluster still have all that was committed? */
-bool sim_may_lose_disk(const struct sim *s, unsigned int i);
+/** sim_may_lose() - would the cluster still have all that was committed without what @i has? */
+bool sim_may_lose(const struct sim *s, unsigned int i);
 
 /* ---- sim_net.c: what is under way ---- */
 

@@ -44,8 +44,8 @@ void sim_register(struct sim *s, unsigned int i)
 	/* another disk: not before the session of the old one is over */
 	if (other && known->epoch >= 0 && !known->fenced)
 		return sim_expire(s, i);
-	if (known->epoch >= 0 && (other || !READ_ONCE(node->broker->clean) ||
-				  info.previous_epoch != known->epoch))
+	if (known->epoch >= 0 && s->bug != SIM_BUG_NOT_FORGOTTEN &&
+	    (other || !READ_ONCE(node->broker->clean) || info.previous_epoch != known->epoch))
 		kbd_partition_forget(&s->part, i + 1, other);
 	memcpy(known->directory_id, node->broker->directory_id, sizeof(known->directory_id));
 	known->epoch = s->next_epoch++;
@@ -158,7 +158,7 @@ void sim_tell(struct sim *s, const struct sim_msg *msg)
 	sim_trace(s, "told", msg->to, err, state.partition_epoch);
 }
 
-bool sim_may_lose_disk(const struct sim *s, unsigned int i)
+bool sim_may_lose(const struct sim *s, unsigned int i)
 {
 	bool other = false;
 	unsigned int j;

@@ -346,17 +346,24 @@ static void sim_daemon(struct sim *s, unsigned int i)
 		sim_net_push(s, i);
 }
 
+/* An async topic loses nothing by one death at a time, and promises no more than that. */
+static bool sim_may_crash(const struct sim *s, unsigned int i)
+{
+	return !s->async || sim_may_lose(s, i);
+}
+
 /* @i goes or comes. */
 static void sim_life(struct sim *s, unsigned int i)
 {
 	struct sim_node *node = &s->node[i];
 
 	if (!node->up) {
-		if (!sim_below(s, s->disk_loss) && sim_may_lose_disk(s, i))
+		if (!sim_below(s, s->disk_loss) && sim_may_lose(s, i))
 			sim_node_replace_disk(s, i);
 		sim_node_start(s, i);
 	} else if (sim_below(s, 3)) {
-		sim_node_crash(s, i);
+		if (sim_may_crash(s, i))
+			sim_node_crash(s, i);
 	} else if (kbd_broker_find(&s->brokers, i + 1)->stopping || s->stalled || !node->linked ||
 		   node->life < 0 || sim_below(s, 3)) {
 		sim_node_stop(s, i);
@@ -413,11 +420,12 @@ static void sim_trouble(struct sim *s, unsigned int i, unsigned int busy)
 		/* power may be cut in the middle of a sync */
 		if (i != busy)
 			sim_life(s, i);
-		else if (node->up)
+		else if (node->up && sim_may_crash(s, i))
 			sim_node_crash(s, i);
 		break;
 	case 5:
-		if (i != busy && node->up)
+		/* async: it may lack what it had from then on, which a power cut stands for */
+		if (i != busy && node->up && !s->async)
 			sim_node_sync(s, i, true);
 		break;
 	}
@@ -571,6 +579,7 @@ static void sim_begin(struct sim *s)
 	}
 	sim_expect(s, kbd_partition_init(&s->part, &s->brokers, &replicas, s->min_isr) == KBD_OK,
 		   "no partition", 0, 0, 0);
+	s->part.async = s->async;
 	sim_decide(s);
 	while (sim_net_deliver(s, false))
 		;
@@ -636,6 +645,7 @@ static const char *sim_play(struct sim *s)
 
 	prandom_seed_state(&s->rnd, s->seed);
 	s->min_isr = 1 + (!!sim_below(s, 4) || s->bug);
+	s->async = s->bug ? s->bug == SIM_BUG_NOT_FORGOTTEN : !sim_below(s, 4);
 	/* each in its own way: what is rare among all is common in some */
 	s->trouble = 1 + sim_below(s, 6);
 	s->loss = 4 + sim_below(s, 40);
@@ -786,6 +796,11 @@ static void sim_test_isr_alone(struct kunit *test)
 	sim_find(test, SIM_BUG_ISR_ALONE, 18);
 }
 
+static void sim_test_not_forgotten(struct kunit *test)
+{
+	sim_find(test, SIM_BUG_NOT_FORGOTTEN, 1);
+}
+
 static struct kunit_case sim_cases[] = {
 	KUNIT_CASE_SLOW(sim_test_seeds),
 	KUNIT_CASE(sim_test_again),
@@ -793,6 +808,7 @@ static struct kunit_case sim_cases[] = {
 	KUNIT_CASE_SLOW(sim_test_truncate),
 	KUNIT_CASE_SLOW(sim_test_stale_epoch),
 	KUNIT_CASE_SLOW(sim_test_isr_alone),
+	KUNIT_CASE_SLOW(sim_test_not_forgotten),
 	{}
 };
 

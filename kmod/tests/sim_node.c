@@ -88,6 +88,8 @@ static int sim_node_create_topic(struct sim *s, struct sim_node *node)
 
 	snprintf(text, sizeof(text), "%u", s->min_isr);
 	err = kbr_config_set_put(&params.configs, "min.insync.replicas", text);
+	if (!err && s->async)
+		err = kbr_config_set_put(&params.configs, "flush.policy", "async");
 	if (!err)
 		err = kbr_topic_create(node->broker, &params, &op, &node->tb->why);
 	kbr_config_set_free(&params.configs);
@@ -171,6 +173,7 @@ void sim_node_crash(struct sim *s, unsigned int i)
 	u64 seed = sim_below(s, 3) ? 1 + sim_below(s, U32_MAX) : 0;
 
 	sim_trace(s, "crash", i, kbr_log_synced(&node->part->log), kbr_log_end(&node->part->log));
+	node->lost |= s->async;
 	node->image = kbr_ram_crash(node->tb->dir, seed);
 	KUNIT_ASSERT_NOT_NULL(s->test, node->image);
 	node->up = false;
