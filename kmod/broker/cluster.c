@@ -346,6 +346,11 @@ int kbr_cluster_set(struct kbr_broker *broker, const struct kbr_cluster_change *
 	if (state != KBR_BROKER_RUNNING)
 		return kbr_refuse(why, -ENODEV, 0, "broker %s is %s", broker->name,
 				  kbr_broker_state_name(state));
+	/* A restart is faster than a daemon looks: the epoch of the life before is not this one's. */
+	if (change->has_incarnation &&
+	    memcmp(change->incarnation, broker->incarnation, sizeof(change->incarnation)))
+		return kbr_refuse(why, -ESTALE, KBROKER_A_CLUSTER_INCARNATION,
+				  "broker %s was started anew since", broker->name);
 	err = kbr_cluster_check_change(change, why) ?: kbr_cluster_check_id(broker, change, why) ?:
 	      kbr_cluster_check_epoch(broker, change->epoch, why);
 	if (err)

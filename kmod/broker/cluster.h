@@ -71,6 +71,8 @@ struct kbr_cluster_info {
  * @epoch: broker epoch, -1: not changed
  * @has_fenced: @fenced counts
  * @fenced: the controller has taken the session
+ * @has_incarnation: @incarnation counts
+ * @incarnation: which start of the broker all this was decided for
  * @has_controller: @controller counts
  * @controller: node.id, -1 not known
  * @has_metadata_offset: @metadata_offset counts
@@ -85,6 +87,8 @@ struct kbr_cluster_change {
 	s64 epoch;
 	bool has_fenced;
 	bool fenced;
+	bool has_incarnation;
+	u8 incarnation[16];
 	bool has_controller;
 	s32 controller;
 	bool has_metadata_offset;
@@ -155,7 +159,7 @@ void kbr_cluster_rack(struct kbr_broker *broker, char rack[KBROKER_RACK_MAX + 1]
  *
  * Context: process, may sleep.
  * Return: 0; -EINVAL another cluster, or not a member; -ENOTEMPTY it has topics;
- * -ESTALE an older broker epoch; -ENODEV not running.
+ * -ESTALE an older broker epoch, or meant for another start of it; -ENODEV not running.
  */
 int kbr_cluster_set(struct kbr_broker *broker, const struct kbr_cluster_change *change,
 		    u32 *op_id, struct kbr_refusal *why);

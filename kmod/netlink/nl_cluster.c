@@ -128,6 +128,10 @@ static int kbr_nl_cluster_get_change(struct genl_info *info, struct kbr_cluster_
 	change->has_fenced = attrs[KBROKER_A_CLUSTER_FENCED];
 	if (change->has_fenced)
 		change->fenced = nla_get_u8(attrs[KBROKER_A_CLUSTER_FENCED]);
+	change->has_incarnation = attrs[KBROKER_A_CLUSTER_INCARNATION];
+	if (change->has_incarnation)
+		nla_memcpy(change->incarnation, attrs[KBROKER_A_CLUSTER_INCARNATION],
+			   sizeof(change->incarnation));
 	change->has_controller = attrs[KBROKER_A_CLUSTER_CONTROLLER];
 	if (change->has_controller)
 		change->controller =

@@ -192,6 +192,14 @@ static void kbr_cluster_test_epoch(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, again.previous_epoch, 5);
 	KUNIT_EXPECT_NE(test, memcmp(again.incarnation, info.incarnation, 16), 0);
 	KUNIT_EXPECT_EQ(test, kbr_test_epoch(tb, 5), -ESTALE);
+	/* What was decided for the life before is not for this one, though it is not older. */
+	change = (struct kbr_cluster_change) { .epoch = 6, .has_incarnation = true };
+	memcpy(change.incarnation, info.incarnation, 16);
+	KUNIT_EXPECT_EQ(test, kbr_test_set(tb, &change), -ESTALE);
+	memcpy(change.incarnation, again.incarnation, 16);
+	change.epoch = -1;
+	change.has_fenced = true;
+	KUNIT_EXPECT_EQ(test, kbr_test_set(tb, &change), 0);
 	KUNIT_EXPECT_EQ(test, kbr_test_epoch(tb, 6), 0);
 	/* A stop without a crash, but without an epoch either, keeps the older one. */
 	kbr_test_stop(tb);

@@ -149,6 +149,8 @@ static int kernel_tell(void *arg, enum kbd_tell what, const struct kbd_buf *buf)
 			node.peer = true;
 		if (what == KBD_TELL_CLUSTER && attr.type == KBROKER_A_CLUSTER_BROKER_EPOCH)
 			node.epoch = kbd_u64(&attr);
+		if (what == KBD_TELL_CLUSTER && attr.type == KBROKER_A_CLUSTER_INCARNATION)
+			expect(!memcmp(attr.data, node.kernel.incarnation, KBD_UUID_SIZE));
 		if (what == KBD_TELL_CLUSTER && attr.type == KBROKER_A_CLUSTER_FENCED)
 			node.fenced = kbd_u8(&attr);
 		if (what == KBD_TELL_ANSWER && attr.type == KBROKER_A_REQUEST_ERROR)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* A daemon: what joins its parts; see daemon.h. */
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -294,18 +295,22 @@ static bool is_member(struct kbd_daemon *daemon)
 	return daemon->conf.bootstrap || !access(path, F_OK);
 }
 
+/* A file that is there, or is not; so that a loss of power does not change it. */
 static int note_member(struct kbd_daemon *daemon)
 {
-	char path[256];
-	FILE *file;
+	int dir = open(daemon->conf.dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int file = dir < 0 ? -1 : openat(dir, JOINED, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+	int err = 0;
 
-	snprintf(path, sizeof(path), "%s/" JOINED, daemon->conf.dir);
-	file = fopen(path, "we");
-	if (!file || fsync(fileno(file)) || fclose(file)) {
-		kbd_log("cannot write %s: %s", path, strerror(errno));
-		return -EIO;
+	if (file < 0 || fsync(file) || fsync(dir)) {
+		kbd_log("cannot write %s/" JOINED ": %s", daemon->conf.dir, strerror(errno));
+		err = -EIO;
 	}
-	return 0;
+	if (file >= 0)
+		close(file);
+	if (dir >= 0)
+		close(dir);
+	return err;
 }
 
 static void join_answered(void *arg, struct kbd_frames *conn, u64 token, u8 flags, const void *data,

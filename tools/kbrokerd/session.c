@@ -288,6 +288,8 @@ static int tell_cluster(struct kbd_session *session, const struct kbd_state *sta
 	kbd_begin(&buf, KBD_ANSWER);
 	kbd_put_u64(&buf, KBROKER_A_CLUSTER_BROKER_EPOCH, session->epoch);
 	kbd_put_u8(&buf, KBROKER_A_CLUSTER_FENCED, fenced);
+	/* It may have been started anew since it was looked at. */
+	kbd_put(&buf, KBROKER_A_CLUSTER_INCARNATION, session->kernel.incarnation, KBD_UUID_SIZE);
 	err = tell(session, KBD_TELL_CLUSTER, &buf);
 	if (!err) {
 		session->told_epoch = true;
