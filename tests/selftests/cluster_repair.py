@@ -68,6 +68,7 @@ def damage(node, name):
 
 
 def leads(nodes, name):
+    wait_for(lambda: leader_of(nodes, name, 0) is not None)
     leader = leader_of(nodes, name, 0)
     return [node for node in nodes if node.id == leader][0]
 
@@ -101,7 +102,7 @@ def main(nodes):
 
     def more():
         nonlocal written
-        say(produce(nodes[0], "t", range(written, written + 50)), "records are taken")
+        say(produce(leads(nodes, "t"), "t", range(written, written + 50)), "records are taken")
         written += 50
 
     leader = leads(nodes, "t")
