@@ -460,6 +460,10 @@ int kbr_share_mirror_join(struct kbr_share_member *member, struct kbr_topic *top
 	member->pid = task_tgid_nr(current);
 	get_task_comm(member->comm, current);
 	mutex_lock(&posts->mirrors_lock);
+	if (posts->closed) {
+		mutex_unlock(&posts->mirrors_lock);
+		return -ENODEV;
+	}
 	mirror = kbr_mirror_find_locked(topic->broker, name, topic->id);
 	if (!mirror) {
 		mirror = kbr_mirror_create(topic, name);
@@ -570,6 +574,8 @@ void kbr_share_mirrors_stop(struct kbr_broker *broker)
 	bool idle;
 
 	mutex_lock(&posts->mirrors_lock);
+	/* Who joined later would wait for a coordinator that is asked no more. */
+	posts->closed = true;
 	list_for_each_entry(mirror, &posts->mirrors, node)
 		kbr_mirror_end(mirror->share);
 	mutex_unlock(&posts->mirrors_lock);
@@ -586,6 +592,7 @@ void kbr_share_mirrors_stop(struct kbr_broker *broker)
 			schedule_timeout_uninterruptible(1);
 	} while (!idle && time_before(jiffies, end));
 }
+KBR_EXPORT_IF_KUNIT(kbr_share_mirrors_stop);
 
 void kbr_share_mirrors_free(struct kbr_broker *broker)
 {

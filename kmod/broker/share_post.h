@@ -57,8 +57,9 @@ struct kbr_share_letter {
  * @sequence: of the last message
  * @work: has letters fetched, and delivers those to this broker itself
  * @stopped: the broker ends
- * @mirrors_lock: guards @mirrors
+ * @mirrors_lock: guards @mirrors and @closed
  * @mirrors: &struct kbr_share_mirror
+ * @closed: the broker stops: nobody joins any more
  */
 struct kbr_share_posts {
 	spinlock_t lock;
@@ -69,6 +70,7 @@ struct kbr_share_posts {
 	bool stopped;
 	struct mutex mirrors_lock;
 	struct list_head mirrors;
+	bool closed;
 };
 
 void kbr_share_posts_init(struct kbr_broker *broker);

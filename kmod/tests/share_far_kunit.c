@@ -744,6 +744,10 @@ static void kbr_sf_test_commit(struct kunit *test)
 	KUNIT_EXPECT_TRUE(test, kbr_sf_mirror_has(mt, KBR_SF_PARTS));
 	KUNIT_EXPECT_EQ(test, mt->member.share->parts[6]->counted, 12);
 	kbr_share_mirror_leave(&mt->member);
+	/* the broker stops: who comes now is not kept waiting */
+	kbr_share_mirrors_stop(mt->st.gt->broker);
+	kbr_share_member_init(&mt->member);
+	KUNIT_EXPECT_EQ(test, kbr_share_mirror_join(&mt->member, mt->st.topic, &name), -ENODEV);
 	kbr_sf_finish(&mt->st);
 }
 
