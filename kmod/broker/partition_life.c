@@ -166,8 +166,11 @@ int kbr_partition_open(struct kbr_partition *part, bool clean, s64 recovery_poin
 	err = kbr_log_open(&part->log, env, name, topic->id, &topic->config.log, clean,
 			   recovery_point, start, report);
 	if (err == -ENOENT && part->replicas) {
-		if (recovery_point <= 0 && hw <= 0)
-			return 0;	/* no replica is here, until one is asked for */
+		if (recovery_point <= 0 && hw <= 0) {
+			/* no replica is here, until one is asked for */
+			part->replicas->absent = true;
+			return 0;
+		}
 		err = -ENODATA;		/* it was here: others may count on what it had */
 	}
 	if (err == -ENOENT && recovery_point <= 0) {

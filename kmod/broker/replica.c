@@ -530,6 +530,26 @@ static int kbr_replica_judge(struct kbr_partition *part, const struct kbr_replic
 	return 1;
 }
 
+/*
+ * The broker had no log of it when it started, though others count on what it has:
+ * its directory is gone. Or the broker died before it made it: then it had nothing,
+ * and loses nothing by being lost.
+ */
+static void kbr_replica_check_absent(struct kbr_partition *part,
+				     const struct kbr_replica_state *state)
+{
+	s32 me = READ_ONCE(part->topic->broker->id);
+
+	if (likely(!part->replicas->absent))
+		return;
+	part->replicas->absent = false;
+	if (!kbr_id_set_has(&state->isr, me) && !kbr_id_set_has(&state->elr, me))
+		return;
+	pr_err("%s: %s-%u: its log is gone, though others count on it\n",
+	       part->topic->broker->name, part->topic->name, part->index);
+	kbr_partition_fail(part, -ENODATA, -1);
+}
+
 int kbr_replica_prepare(struct kbr_partition *part, const struct kbr_replica_state *state,
 			struct kbr_refusal *why)
 {
@@ -537,6 +557,7 @@ int kbr_replica_prepare(struct kbr_partition *part, const struct kbr_replica_sta
 
 	if (err <= 0)
 		return err;
+	kbr_replica_check_absent(part, state);
 	if (READ_ONCE(part->opened) || kbr_partition_is_lost(part) ||
 	    kbr_replica_role(part, state) == KBROKER_REPLICA_ROLE_NONE)
 		return 0;
@@ -591,6 +612,7 @@ int kbr_replica_apply(struct kbr_partition *part, const struct kbr_replica_state
 	if (err <= 0)
 		return err;
 	err = 0;
+	kbr_replica_check_absent(part, state);
 	kbr_cluster_isr_drop(part);
 	if (unlikely(kbr_replica_may_begin_anew(part, state))) {
 		pr_warn("%s: %s-%u: its lost log is dropped, and copied anew from broker %d\n",

@@ -91,6 +91,7 @@ struct kbr_replica_progress {
  * @state: as told; @state.leader_epoch is -1 before anything was told
  * @wanted: in-sync set that was asked for; empty: none
  * @epoch_start: leader: the log's end when its leadership began
+ * @absent: there was no log when the broker started (operations alone)
  * @resigned: leader epoch in which it led, and will not again; -1 none
  * @lost: leader epoch in which it first asked to be in no set, as its log is lost; -1 none
  * @lost_asked: partition epoch in which it last asked for that
@@ -103,6 +104,7 @@ struct kbr_replicas {
 	spinlock_t lock;
 	u8 role;
 	bool followed;
+	bool absent;
 	struct kbr_replica_state state;
 	struct kbr_id_set wanted;
 	s64 epoch_start;

@@ -78,16 +78,17 @@ def mended(nodes, name, what):
     say(same(nodes, name), f"{what}: the logs are the same, byte for byte")
 
 
-def watches(node, since, what):
-    """Did its kernel say that it dropped the log of a lost replica?"""
-    def said():
-        log = subprocess.run("dmesg", stdout=subprocess.PIPE, check=True).stdout.decode(errors="replace")
-        return log[since:].count(f"{node.name}: t-0: its lost log is dropped") > 0
-    say(wait_for(said), f"{what}: its log is dropped and copied anew")
+def dmesg():
+    return subprocess.run("dmesg", stdout=subprocess.PIPE, check=True).stdout.decode(errors="replace")
 
 
 def mark():
-    return len(subprocess.run("dmesg", stdout=subprocess.PIPE, check=True).stdout.decode(errors="replace"))
+    return len(dmesg())
+
+
+def watches(node, since, what):
+    """Did its kernel say that it dropped the log of a lost replica?"""
+    say(wait_for(lambda: f"{node.name}: t-0: its lost log is dropped" in dmesg()[since:]), f"{what}: its log is dropped and copied anew")
 
 
 def main(nodes):
@@ -140,6 +141,26 @@ def main(nodes):
     for node in nodes:
         say(lines(node, "t") == [line(number) for number in range(written)], "all that was acknowledged is there, once, in order")
 
+    # Nothing was noted yet of what it has.
+    nodes[0].run("topic", "create", "young", "--replication-factor", "3")
+    say(whole(nodes, "young") and produce(nodes[0], "young", range(100)), "a topic that is young takes records")
+    leader = leads(nodes, "young")
+    others = [node for node in nodes if node is not leader]
+    for node in others:
+        node.stop_broker("--crash")
+    say(wait_for(lambda: leader.alive() == {leader.id}), "two die, then the last one that could lead")
+    leader.stop_broker("--crash")
+    for name in glob.glob(f"{leader.dir}/*checkpoint*"):
+        os.unlink(name)
+    shutil.rmtree(f"{leader.dir}/young-0")
+    since = mark()
+    leader.start_broker()
+    say(wait_for(lambda: f"{leader.name}: young-0: its log is gone" in dmesg()[since:]), "it comes back without its log, and says so")
+    for node in others:
+        node.start_broker()
+    mended(nodes, "young", "its directory is gone")
+    say(all(lines(node, "young") == [line(number) for number in range(100)] for node in nodes), "and all is there")
+
     # One that nobody else has stays as it is, and says so.
     nodes[1].run("topic", "create", "alone", "--replication-factor", "1", "--config", "segment.bytes=1048576")
     say(wait_for(lambda: leader_of(nodes, "alone", 0) is not None), "a topic of one replica")
@@ -147,8 +168,7 @@ def main(nodes):
     leader = leads(nodes, "alone")
     damage(leader, "alone")
     say(wait_for(lambda: "failed" in state(leader, "alone")), "it is damaged: it fails")
-    say("alone-0" not in [os.path.basename(path) for path in glob.glob(f"{leader.dir}/*-delete")] and
-        len(segments(leader, "alone")) > 2, "its log is kept")
+    say(not glob.glob(f"{leader.dir}/alone-0.*-delete") and len(segments(leader, "alone")) > 2, "its log is kept")
     more()
 
 
