@@ -121,6 +121,7 @@ static struct kbr_broker *kbr_broker_alloc(struct kbr_net *knet,
 	kbr_forward_init(broker);
 	kbr_remote_init(broker);
 	kbr_share_posts_init(broker);
+	kbr_calls_init(broker);
 	INIT_WORK(&broker->stop, kbr_broker_stop_work);
 	INIT_WORK(&broker->release, kbr_broker_release_work);
 	INIT_DELAYED_WORK(&broker->upkeep, kbr_upkeep_work);

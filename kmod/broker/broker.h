@@ -23,6 +23,7 @@
 
 #include "base/limits.h"
 #include "base/refusal.h"
+#include "broker/call.h"
 #include "broker/config.h"
 #include "broker/net.h"
 #include "broker/owner.h"
@@ -115,6 +116,7 @@ enum kbr_broker_state {
  * @share_posts: what is said to other brokers about shares (share_far.h)
  * @forwards: device writes that wait for leaders on other brokers
  * @remotes: what readers want from leaders on other brokers (remote.h)
+ * @calls: what other brokers are asked (call.h)
  * @lost_records: records that failed syncs took after they were acknowledged
  * @handles: open devices
  * @handles_changes: counts opens and closes, for dumps of open devices
@@ -187,6 +189,7 @@ struct kbr_broker {
 	struct kbr_forwards forwards;
 	struct kbr_remotes remotes;
 	struct kbr_share_posts share_posts;
+	struct kbr_calls calls;
 	atomic64_t lost_records;
 	atomic_t handles;
 	atomic_t handles_changes;

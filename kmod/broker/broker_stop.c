@@ -134,6 +134,7 @@ void kbr_broker_stop_work(struct work_struct *work)
 		kbr_broker_raise(broker);
 		/* Who waits for the controller is answered first: the server waits for them. */
 		kbr_cluster_stop(broker);
+		kbr_calls_stop(broker);
 		kbr_share_mirrors_stop(broker);
 		if (kbr_follow())
 			kbr_follow()->stop(broker);

@@ -2,16 +2,21 @@
 /*
  * Operations on consumer groups: set their offsets, delete offsets, delete
  * groups. Each checks in the caller's context what needs no disk, then waits on
- * a worker for the groups to be loaded and for the disk.
+ * a worker for the groups to be loaded and for the disk; or for the broker of the
+ * cluster that coordinates the group.
  */
 #include <linux/completion.h>
+#include <linux/delay.h>
+#include <linux/jiffies.h>
 #include <linux/slab.h>
 
 #include "base/clock.h"
 #include "base/kunit.h"
+#include "broker/group_far.h"
 #include "broker/group_ops.h"
 #include "broker/op.h"
 #include "codec/kafka_error.h"
+#include "codec/proto.h"
 
 /**
  * struct kbr_group_task - one operation on a group
@@ -248,7 +253,7 @@ static int kbr_group_task_result(struct kbr_group_task *todo)
 	return 0;
 }
 
-static int kbr_group_reset_run(struct kbr_task *task)
+static int kbr_group_reset_here(struct kbr_task *task)
 {
 	const struct kbr_group_id nobody = { .generation = -1, .member_id.at = "",
 					     .instance_id.len = -1 };
@@ -271,7 +276,7 @@ static int kbr_group_reset_run(struct kbr_task *task)
 	return err;
 }
 
-static int kbr_group_forget_run(struct kbr_task *task)
+static int kbr_group_forget_here(struct kbr_task *task)
 {
 	struct kbr_group_task *todo = kbr_group_task_of(task);
 	struct kbr_group_wait wait = {};
@@ -286,7 +291,7 @@ static int kbr_group_forget_run(struct kbr_task *task)
 	return kbr_group_task_result(todo);
 }
 
-static int kbr_group_remove_run(struct kbr_task *task)
+static int kbr_group_remove_here(struct kbr_task *task)
 {
 	struct kbr_group_task *todo = kbr_group_task_of(task);
 	struct kbr_group_wait wait = {};
@@ -300,6 +305,75 @@ static int kbr_group_remove_run(struct kbr_task *task)
 		kbr_group_await(&wait, kbr_group_remove_again, &code);
 	kbr_group_put(group);
 	return kbr_group_refuse(task->broker, &task->op->why, code, todo->name);
+}
+
+/* What came of asking another broker, in words; @err: of kbr_group_change_there() */
+static int kbr_group_there_refuse(struct kbr_group_task *todo, int err)
+{
+	struct kbr_refusal *why = &todo->task.op->why;
+
+	switch (err) {
+	case -EAGAIN:
+	case -EHOSTUNREACH:
+		return kbr_refuse(why, -EHOSTUNREACH, 0,
+				  "the broker that coordinates group %.80s can't be reached",
+				  todo->name);
+	case -ETIMEDOUT:
+	case -ECONNRESET:
+		return kbr_refuse(why, -ETIMEDOUT, 0,
+				  "the broker that coordinates group %.80s did not answer: it may have been done or not",
+				  todo->name);
+	default:
+		return err;
+	}
+}
+
+/* Coordinators come and go: at most so often it is tried here, and elsewhere */
+#define KBR_GROUP_TURNS		5
+/* One that comes loads its groups first: how long that may take, and is looked after, ms */
+#define KBR_GROUP_LOADING_MS	30000
+#define KBR_GROUP_LOADING_STEP_MS	50
+
+/* Do it @here, or at the broker that coordinates the group. */
+static int kbr_group_task_run(struct kbr_task *task, int (*here)(struct kbr_task *task), s16 key)
+{
+	struct kbr_group_task *todo = kbr_group_task_of(task);
+	const struct kbr_str name = { .at = todo->name, .len = strlen(todo->name) };
+	unsigned long end = jiffies + msecs_to_jiffies(KBR_GROUP_LOADING_MS);
+	unsigned int turns = KBR_GROUP_TURNS;
+	bool sent = false;
+	s16 code;
+	int err;
+
+	do {
+		while ((err = here(task)) == -EAGAIN && time_before(jiffies, end))
+			msleep(KBR_GROUP_LOADING_STEP_MS);
+		/* That it is gone may be the work of one that could not say so. */
+		if (sent && err == -ENOENT && key == KBR_API_DELETE_GROUPS)
+			err = 0;
+		if (err != -EREMOTE)
+			return err;
+		err = kbr_group_change_there(task->broker, key, &name, todo->offsets, todo->count,
+					     &code, &sent);
+	} while (err == -EREMOTE && --turns);
+	if (err)
+		return kbr_group_there_refuse(todo, err);
+	return kbr_group_refuse(task->broker, &task->op->why, code, todo->name);
+}
+
+static int kbr_group_reset_run(struct kbr_task *task)
+{
+	return kbr_group_task_run(task, kbr_group_reset_here, KBR_API_OFFSET_COMMIT);
+}
+
+static int kbr_group_forget_run(struct kbr_task *task)
+{
+	return kbr_group_task_run(task, kbr_group_forget_here, KBR_API_OFFSET_DELETE);
+}
+
+static int kbr_group_remove_run(struct kbr_task *task)
+{
+	return kbr_group_task_run(task, kbr_group_remove_here, KBR_API_DELETE_GROUPS);
 }
 
 /* ---- what is refused at once ---- */
@@ -323,6 +397,9 @@ static int kbr_group_check(struct kbr_broker *broker, const char *name, bool cre
 				  kbr_broker_state_name(READ_ONCE(broker->state)));
 	group = kbr_group_find(broker, &text, false, &code);
 	if (!group && create && code == KBR_KAFKA_GROUP_ID_NOT_FOUND)
+		return 0;
+	/* Another broker knows, and is asked. */
+	if (!group && code == KBR_KAFKA_NOT_COORDINATOR)
 		return 0;
 	if (!group)
 		return kbr_group_refuse(broker, why, code, name);

@@ -348,12 +348,13 @@ int kbr_replica_restart(struct kbr_partition *part, s32 leader_epoch, s64 start)
  * @forward: something is to be forwarded to @leader (forward.h)
  * @share: something is to be said to @peer about shares (share_far.h)
  * @remote: readers want something from @leader (remote.h)
+ * @call: somebody waits for an answer of @peer (call.h)
  * @peer_changed: the address or epoch of peer @id is another one, or it is gone
  * @abort: the namespace ends: close all sockets at once; waits for no disk
  * @stop: the broker ends: nothing is touched after it returns
  *
  * Context: @follow, @unfollow, @stop: operations of the broker; @forward,
- * @share, @remote: process.
+ * @share, @remote, @call: process.
  */
 struct kbr_follow_ops {
 	void (*follow)(struct kbr_partition *part, s32 leader);
@@ -362,6 +363,7 @@ struct kbr_follow_ops {
 	void (*forward)(struct kbr_broker *broker, s32 leader);
 	void (*share)(struct kbr_broker *broker, s32 peer);
 	void (*remote)(struct kbr_broker *broker, s32 leader);
+	void (*call)(struct kbr_broker *broker, s32 peer);
 	void (*peer_changed)(struct kbr_broker *broker, s32 id);
 	void (*abort)(struct kbr_broker *broker);
 	void (*stop)(struct kbr_broker *broker);

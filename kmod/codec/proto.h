@@ -46,6 +46,7 @@ enum kbr_api_key {
 	/* Between brokers of ours, and not told to anybody else: from here on */
 	KBR_API_PRIVATE = 10000,
 	KBR_API_SHARE = 10001,
+	KBR_API_GROUP_VIEW = 10002,
 };
 
 /* Tagged fields of a partition: in the answer to a Fetch */

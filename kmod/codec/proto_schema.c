@@ -978,6 +978,26 @@ static const struct kbr_field share_response[] = {
 	END
 };
 
+/* GroupView 0: what a broker of ours knows of groups (group_wire.h) */
+
+static const struct kbr_field group_view_request[] = {
+	FIELD("kind", S8),
+	FIELD("one", BOOL),
+	FIELD("inside", BOOL),
+	NULLABLE("group", STRING),
+	FIELD("topic", STRING),
+	FIELD("partition", S32),
+	FIELD("nth", S32),
+	FIELD("part", S32),
+	END
+};
+
+static const struct kbr_field group_view_response[] = {
+	FIELD("error", S16),
+	FIELD("page", BYTES),
+	END
+};
+
 #define API(_key, _name, _min, _serve_min, _max, _flexible, _request, _response) \
 	{ .key = KBR_API_##_key, .name = _name, .min = _min, .serve_min = _serve_min, \
 	  .max = _max, .flexible = _flexible, .request = _request, .response = _response }
@@ -1034,6 +1054,7 @@ const struct kbr_api kbr_apis[] = {
 	API(OFFSET_DELETE, "OffsetDelete", 0, 0, 0, NEVER, offset_delete_request,
 	    offset_delete_response),
 	API(SHARE, "Share", 0, 0, 0, NEVER, share_request, share_response),
+	API(GROUP_VIEW, "GroupView", 0, 0, 0, NEVER, group_view_request, group_view_response),
 };
 KBR_EXPORT_IF_KUNIT(kbr_apis);
 

@@ -298,13 +298,14 @@ static u8 *kbr_room(struct kbr_wire_writer *w, size_t len)
 	return buf;
 }
 
-static void kbr_put_raw(struct kbr_wire_writer *w, const void *bytes, size_t len)
+void kbr_put_raw(struct kbr_wire_writer *w, const void *bytes, size_t len)
 {
 	u8 *to = kbr_room(w, len);
 
 	if (to && len)
 		memcpy(to, bytes, len);
 }
+KBR_EXPORT_IF_KUNIT(kbr_put_raw);
 
 void kbr_put_bool(struct kbr_wire_writer *w, bool v)
 {

@@ -97,6 +97,8 @@ struct kbr_wire_writer {
 void kbr_wire_writer_init(struct kbr_wire_writer *w, size_t max, bool flexible);
 void kbr_wire_writer_free(struct kbr_wire_writer *w);
 
+/** kbr_put_raw() - bytes as they are */
+void kbr_put_raw(struct kbr_wire_writer *w, const void *bytes, size_t len);
 void kbr_put_bool(struct kbr_wire_writer *w, bool v);
 void kbr_put_s8(struct kbr_wire_writer *w, s8 v);
 void kbr_put_s16(struct kbr_wire_writer *w, s16 v);

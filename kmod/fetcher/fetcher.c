@@ -207,6 +207,11 @@ static void kbr_fetcher_remote(struct kbr_broker *broker, s32 leader)
 	kbr_fetcher_use(broker, &kbr_remote_ops, leader);
 }
 
+static void kbr_fetcher_call(struct kbr_broker *broker, s32 peer)
+{
+	kbr_fetcher_use(broker, &kbr_call_ops, peer);
+}
+
 static void kbr_fetcher_peer_changed(struct kbr_broker *broker, s32 id)
 {
 	struct kbr_fetcher *fetcher = kbr_fetcher_get(broker, false);
@@ -301,6 +306,7 @@ static const struct kbr_follow_ops kbr_fetcher_ops = {
 	.forward = kbr_fetcher_forward,
 	.share = kbr_fetcher_share,
 	.remote = kbr_fetcher_remote,
+	.call = kbr_fetcher_call,
 	.peer_changed = kbr_fetcher_peer_changed,
 	.synced = kbr_fetcher_synced,
 	.abort = kbr_fetcher_abort,

@@ -89,6 +89,7 @@ struct kbr_link_part {
 	bool forget;
 };
 
+struct kbr_call;
 struct kbr_link;
 
 /**
@@ -173,6 +174,7 @@ enum kbr_link_state {
  * @route: forwards: what is on its way
  * @letter: shares: what was said last and is not answered, or NULL
  * @asked: reads: &struct kbr_remote_request that are not answered, oldest first
+ * @call: calls: the one under way, with a reference, or NULL
  */
 struct kbr_link {
 	struct list_head node;
@@ -214,6 +216,7 @@ struct kbr_link {
 	struct kbr_forward_route route;
 	struct kbr_share_letter *letter;
 	struct list_head asked;
+	struct kbr_call *call;
 };
 
 /* link.c */
@@ -254,6 +257,9 @@ extern const struct kbr_link_ops kbr_remote_ops;
 
 /* share.c */
 extern const struct kbr_link_ops kbr_share_ops;
+
+/* call.c */
+extern const struct kbr_link_ops kbr_call_ops;
 
 /* greet.c */
 /** kbr_link_greet() - append the first request of a connection to link->out; 0 or -errno */

@@ -463,7 +463,6 @@ int kbr_nl_dump_start(struct netlink_callback *cb, int broker_type, int topic_ty
 	dump->knet = kbr_net_of(sock_net(cb->skb->sk));
 	dump->one_partition = -1;
 	dump->partition = -1;
-	dump->group_len = -1;
 	dump->error = kbr_nl_dump_parse(cb, dump, broker_type, topic_type, partition_type, extack);
 	dump->why = extack->_msg;
 	dump->bad = extack->bad_attr;
@@ -480,6 +479,7 @@ int kbroker_nl_dump_done(struct netlink_callback *cb)
 
 	if (dump->broker)
 		kbr_broker_put(dump->broker);
+	kbr_nl_view_free(dump->view);
 	kfree(dump);
 	return 0;
 }

@@ -4,7 +4,7 @@
  *
  * Handlers run in parallel and hold no lock of their own. None waits for a
  * disk, recovery or a worker: changes hand over to an operation and answer
- * with its id.
+ * with its id. Only views of groups may wait, for another broker (nl_group.c).
  */
 #ifndef _KBR_NETLINK_NL_H
 #define _KBR_NETLINK_NL_H
@@ -28,6 +28,8 @@
 
 extern struct genl_family kbr_nl_family;
 
+struct kbr_nl_view;
+
 /**
  * struct kbr_nl_dump - where a dump goes on; freed by kbroker_nl_dump_done()
  * @knet: namespace of the caller; lives as long as the caller's socket
@@ -40,14 +42,10 @@ extern struct genl_family kbr_nl_family;
  * @nth: what comes next inside it: config, open device
  * @id: operation or listener after which to go on; a peer: that comes next
  * @connection: connection or request after which to go on
- * @one_group: only the group of this name
- * @in_group: @group goes on; else it is done, and the next one follows
- * @group: name of that group, @group_len bytes
- * @group_len: -1 before the first one
- * @part: how much of an assignment was shown
+ * @view: of groups, see nl_group.c, or NULL
  * @done: nothing is left
  * @error: the dump is refused; told when the core asks for its first part
- * @why: why, a constant
+ * @why: why, a constant, or a text of @view
  * @bad: attribute that it is about, or NULL
  */
 struct kbr_nl_dump {
@@ -60,11 +58,7 @@ struct kbr_nl_dump {
 	unsigned int nth;
 	u32 id;
 	u64 connection;
-	bool one_group;
-	bool in_group;
-	char group[KBR_GROUP_NAME_MAX + 1];
-	s32 group_len;
-	u32 part;
+	struct kbr_nl_view *view;
 	bool done;
 	int error;
 	const char *why;
@@ -167,6 +161,9 @@ struct kbr_nl_group {
 
 /* nl_group.c */
 int kbr_nl_group_fill(struct sk_buff *skb, void *obj);
+int kbr_nl_group_begin(struct genl_info *info, u64 multi, int name_type,
+		       struct kbr_broker **broker);
+void kbr_nl_view_free(struct kbr_nl_view *view);
 
 /* nl_event.c */
 void kbr_nl_event(const struct kbr_event *event);

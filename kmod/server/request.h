@@ -118,7 +118,7 @@ struct kbr_request {
 struct kbr_broker *kbr_request_broker(const struct kbr_request *req);
 /** kbr_request_cred() - whom the listener's clients act as, for kbr_access_check() */
 const struct cred *kbr_request_cred(const struct kbr_request *req);
-/** kbr_request_may_admin() - may this listener's user change topics and configs? (root, or the broker's owner) */
+/** kbr_request_may_admin() - may this client change topics, groups and configs? (root, the broker's owner, a peer) */
 bool kbr_request_may_admin(const struct kbr_request *req);
 /** struct kbr_address - where clients reach a broker */
 struct kbr_address {
@@ -208,6 +208,7 @@ extern const struct kbr_handler kbr_handle_alter_configs;
 extern const struct kbr_handler kbr_handle_create_partitions;
 extern const struct kbr_handler kbr_handle_incremental_alter_configs;
 extern const struct kbr_handler kbr_handle_share;
+extern const struct kbr_handler kbr_handle_group_view;
 
 /** kbr_handler_find() - handler of an API key (server.c) */
 const struct kbr_handler *kbr_handler_find(s16 key);

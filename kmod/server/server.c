@@ -59,6 +59,7 @@ static const struct {
 	{ KBR_API_CREATE_PARTITIONS, &kbr_handle_create_partitions },
 	{ KBR_API_INCREMENTAL_ALTER_CONFIGS, &kbr_handle_incremental_alter_configs },
 	{ KBR_API_SHARE, &kbr_handle_share },
+	{ KBR_API_GROUP_VIEW, &kbr_handle_group_view },
 };
 
 const struct kbr_handler *kbr_handler_find(s16 key)

@@ -30,7 +30,7 @@ static const struct {
 	{ 36, 0, 2, 0, 2 },	{ 37, 0, 1, 0, 2 },	{ 42, 0, 1, 0, 2 },	{ 44, 0, 0, 0, 1 },
 	{ 47, 0, 0, 0, 1 },
 	/* between brokers of ours */
-	{ 10001, 0, 0, 0, 1 },
+	{ 10001, 0, 0, 0, 1 },	{ 10002, 0, 0, 0, 1 },
 };
 
 static void test_proto_ranges(void)

@@ -14,7 +14,7 @@
 static const struct tap_case * const tap_tables[] = {
 	varint_cases, vector_cases, validate_cases, unpack_cases, builder_cases,
 	random_cases, partitioner_cases, proof_cases, decide_cases, state_cases,
-	controller_cases, session_cases, library_cases, wire_cases, proto_cases, group_record_cases,
+	controller_cases, session_cases, library_cases, wire_cases, proto_cases, group_record_cases, group_wire_cases,
 };
 
 static unsigned int tap_failures;

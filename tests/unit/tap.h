@@ -31,6 +31,7 @@ extern const struct tap_case library_cases[];
 extern const struct tap_case wire_cases[];
 extern const struct tap_case proto_cases[];
 extern const struct tap_case group_record_cases[];
+extern const struct tap_case group_wire_cases[];
 extern const struct tap_case proof_cases[];
 extern const struct tap_case decide_cases[];
 extern const struct tap_case state_cases[];

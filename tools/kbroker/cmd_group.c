@@ -30,6 +30,7 @@ static const struct kb_opt delete_opts[] = {
 
 static void group_row(struct kb_table *tab, const struct kb_nl_msg *msg)
 {
+	const struct nlattr *at = msg->attrs[KBROKER_A_GROUP_COORDINATOR];
 	char size[16];
 
 	kb_table_cell(tab, "%s", kb_attr_text(msg->attrs[KBROKER_A_GROUP_NAME]));
@@ -38,13 +39,18 @@ static void group_row(struct kb_table *tab, const struct kb_nl_msg *msg)
 	kb_table_cell(tab, "%" PRIu32, kb_attr_u32(msg->attrs[KBROKER_A_GROUP_MEMBERS]));
 	kb_table_cell(tab, "%" PRIu32, kb_attr_u32(msg->attrs[KBROKER_A_GROUP_OFFSETS]));
 	kb_table_cell(tab, "%s", kb_human_bytes(kb_attr_u64(msg->attrs[KBROKER_A_GROUP_BYTES]), size));
+	if (at)
+		kb_table_cell(tab, "%" PRId32, kb_attr_s32(at));
+	else
+		kb_table_cell(tab, "-");
 }
 
 static int cmd_list(int argc, char **argv)
 {
-	static const char *const heads[] = { "GROUP", "STATE", "TYPE", ">MEMBERS", ">OFFSETS", ">MEMORY" };
+	static const char *const heads[] = { "GROUP", "STATE", "TYPE", ">MEMBERS", ">OFFSETS", ">MEMORY",
+		">COORDINATOR" };
 	static const struct kb_list list = { heads, ARRAY_SIZE(heads), group_row, NULL, kb_group_attrs,
-		.of_broker = true };
+		.of_broker = true, .order = KBROKER_A_GROUP_NAME };
 	struct kb_nl nl;
 	int ret;
 
@@ -174,6 +180,8 @@ static void print_group(const struct kb_group *group, bool hidden)
 	kb_section("group %s", group->name);
 	kb_field("state", "%s", group->state);
 	kb_field("type", "%s", group->kind);
+	if (group->coordinator >= 0)
+		kb_field("coordinator", "broker %" PRId32, group->coordinator);
 	kb_field("members", "%" PRIu32, group->members_count);
 	if (*group->protocol)
 		kb_field("strategy", "%s", group->protocol);
@@ -266,6 +274,7 @@ static void json_group(struct kb_json *js, const struct kb_group *group, bool hi
 	kb_json_string(js, "group", group->name);
 	kb_json_string(js, "state", group->state);
 	kb_json_string(js, "type", group->kind);
+	number_json(js, "coordinator", group->coordinator);
 	kb_json_u64(js, "members_count", group->members_count);
 	kb_json_string(js, "strategy", *group->protocol ? group->protocol : NULL);
 	kb_json_s64(js, "generation", group->generation);

@@ -24,8 +24,6 @@ const char *kb_group_hint(int err)
 		return "'kbroker group list' shows the groups there are";
 	case EBUSY:
 		return "'kbroker group describe --members' shows who they are";
-	case EREMOTE:
-		return "a node knows the groups that its broker coordinates: ask on the other nodes";
 	default:
 		return NULL;
 	}
@@ -71,6 +69,7 @@ struct nl_msg *kb_group_request(struct kb_nl *nl, uint8_t cmd, int flags, const 
 
 static int take_group(const struct kb_nl_msg *msg, void *arg)
 {
+	const struct nlattr *at = msg->attrs[KBROKER_A_GROUP_COORDINATOR];
 	struct kb_groups *groups = arg;
 	struct kb_group *group;
 
@@ -82,6 +81,7 @@ static int take_group(const struct kb_nl_msg *msg, void *arg)
 		.state = kb_attr_word(kb_group_attrs, msg, KBROKER_A_GROUP_STATE),
 		.protocol = kb_strdup(kb_attr_text(msg->attrs[KBROKER_A_GROUP_PROTOCOL])),
 		.generation = kb_attr_s32(msg->attrs[KBROKER_A_GROUP_GENERATION]),
+		.coordinator = at ? kb_attr_s32(at) : -1,
 		.members_count = kb_attr_u32(msg->attrs[KBROKER_A_GROUP_MEMBERS]),
 		.offsets_told = kb_attr_u32(msg->attrs[KBROKER_A_GROUP_OFFSETS]),
 		.state_ms = kb_attr_s64(msg->attrs[KBROKER_A_GROUP_STATE_MS]),
@@ -97,7 +97,6 @@ static int compare_names(const void *a, const void *b)
 	return strcmp(left->name, right->name);
 }
 
-/* the kernel's order of names is that of their bytes, too */
 static struct kb_group *find_group(struct kb_groups *groups, const char *name)
 {
 	struct kb_group key = { .name = (char *)(uintptr_t)name };
@@ -288,7 +287,12 @@ int kb_groups_load(struct kb_nl *nl, const char *name, bool whole, struct kb_gro
 	*groups = (struct kb_groups){ 0 };
 	ret = kb_nl_call(nl, kb_group_request(nl, KBROKER_CMD_GROUP_GET, name ? 0 : NLM_F_DUMP, name),
 			 take_group, groups);
-	if (ret || !whole)
+	if (ret)
+		return ret;
+	/* those of a cluster come broker by broker */
+	if (groups->count)
+		qsort(groups->list, groups->count, sizeof(*groups->list), compare_names);
+	if (!whole)
 		return ret;
 	ret = kb_nl_call(nl, kb_group_request(nl, KBROKER_CMD_GROUP_OFFSET_GET, NLM_F_DUMP, name),
 			 take_offset, &taking);

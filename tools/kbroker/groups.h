@@ -87,6 +87,7 @@ struct kb_group_offset {
  * @state: word for what it does
  * @protocol: how clients share out, "" none
  * @generation: how often that changed
+ * @coordinator: node.id of the broker of a cluster that coordinates it, -1 standalone
  * @members_count: members
  * @offsets_told: partitions with a committed offset
  * @state_ms: when it reached @state
@@ -102,6 +103,7 @@ struct kb_group {
 	const char *state;
 	char *protocol;
 	int32_t generation;
+	int32_t coordinator;
 	uint32_t members_count;
 	uint32_t offsets_told;
 	int64_t state_ms;

@@ -37,6 +37,16 @@ static int show_one(const struct kb_nl_msg *msg, void *arg)
 	return 0;
 }
 
+static int call_in_order(struct kb_nl *nl, struct nl_msg *msg, struct show *show)
+{
+	int ret;
+
+	nl->order = show->list->order;
+	ret = kb_nl_call(nl, msg, show_one, show);
+	nl->order = 0;
+	return ret;
+}
+
 static int count_one(const struct kb_nl_msg *msg, void *arg)
 {
 	(void)msg;
@@ -67,7 +77,7 @@ static int check_broker(struct kb_nl *nl)
 int kb_list_table(struct kb_nl *nl, struct nl_msg *msg, const struct kb_list *list)
 {
 	struct show show = { .list = list, .tab = kb_table_new(list->heads, list->columns) };
-	int ret = kb_nl_call(nl, msg, show_one, &show);
+	int ret = call_in_order(nl, msg, &show);
 
 	if (!ret && !show.count && list->of_broker)
 		ret = check_broker(nl);
@@ -95,7 +105,7 @@ int kb_list_member(struct kb_nl *nl, struct nl_msg *msg, const struct kb_list *l
 	int ret;
 
 	kb_json_array(js, key);
-	ret = kb_nl_call(nl, msg, show_one, &show);
+	ret = call_in_order(nl, msg, &show);
 	kb_json_array_end(js);
 	if (!ret && !show.count && list->of_broker)
 		ret = check_broker(nl);

@@ -320,6 +320,19 @@ static bool wait_loading(int64_t end)
 	return kb_mono_ms() < end && !kb_interrupted() && !nanosleep(&step, NULL);
 }
 
+static const char *held_text(const struct nlmsghdr *held, int type)
+{
+	return kb_attr_text(nlmsg_find_attr((struct nlmsghdr *)(uintptr_t)held, GENL_HDRLEN, type));
+}
+
+static int compare_held(const void *a, const void *b, void *order)
+{
+	const struct nlmsghdr *const *left = a, *const *right = b;
+	int type = *(int *)order;
+
+	return strcmp(held_text(*left, type), held_text(*right, type));
+}
+
 /**
  * kb_nl_call() - send a request and hear the answers out
  * @nl: connection
@@ -352,6 +365,8 @@ int kb_nl_call(struct kb_nl *nl, struct nl_msg *msg, kb_nl_handler handler, void
 		again = ret == -EAGAIN ? wait_loading(end) : !ret && nl->intr && ++tries < DUMP_TRIES;
 	} while (again);
 	nlmsg_free(msg);
+	if (nl->order && !ret)
+		qsort_r(call.held, call.held_count, sizeof(*call.held), compare_held, &nl->order);
 	for (i = 0; i < call.held_count && !ret; i++)
 		ret = deliver(&call, call.held[i]);
 	drop_held(&call);

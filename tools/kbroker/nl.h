@@ -26,6 +26,7 @@ struct nl_sock;
  * @attr: name of the attribute that it was about, NULL if it named none
  * @request: command of the last request
  * @intr: the last dump was interrupted by a change
+ * @order: attribute, a text, by which dumps are handed on; 0: as they come
  */
 struct kb_nl {
 	struct nl_sock *sock;
@@ -34,6 +35,7 @@ struct kb_nl {
 	char *attr;
 	uint8_t request;
 	bool intr;
+	int order;
 };
 
 #define KB_NL_ATTRS_MAX 64

@@ -203,6 +203,7 @@ const struct kb_attr_def kb_group_attrs[] = {
 	{ KBROKER_A_GROUP_LEADER, KB_ATTR_TEXT, "leader" },
 	{ KBROKER_A_GROUP_STATE_MS, KB_ATTR_U64, "state_ms" },
 	{ KBROKER_A_GROUP_BYTES, KB_ATTR_U64, "memory_bytes" },
+	{ KBROKER_A_GROUP_COORDINATOR, KB_ATTR_S32, "coordinator" },
 	{ 0 }
 };
 

@@ -81,6 +81,7 @@ const char *kb_group_name(uint32_t gid, char buf[32]);
  * @attrs: attributes of the objects
  * @hide_empty: without objects there is no table
  * @of_broker: there are none without a broker: that is refused then
+ * @order: attribute, a text, by which they are sorted; 0: the kernel's order
  */
 struct kb_list {
 	const char *const *heads;
@@ -90,6 +91,7 @@ struct kb_list {
 	const struct kb_attr_def *attrs;
 	bool hide_empty;
 	bool of_broker;
+	int order;
 };
 
 /* list.c */

@@ -10,6 +10,7 @@
 
 #include "codec/batch.h"
 #include "codec/group_record.h"
+#include "codec/group_wire.h"
 #include "codec/proto.h"
 #include "codec/share_wire.h"
 #include "tests/codec_packed.h"
@@ -182,6 +183,41 @@ static void save_shares(const char *top)
 	}
 }
 
+/* A page of each kind */
+static void save_views(const char *top)
+{
+	static const u32 partitions[] = { 1, 2 };
+	struct kbr_group_place next = { .group = TEXT("group"), .topic = TEXT("topic"), .partition = 3 };
+	const struct kbr_group_told group = { .name = TEXT("group"), .leader = TEXT("member") };
+	struct kbr_group_member_told member = {
+		.group = TEXT("group"), .id = TEXT("member"), .instance_id = { .len = -1 },
+		.client_id = TEXT("client"), .client_host = TEXT("/192.0.2.1"), .assignment = TEXT("part"),
+		.node = 1, .pid = 77, .comm = TEXT("cat"), .topic = TEXT("topic"), .count = 2,
+		.partitions = partitions,
+	};
+	struct kbr_group_offset_told offset = { .group = TEXT("group"), .topic = TEXT("topic"), .offset = 7 };
+	struct kbr_wire_writer w;
+
+	for (next.kind = 0; next.kind < KBR_GROUP_VIEW_KINDS; next.kind++) {
+		kbr_wire_writer_init(&w, SIZE_MAX, false);
+		kbr_put_bool(&w, true);
+		kbr_group_put_place(&w, &next);
+		kbr_put_count(&w, 2);
+		for (member.device = 0; ; member.device = offset.placed = true) {
+			if (next.kind == KBR_GROUP_VIEW_GROUPS)
+				kbr_group_put_told(&w, &group);
+			else if (next.kind == KBR_GROUP_VIEW_MEMBERS)
+				kbr_group_put_member(&w, &member);
+			else
+				kbr_group_put_offset(&w, &offset);
+			if (member.device)
+				break;
+		}
+		save(top, "groupview", next.kind, -1, w.buf, w.len);
+		kbr_wire_writer_free(&w);
+	}
+}
+
 int main(int argc, char **argv)
 {
 	static u8 buf[1 << 16];
@@ -219,5 +255,6 @@ int main(int argc, char **argv)
 	}
 	save_groups(argv[1]);
 	save_shares(argv[1]);
+	save_views(argv[1]);
 	return status;
 }
