@@ -388,7 +388,7 @@ def check_value(what, payload):
 # left out only where there is nothing to say
 OPTIONAL = {"cluster-id", "config", "internal", "error", "damaged-offset", "message", "done", "total", "all", "position", "lag-records", "lag-bytes",
             "lag-ms", "lost", "topic", "partition", "pin", "default", "advertised-host", "advertised-port",
-            "protocol-type", "protocol", "leader", "expire-ms", "broker-epoch", "fenced", "controller", "metadata-offset", "rack", "requests",
+            "protocol-type", "protocol", "leader", "coordinator", "expire-ms", "broker-epoch", "fenced", "controller", "metadata-offset", "rack", "requests",
             "forwarded", "forward-retries", "forward-failed"}
 
 
