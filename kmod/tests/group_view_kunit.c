@@ -182,13 +182,14 @@ static void kbr_gv_test_members(struct kunit *test)
 	got = text + KBR_GV_SHARE;
 	for (i = 0; i < KBR_GV_SHARE; i++)
 		text[i] = i % 251;
-	kbr_gt_join(&m, false);
-	KUNIT_ASSERT_TRUE(test, kbr_gt_joined(&m));
+	if (!kbr_gt_join(&m, false)) {
+		kbr_gt_pass(gt, KBR_GT_DELAY_MS);
+		KUNIT_ASSERT_TRUE(test, kbr_gt_joined(&m));
+	}
 	share = (struct kbr_group_assignment) {
 		.member_id = kbr_gt_str(m.id), .assignment = { text, KBR_GV_SHARE },
 	};
-	kbr_gt_sync(&m, &share, 1);
-	KUNIT_ASSERT_TRUE(test, kbr_gt_synced(&m));
+	KUNIT_ASSERT_TRUE(test, kbr_gt_sync(&m, &share, 1) || kbr_gt_synced(&m));
 	kbr_gv_begin(&walk, gt->broker, KBR_GROUP_VIEW_MEMBERS, "g");
 	while (kbr_gv_next(test, &walk)) {
 		kbr_group_get_member(&walk.page.r, &told);
