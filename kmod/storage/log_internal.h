@@ -155,5 +155,7 @@ int kbr_log_restart_locked(struct kbr_log *log, s64 offset);
  * @clean: what the page cache holds is on the disk, too
  */
 int kbr_log_load_producers_locked(struct kbr_log *log, bool clean);
+/** kbr_log_drop_snapshots_locked() - none is left, after a loss of power neither */
+int kbr_log_drop_snapshots_locked(struct kbr_log *log);
 
 #endif /* _KBR_STORAGE_LOG_INTERNAL_H */

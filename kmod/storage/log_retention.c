@@ -480,8 +480,14 @@ int kbr_log_restart(struct kbr_log *log, s64 offset)
 
 	mutex_lock(&log->lock);
 	err = log->stopped;
+	/* First: after a crash in between they would be taken for what the new log is told of. */
+	if (!err)
+		err = kbr_log_drop_snapshots_locked(log);
 	if (!err)
 		err = kbr_log_cut_locked(log, 0, offset, 0);
+	/* What comes may have older epochs than what was there; a cut that failed may have kept that. */
+	if (log->start == log->end)
+		kbr_log_set_epochs_locked(log, NULL);
 	mutex_unlock(&log->lock);
 	return err;
 }

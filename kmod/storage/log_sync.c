@@ -694,6 +694,9 @@ static int kbr_log_repair_locked(struct kbr_log *log, s64 *lost)
 			return err;
 	}
 	err = kbr_log_finish_cut_locked(log);
+	/* the cut that failed did not come to what it knew of producers */
+	if (!err && offset >= end)
+		err = kbr_log_load_producers_locked(log, false);
 	if (!err)
 		err = kbr_log_sync_now(log);
 	if (!err)

@@ -684,6 +684,7 @@ int kbr_log_load_producers_locked(struct kbr_log *log, bool clean)
 	struct kbr_found_all all = { .file = NULL };
 	/* below the log's start, too: who wrote there last may still repeat it */
 	s64 from = kbr_log_list_locked(log)->seg[0]->base;
+	bool cut = false;
 	size_t i;
 	int err;
 
@@ -702,6 +703,7 @@ int kbr_log_load_producers_locked(struct kbr_log *log, bool clean)
 		/* of offsets that are gone, or of an earlier stop */
 		if (f->base > log->end ||
 		    (log->snapshot >= 0 && !kbr_found_has(&all, f->base, KBR_FOUND_LOG))) {
+			cut |= f->base > log->end;
 			err = kbr_found_unlink(log, f);
 			continue;
 		}
@@ -716,7 +718,28 @@ int kbr_log_load_producers_locked(struct kbr_log *log, bool clean)
 		}
 	}
 	kvfree(all.file);
+	/* One that a loss of power brings back would be believed of what comes at its offsets. */
+	if (!err && cut)
+		err = kbr_dir_sync(log->env->dir, log->name);
 	return err ?: kbr_recovery_replay(log, from, kbr_recovery_note_producer);
+}
+
+int kbr_log_drop_snapshots_locked(struct kbr_log *log)
+{
+	struct kbr_found_all all = { .file = NULL };
+	size_t i;
+	int err;
+
+	lockdep_assert_held(&log->lock);
+	log->snapshot = -1;
+	log->snapshot_wanted = -1;
+	log->snapshot_durable = -1;
+	err = kbr_found_list(log, &all);
+	for (i = 0; i < all.count && !err; i++)
+		if (all.file[i].kind == KBR_FOUND_SNAPSHOT)
+			err = kbr_found_unlink(log, &all.file[i]);
+	kvfree(all.file);
+	return err ?: kbr_dir_sync(log->env->dir, log->name);
 }
 
 /* The parts are known: start, end, sizes, epochs. */

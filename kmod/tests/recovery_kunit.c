@@ -444,6 +444,78 @@ static void rec_cached_snapshot(struct kunit *test)
 	rec_expect_producer(test, 1);
 }
 
+/* One record of producer 5, its first, at the end; and a snapshot that tells of it. */
+static void rec_snapshot_of_one(struct kunit *test)
+{
+	struct fix *fix = test->priv;
+	struct fix_batch b = { .records = 1, .timestamp = 1, .producer_id = 5 };
+	struct kbr_append append;
+
+	fix_reset(fix);
+	KUNIT_ASSERT_TRUE(test, fix_add(fix, &b));
+	KUNIT_ASSERT_EQ(test, fix_append(fix, &append), 0);
+	KUNIT_ASSERT_EQ(test, append.base_offset, 600LL);
+	KUNIT_ASSERT_EQ(test, fix_close(fix), 0);
+	KUNIT_ASSERT_TRUE(test, fix_exists(fix, SEG("0601") ".snapshot"));
+	KUNIT_ASSERT_EQ(test, fix_open(fix, true, 601, 0), 0);
+}
+
+/* The same record again: where the log says that it is, and whether it was there. */
+static void rec_repeat(struct kunit *test, bool known, s64 offset)
+{
+	struct fix_batch b = { .records = 1, .timestamp = 1, .producer_id = 5 };
+	struct kbr_append append;
+
+	fix_reset(test->priv);
+	KUNIT_ASSERT_TRUE(test, fix_add(test->priv, &b));
+	KUNIT_ASSERT_EQ(test, fix_append(test->priv, &append), 0);
+	KUNIT_EXPECT_EQ(test, append.duplicate, known);
+	KUNIT_EXPECT_EQ(test, append.base_offset, offset);
+}
+
+/* A follower's log is cut, and goes on otherwise: no loss of power brings back what was told of the cut. */
+static void rec_cut_snapshot(struct kunit *test)
+{
+	struct fix *fix = test->priv;
+
+	rec_snapshot_of_one(test);
+	KUNIT_ASSERT_EQ(test, kbr_log_truncate(&fix->log, 600), 0);
+	KUNIT_ASSERT_EQ(test, fix_append_one(fix, 1, 10, 7), 600LL);
+	rec_repeat(test, false, 601);
+	KUNIT_ASSERT_EQ(test, kbr_log_sync_now(&fix->log), 0);
+	KUNIT_ASSERT_EQ(test, fix_crash(fix, 0), 0);
+	KUNIT_ASSERT_EQ(test, fix_open(fix, false, 600, 0), 0);
+	KUNIT_ASSERT_EQ(test, kbr_log_end(&fix->log), 602LL);
+	rec_repeat(test, true, 601);
+}
+
+/* Nor does a cut that failed, and was finished by the repair, leave it in memory. */
+static void rec_cut_producers(struct kunit *test)
+{
+	struct fix *fix = test->priv;
+	s64 lost;
+
+	rec_snapshot_of_one(test);
+	kbr_ram_fail(fix->dir, KBR_RAM_TRUNCATE, 0, 1, -EIO, ".log");
+	KUNIT_ASSERT_EQ(test, kbr_log_truncate(&fix->log, 600), -EIO);
+	KUNIT_ASSERT_EQ(test, kbr_log_repair(&fix->log, &lost), 0);
+	KUNIT_ASSERT_EQ(test, fix_append_one(fix, 1, 10, 7), 600LL);
+	rec_repeat(test, false, 601);
+}
+
+/* A log that begins anew knows no producers: what it was told of them was another log's. */
+static void rec_restart_snapshot(struct kunit *test)
+{
+	struct fix *fix = test->priv;
+
+	rec_snapshot_of_one(test);
+	KUNIT_ASSERT_EQ(test, kbr_log_restart(&fix->log, 605), 0);
+	KUNIT_EXPECT_FALSE(test, fix_exists(fix, SEG("0601") ".snapshot"));
+	KUNIT_ASSERT_EQ(test, fix_crash(fix, 0), 0);
+	KUNIT_ASSERT_EQ(test, fix_open(fix, false, 600, 605), 0);
+	rec_repeat(test, false, 605);
+}
+
 /* there is no memory for a new segment: its empty @log stays behind, its @index was not made */
 static void rec_fail_roll(struct kunit *test, const char *log, const char *index)
 {
@@ -571,6 +643,9 @@ static struct kunit_case rec_cases[] = {
 	KUNIT_CASE(rec_producers),
 	KUNIT_CASE(rec_lost_snapshot),
 	KUNIT_CASE(rec_cached_snapshot),
+	KUNIT_CASE(rec_cut_snapshot),
+	KUNIT_CASE(rec_cut_producers),
+	KUNIT_CASE(rec_restart_snapshot),
 	KUNIT_CASE(rec_half_made_segment),
 	KUNIT_CASE(rec_empty_segments),
 	KUNIT_CASE(rec_bit_rot),
