@@ -182,6 +182,21 @@ static int kbr_offsets_write(struct kbr_broker *broker, const char *path,
 	return err;
 }
 
+/*
+ * Has @part no log that anything could be said of? What the one before has
+ * promised does not hold for one that is copied anew.
+ */
+static bool kbr_offset_is_void(const struct kbr_partition *part)
+{
+	switch (READ_ONCE(part->state)) {
+	case KBR_PARTITION_OFFLINE:
+	case KBR_PARTITION_REMOTE:
+		return true;
+	default:
+		return false;
+	}
+}
+
 static s64 kbr_offset_recovery(struct kbr_partition *part)
 {
 	struct kbr_broker *broker = part->topic->broker;
@@ -196,7 +211,7 @@ static s64 kbr_offset_recovery(struct kbr_partition *part)
 	idx = srcu_read_lock(&broker->io);
 	if (READ_ONCE(part->opened) && !kbr_topic_gone(part->topic))
 		offset = kbr_log_checkpoint(&part->log);
-	else if (READ_ONCE(part->state) != KBR_PARTITION_OFFLINE)
+	else if (!kbr_offset_is_void(part))
 		offset = kbr_log_recovery_point(&part->log);
 	srcu_read_unlock(&broker->io, idx);
 	return offset;
@@ -204,15 +219,15 @@ static s64 kbr_offset_recovery(struct kbr_partition *part)
 
 static s64 kbr_offset_start(struct kbr_partition *part)
 {
-	s64 start = kbr_log_start(&part->log);
+	s64 start = kbr_log_start_checkpoint(&part->log);
 
 	/* As Kafka does: only where delete-records or retention moved it. */
-	return start > 0 ? start : -1;
+	return start > 0 && !kbr_offset_is_void(part) ? start : -1;
 }
 
 static s64 kbr_offset_hw(struct kbr_partition *part)
 {
-	return READ_ONCE(part->state) == KBR_PARTITION_OFFLINE ? -1 : kbr_partition_hw(part);
+	return kbr_offset_is_void(part) ? -1 : kbr_partition_hw(part);
 }
 
 static s64 kbr_offset_log_recovery(struct kbr_log *log)

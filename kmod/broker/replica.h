@@ -233,10 +233,12 @@ struct kbr_replica_fetch {
  * struct kbr_replica_diverging - where a follower's log is another one
  * @epoch: the largest epoch of the leader's log up to the follower's last
  * @end: where it ends in the leader's log
+ * @start: the leader's log start, -1 not said
  */
 struct kbr_replica_diverging {
 	s32 epoch;
 	s64 end;
+	s64 start;
 };
 
 /**
@@ -327,7 +329,9 @@ int kbr_replica_append(struct kbr_partition *part, void *buf, size_t len, s32 le
  * kbr_replica_truncate() - the leader says that the log diverges
  *
  * Cuts where the own largest epoch up to @diverging->epoch ends, or at
- * @diverging->end if that is below. Return: as kbr_replica_append().
+ * @diverging->end if that is below. What the leader has deleted is not kept: a log
+ * that would end there begins anew at @diverging->start. Return: as
+ * kbr_replica_append().
  */
 int kbr_replica_truncate(struct kbr_partition *part, s32 leader_epoch,
 			 const struct kbr_replica_diverging *diverging);

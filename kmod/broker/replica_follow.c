@@ -38,10 +38,16 @@ static int kbr_replica_check_fetch(const struct kbr_replicas *reps,
 static bool kbr_replica_diverges(struct kbr_partition *part, const struct kbr_replica_fetch *fetch,
 				 struct kbr_replica_diverging *diverging)
 {
+	s64 start;
+
 	if (fetch->last_epoch < 0)
 		return false;
 	kbr_log_epoch_end(&part->log, fetch->last_epoch, &diverging->epoch, &diverging->end);
-	return diverging->epoch < fetch->last_epoch || diverging->end < fetch->offset;
+	if (diverging->epoch < fetch->last_epoch || diverging->end < fetch->offset)
+		return true;
+	/* It ends where this one begins, with an epoch that is known no more: nobody can tell. */
+	start = kbr_log_start(&part->log);
+	return fetch->offset == start && fetch->last_epoch < kbr_log_epoch_at(&part->log, start);
 }
 
 /* @reps->lock held; the rule of lastCaughtUp is Kafka's (KIP-16) */
@@ -332,16 +338,25 @@ static void kbr_replica_end_cut(struct kbr_partition *part)
 		kbr_log_request_sync(&part->log, 0);
 }
 
-/* Drop the whole log: it begins anew at @start. */
+/* Drop the whole log: it begins anew at @start. The disk knows that first. */
 static int kbr_replica_begin_anew(struct kbr_partition *part, s64 start)
 {
-	int err = kbr_replica_begin_cut(part, 0);
+	struct kbr_log *log = &part->log;
+	int err;
 
-	if (err)
-		return err;
-	kbr_partition_cutting(part, min(start, kbr_log_start(&part->log)));
-	err = kbr_log_restart(&part->log, start);
-	kbr_replica_end_cut(part);
+	WRITE_ONCE(log->start_min, start);
+	if (start > kbr_log_start(log))
+		WRITE_ONCE(part->topic->broker->checkpoints_stale, true);
+	err = kbr_replica_begin_cut(part, 0);
+	if (!err) {
+		kbr_partition_cutting(part, min(start, kbr_log_start(log)));
+		err = kbr_log_restart(log, start);
+		kbr_replica_end_cut(part);
+	}
+	WRITE_ONCE(log->start_min, 0);
+	/* what the leader has deleted was committed */
+	if (!err)
+		kbr_replica_follow_hw(part, start);
 	return err;
 }
 
@@ -405,6 +420,7 @@ int kbr_replica_append(struct kbr_partition *part, void *buf, size_t len, s32 le
 	struct kbr_broker *broker = part->topic->broker;
 	struct kbr_batch_verdict *verdicts = NULL;
 	size_t used = 0, at = 0;
+	s64 deleted;
 	int idx, err = 0;
 
 	if (len) {
@@ -413,6 +429,8 @@ int kbr_replica_append(struct kbr_partition *part, void *buf, size_t len, s32 le
 			return -ENOMEM;
 	}
 	idx = srcu_read_lock(&broker->io);
+	/* what was deleted was committed, also if the log has to begin before that */
+	deleted = kbr_log_start(&part->log);
 	do {
 		/* looked at for each part: a change of the role stops the rest (A1) */
 		err = kbr_replica_check_follower(part, leader_epoch);
@@ -426,9 +444,9 @@ int kbr_replica_append(struct kbr_partition *part, void *buf, size_t len, s32 le
 	if (at)
 		kbr_log_request_sync(&part->log, !READ_ONCE(part->topic->config.flush_async));
 	if (!err) {
-		kbr_replica_follow_hw(part, hw);
+		kbr_replica_follow_hw(part, max(hw, deleted));
 		/* what the leader has dropped is dropped here, too, as far as it is committed */
-		start = min(start, kbr_partition_hw(part));
+		start = min(max(start, deleted), kbr_partition_hw(part));
 		if (start > kbr_log_start(&part->log)) {
 			err = kbr_log_set_start(&part->log, start);
 			atomic_set(&broker->checkpoints_due, 1);
@@ -467,6 +485,14 @@ int kbr_replica_truncate(struct kbr_partition *part, s32 leader_epoch,
 	if (err)
 		goto out;
 	to = min(kbr_replica_own_end(part, diverging->epoch), max(diverging->end, 0));
+	/*
+	 * What it knows of epochs ends at its log start: below that nobody can tell
+	 * what differs, and nobody has to, since it was deleted.
+	 */
+	if (to <= diverging->start && kbr_log_start(&part->log) < diverging->start) {
+		err = kbr_replica_begin_anew(part, diverging->start);
+		goto out;
+	}
 	to = max(to, kbr_log_start(&part->log));
 	hw = kbr_partition_hw(part);
 	if (to < hw)

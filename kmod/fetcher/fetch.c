@@ -181,17 +181,22 @@ KBR_EXPORT_IF_KUNIT(kbr_link_put_fetch);
 
 /* ---- answers ---- */
 
-/* Who is told to cut and finds nothing to cut would ask again for ever. */
+/* Who is told to cut and changes nothing would ask again for ever. */
 static int kbr_link_truncate(struct kbr_link_part *lp, const struct kbr_fetched_part *fetched,
 			     s64 end)
 {
 	struct kbr_replica_diverging diverging = {
 		.epoch = fetched->diverging_epoch,
 		.end = fetched->diverging_end,
+		.start = fetched->start,
 	};
-	int err = kbr_replica_truncate(lp->part, lp->epoch, &diverging);
+	s64 start = kbr_log_start(&lp->part->log);
+	int err;
 
-	return err || kbr_log_end(&lp->part->log) < end ? err : -EBADMSG;
+	err = kbr_replica_truncate(lp->part, lp->epoch, &diverging);
+	if (err || kbr_log_end(&lp->part->log) != end || kbr_log_start(&lp->part->log) != start)
+		return err;
+	return -EBADMSG;
 }
 
 /* Whole batches that begin where the log, which ends at @end, may go on. */

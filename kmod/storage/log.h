@@ -133,6 +133,7 @@ struct kbr_log_border {
  *	under @tail)
  * @checkpoint: recovery point: data and indexes below are durable (READ_ONCE)
  * @checkpoint_max: it does not rise above this while the log is being cut
+ * @start_min: where the log is to begin anew, for the checkpoint before it does; 0 it is not
  * @size: bytes of all segments (READ_ONCE; written under @lock, and by appends
  *	with release after @end, see kbr_log_size())
  * @stopped: 0, or the errno that stopped appends (-EIO on a sync, damage;
@@ -181,6 +182,7 @@ struct kbr_log {
 	s64 synced;
 	s64 checkpoint;
 	s64 checkpoint_max;
+	s64 start_min;
 	u64 size;
 	s32 epoch;
 	u32 generation;
@@ -559,6 +561,18 @@ int kbr_log_retain(struct kbr_log *log, s64 hw, s64 now_ms);
  * is above the log's end tells the next start of damage.
  */
 void kbr_log_limit_checkpoint(struct kbr_log *log, s64 offset);
+
+/**
+ * kbr_log_start_checkpoint() - log start for the next start after a crash
+ *
+ * Where the log is about to begin anew that is where it will: a crash in the middle of
+ * that may leave no segment, and a log that began at 0 again would give its offsets away twice.
+ */
+static inline s64 kbr_log_start_checkpoint(const struct kbr_log *log)
+{
+	return max(kbr_log_start(log), READ_ONCE(log->start_min));
+}
+
 /** kbr_log_truncate() - cut everything from @offset on (followers; repair) */
 int kbr_log_truncate(struct kbr_log *log, s64 offset);
 

@@ -10,6 +10,7 @@
 #include "broker/replica.h"
 #include "broker_test.h"
 #include "codec/record.h"
+#include "storage/log_internal.h"
 
 struct kbr_rep_test {
 	struct kbr_test_broker *tb;
@@ -41,6 +42,20 @@ static void kbr_rep_begin(struct kunit *test, struct kbr_rep_test *rt, const cha
 		.replicas = { 3, { 1, 2, 3 } },
 		.isr = { 3, { 1, 2, 3 } },
 	};
+}
+
+/* The power is lost, and with it all that was not synced; it starts as a follower of nobody. */
+static void kbr_rep_crash(struct kunit *test, struct kbr_rep_test *rt)
+{
+	kbr_topic_put(rt->topic);
+	kbr_test_crash(rt->tb, 0);
+	KUNIT_ASSERT_EQ(test, kbr_test_start(rt->tb), 0);
+	rt->topic = kbr_test_topic(rt->tb, "t");
+	KUNIT_ASSERT_NOT_NULL(test, rt->topic);
+	rt->part = kbr_topic_partition(rt->topic, 0);
+	KUNIT_ASSERT_EQ(test, rt->part->error, 0);
+	KUNIT_ASSERT_EQ(test, kbr_replica_alloc(rt->part), 0);
+	kbr_partition_quiesce(rt->part, KBR_PARTITION_FOLLOWER);
 }
 
 static void kbr_rep_end(struct kbr_rep_test *rt)
@@ -429,6 +444,84 @@ static void kbr_replica_test_cut(struct kunit *test)
 	kbr_rep_end(&rt);
 }
 
+/* Below the leader's log start nobody knows what differs: a log that would end there begins anew. */
+static void kbr_replica_test_cut_deleted(struct kunit *test)
+{
+	struct kbr_replica_diverging diverging = { .epoch = 2, .end = 2, .start = 2 };
+	struct kbr_rep_test rt;
+	size_t len;
+	s32 epoch;
+
+	kbr_rep_begin(test, &rt, NULL, NULL);
+	KUNIT_ASSERT_EQ(test, kbr_rep_elect(&rt, 1), 0);
+	KUNIT_EXPECT_EQ(test, kbr_rep_produce(&rt, KBR_ACKS_ALL, NULL), 0);
+	KUNIT_EXPECT_EQ(test, kbr_rep_produce(&rt, KBR_ACKS_ALL, NULL), 1);
+	KUNIT_EXPECT_EQ(test, kbr_rep_produce(&rt, KBR_ACKS_ALL, NULL), 2);
+	kbr_rep_wait_synced(test, &rt, 3);
+	KUNIT_ASSERT_EQ(test, kbr_rep_elect(&rt, 2), 0);
+	epoch = rt.state.leader_epoch;
+	KUNIT_EXPECT_EQ(test, kbr_replica_truncate(rt.part, epoch, &diverging), 0);
+	KUNIT_EXPECT_EQ(test, kbr_log_start(&rt.part->log), 2);
+	KUNIT_EXPECT_EQ(test, kbr_log_end(&rt.part->log), 2);
+	/* deleted is what was committed */
+	KUNIT_EXPECT_EQ(test, kbr_partition_hw(rt.part), 2);
+	/* those offsets are not given away again, whatever a loss of power leaves of its files */
+	kbr_rep_crash(test, &rt);
+	KUNIT_EXPECT_EQ(test, kbr_log_start(&rt.part->log), 2);
+	KUNIT_EXPECT_EQ(test, kbr_log_end(&rt.part->log), 2);
+	KUNIT_ASSERT_EQ(test, kbr_rep_elect(&rt, 2), 0);
+	epoch = rt.state.leader_epoch;
+	/* the leader's first batch may begin before */
+	len = kbr_rep_batch(&rt, 0, 1, 3, epoch);
+	KUNIT_EXPECT_EQ(test, kbr_replica_append(rt.part, rt.buf, len, epoch, 4, 2), 0);
+	KUNIT_EXPECT_EQ(test, kbr_log_end(&rt.part->log), 4);
+	KUNIT_EXPECT_EQ(test, kbr_log_start(&rt.part->log), 2);
+	kbr_rep_end(&rt);
+}
+
+/* A leader whose log begins where a follower's ends can't tell whether that is its own. */
+static void kbr_replica_test_unknown(struct kunit *test)
+{
+	struct kbr_replica_diverging diverging;
+	struct kbr_replica_fetch fetch;
+	struct kbr_rep_test rt;
+	size_t len;
+
+	kbr_rep_begin(test, &rt, NULL, NULL);
+	KUNIT_ASSERT_EQ(test, kbr_rep_elect(&rt, 1), 0);
+	KUNIT_EXPECT_EQ(test, kbr_rep_produce(&rt, KBR_ACKS_ALL, NULL), 0);
+	KUNIT_EXPECT_EQ(test, kbr_rep_produce(&rt, KBR_ACKS_ALL, NULL), 1);
+	kbr_rep_wait_synced(test, &rt, 2);
+	KUNIT_ASSERT_EQ(test, kbr_log_set_start(&rt.part->log, 1), 0);
+	fetch = (struct kbr_replica_fetch) {
+		.id = 2,
+		.broker_epoch = 12,
+		.leader_epoch = rt.state.leader_epoch,
+		.last_epoch = rt.state.leader_epoch,
+		.offset = 1,
+		.synced = 1,
+	};
+	KUNIT_EXPECT_EQ(test, kbr_replica_fetched(rt.part, &fetch, 1000, &diverging), 0);
+	fetch.last_epoch--;
+	KUNIT_EXPECT_EQ(test, kbr_replica_fetched(rt.part, &fetch, 1000, &diverging), 1);
+	KUNIT_EXPECT_EQ(test, diverging.end, 1);
+	/* a log that ends there and has nothing */
+	fetch.last_epoch = -1;
+	KUNIT_EXPECT_EQ(test, kbr_replica_fetched(rt.part, &fetch, 1000, &diverging), 0);
+	/* it does as the follower that is told so */
+	KUNIT_ASSERT_EQ(test, kbr_rep_elect(&rt, 2), 0);
+	diverging = (struct kbr_replica_diverging) { .epoch = fetch.leader_epoch, .end = 2, .start = 2 };
+	KUNIT_EXPECT_EQ(test, kbr_replica_truncate(rt.part, rt.state.leader_epoch, &diverging), 0);
+	KUNIT_EXPECT_EQ(test, kbr_log_start(&rt.part->log), 2);
+	KUNIT_EXPECT_EQ(test, kbr_log_end(&rt.part->log), 2);
+	KUNIT_EXPECT_EQ(test, kbr_log_last_epoch(&rt.part->log), -1);
+	/* what it copies then may be older than what it had */
+	len = kbr_rep_batch(&rt, 0, 2, 1, fetch.leader_epoch - 1);
+	KUNIT_EXPECT_EQ(test, kbr_replica_append(rt.part, rt.buf, len, rt.state.leader_epoch, 3, 2), 0);
+	KUNIT_EXPECT_EQ(test, kbr_log_last_epoch(&rt.part->log), fetch.leader_epoch - 1);
+	kbr_rep_end(&rt);
+}
+
 /* A cut that fails is repaired, and the follower goes on. */
 static void kbr_replica_test_cut_fails(struct kunit *test)
 {
@@ -472,6 +565,8 @@ static void kbr_replica_test_lost(struct kunit *test)
 	KUNIT_ASSERT_EQ(test, kbr_rep_elect(&rt, 2), 0);
 	len = kbr_rep_batch(&rt, 0, 0, 5, rt.state.leader_epoch);
 	KUNIT_ASSERT_EQ(test, kbr_replica_append(rt.part, rt.buf, len, rt.state.leader_epoch, 5, 0), 0);
+	KUNIT_ASSERT_EQ(test, kbr_log_sync_now(&rt.part->log), 0);
+	KUNIT_ASSERT_EQ(test, kbr_broker_write_checkpoints(rt.topic->broker), 0);
 	kbr_partition_fail(rt.part, -EBADMSG, 2);
 	kbr_replica_give_up(rt.part);
 	KUNIT_EXPECT_EQ(test, kbr_replica_get_position(rt.part, &position), -EIO);
@@ -499,6 +594,10 @@ static void kbr_replica_test_lost(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, position.end, 0);
 	KUNIT_EXPECT_EQ(test, position.last_epoch, -1);
 	KUNIT_EXPECT_EQ(test, rt.part->replicas->lost, -1);
+	/* what the disk promised of the log that is gone is not asked of the new one */
+	kbr_rep_crash(test, &rt);
+	KUNIT_EXPECT_EQ(test, kbr_log_end(&rt.part->log), 0);
+	KUNIT_EXPECT_EQ(test, kbr_rep_elect(&rt, 2), 0);
 	len = kbr_rep_batch(&rt, 0, 0, 5, rt.state.leader_epoch);
 	KUNIT_EXPECT_EQ(test, kbr_replica_append(rt.part, rt.buf, len, rt.state.leader_epoch, 5, 0), 0);
 	KUNIT_EXPECT_EQ(test, kbr_partition_hw(rt.part), 5);
@@ -539,6 +638,8 @@ static struct kunit_case kbr_replica_cases[] = {
 	KUNIT_CASE(kbr_replica_test_moved),
 	KUNIT_CASE(kbr_replica_test_told_again),
 	KUNIT_CASE(kbr_replica_test_cut),
+	KUNIT_CASE(kbr_replica_test_cut_deleted),
+	KUNIT_CASE(kbr_replica_test_unknown),
 	KUNIT_CASE(kbr_replica_test_cut_fails),
 	KUNIT_CASE(kbr_replica_test_lost),
 	KUNIT_CASE(kbr_replica_test_lost_leader),
