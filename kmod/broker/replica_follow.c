@@ -176,7 +176,9 @@ void kbr_replica_check_followers(struct kbr_partition *part, s64 now_ms)
 
 	kbr_replica_find_alive(part, &alive);
 	spin_lock(&reps->lock);
+	/* who can't send its log doesn't judge those that can't fetch it */
 	if (reps->role == KBROKER_REPLICA_ROLE_LEADER && !reps->wanted.count &&
+	    READ_ONCE(part->state) != KBR_PARTITION_FAILED &&
 	    kbr_replica_wish(part, &alive, now_ms, &wish)) {
 		ask = true;
 		for (i = 0; i < wish.count; i++)
@@ -206,7 +208,8 @@ int kbr_replica_fetched(struct kbr_partition *part, const struct kbr_replica_fet
 	if (!reps)
 		return -EREMOTE;
 	idx = srcu_read_lock(&broker->io);
-	err = kbr_topic_gone(part->topic) ? -ENODATA : READ_ONCE(part->opened) ? 0 : -EIO;
+	err = kbr_topic_gone(part->topic) ? -ENODATA :
+	      READ_ONCE(part->opened) && READ_ONCE(part->state) != KBR_PARTITION_FAILED ? 0 : -EIO;
 	if (err)
 		goto out;
 	spin_lock(&reps->lock);

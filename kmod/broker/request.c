@@ -274,8 +274,13 @@ static int kbr_requests_put_isr(struct kbr_requests *requests, struct kbr_cluste
 		*old = NULL;
 		return -EALREADY;
 	}
-	/* Made before the last change, it comes late: the controller would refuse it. */
-	if (*old && request->isr.partition_epoch < (*old)->isr.partition_epoch) {
+	/*
+	 * Made before the last change, it comes late: the controller would refuse it. Or
+	 * before its log turned out to be lost: then it has nothing to say about others.
+	 */
+	if (*old && (request->isr.partition_epoch < (*old)->isr.partition_epoch ||
+		     (request->isr.partition_epoch == (*old)->isr.partition_epoch &&
+		      (*old)->isr.lost && !request->isr.lost))) {
 		*old = NULL;
 		return -ESTALE;
 	}

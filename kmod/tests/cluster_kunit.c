@@ -430,6 +430,12 @@ static void kbr_request_test_isr(struct kunit *test)
 	err = kbr_cluster_isr_request(kbr_topic_partition(topic, 0), &wish);
 	KUNIT_EXPECT_EQ(test, err, -ESTALE);
 	wish.partition_epoch++;
+	/* nor one of before its log turned out to be lost */
+	wish.lost = true;
+	KUNIT_EXPECT_EQ(test, kbr_cluster_isr_request(kbr_topic_partition(topic, 0), &wish), 0);
+	wish.lost = false;
+	err = kbr_cluster_isr_request(kbr_topic_partition(topic, 0), &wish);
+	KUNIT_EXPECT_EQ(test, err, -ESTALE);
 	KUNIT_EXPECT_EQ(test, kbr_cluster_isr_request(kbr_topic_partition(topic, 1), &wish), 0);
 	KUNIT_EXPECT_EQ(test, kbr_test_requests(tb), 2U);
 	KUNIT_EXPECT_EQ(test, kbr_test_answer(tb, first, 0, NULL), -ENOENT);
@@ -494,6 +500,18 @@ static void kbr_request_test_join(struct kunit *test)
 	request = kbr_test_request(tb);
 	KUNIT_EXPECT_EQ(test, (int)request->kind, (int)KBR_REQUEST_ISR);
 	KUNIT_EXPECT_EQ(test, request->isr.count, 2U);
+	kbr_cluster_request_put(request);
+
+	/* Whose own log is lost asks for nothing else, and can't say who lags behind it. */
+	kbr_partition_fail(part, -EBADMSG, 0);
+	state.partition_epoch++;
+	state.isr = state.replicas;
+	KUNIT_ASSERT_EQ(test, kbr_replica_apply(part, &state, &tb->why), 0);
+	KUNIT_EXPECT_EQ(test, kbr_replica_fetched(part, &fetch, 2000, &diverging), -EIO);
+	kbr_replica_check_followers(part, 1000000);
+	KUNIT_EXPECT_EQ(test, kbr_test_requests(tb), 1U);
+	request = kbr_test_request(tb);
+	KUNIT_EXPECT_TRUE(test, request->isr.lost);
 	kbr_cluster_request_put(request);
 	kbr_topic_put(topic);
 	kbr_broker_put(broker);
