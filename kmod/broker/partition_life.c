@@ -377,6 +377,7 @@ bool kbr_partition_is_lost(const struct kbr_partition *part)
 		return false;
 	}
 }
+KBR_EXPORT_IF_KUNIT(kbr_partition_is_lost);
 
 void kbr_partition_retire(struct kbr_partition *part)
 {

@@ -33,6 +33,10 @@
 #define SIM_PENDING_MAX	32
 #define SIM_MSGS_MAX	48
 #define SIM_BUF		(64 << 10)
+/* Records that are produced, at most; of a batch; and bytes of one that is tried again */
+#define SIM_VALUES_MAX	4096
+#define SIM_BATCH_RECORDS	3
+#define SIM_BATCH_MAX	1024
 
 /* Bugs that are planted, to see that they are found */
 enum sim_bug {
@@ -99,7 +103,9 @@ struct sim_msg {
  * @up: it runs
  * @linked: its daemon reaches the controller
  * @lost: it may lack what it had, and the controller does not know yet: its disk was
- *	replaced by an empty one, or it lost power with records that are not synced (async)
+ *	replaced by an empty one or is damaged, or it lost power with records that are
+ *	not synced (async)
+ * @refuses: its disk takes no writes, until a sync
  * @syncing: a sync of its log is under way
  * @image: it lost power during that: what the disk is then
  * @broker: reference while it runs
@@ -121,6 +127,7 @@ struct sim_node {
 	bool up;
 	bool linked;
 	bool lost;
+	bool refuses;
 	bool syncing;
 	struct kbr_dir *image;
 	struct kbr_broker *broker;
@@ -144,6 +151,28 @@ struct sim_pending {
 	s64 last;
 	u32 failures;
 	u32 hash;
+};
+
+/**
+ * struct sim_persistent - an idempotent producer, which tries again until it is acknowledged
+ * @batch: what it has to say, @len bytes, as its client made it
+ * @len: 0: nothing
+ * @first: value of its first record
+ * @count: records
+ * @sequence: of the first
+ * @leader_epoch: that some node took it in, -1 none
+ * @waits: some node took it
+ * @sent: which, and where
+ */
+struct sim_persistent {
+	u8 batch[SIM_BATCH_MAX];
+	size_t len;
+	u32 first;
+	unsigned int count;
+	s32 sequence;
+	s32 leader_epoch;
+	bool waits;
+	struct sim_pending sent;
 };
 
 /**
@@ -184,6 +213,8 @@ struct sim_record {
  * @leader: by leader epoch: who led, -1 nobody
  * @pending: batches whose producers wait
  * @waiting: of them
+ * @persistent: a producer that tries again
+ * @promised: by value: offset that it was acknowledged at, and one more; 0 it was not
  * @hash: of all that happened
  * @step: how many events there were
  * @acks: records that were acknowledged
@@ -218,6 +249,8 @@ struct sim {
 	s32 leader[SIM_EPOCHS_MAX];
 	struct sim_pending pending[SIM_PENDING_MAX];
 	unsigned int waiting;
+	struct sim_persistent persistent;
+	s64 promised[SIM_VALUES_MAX];
 	u32 hash;
 	unsigned int step;
 	unsigned int acks;
@@ -248,6 +281,11 @@ void sim_node_stop(struct sim *s, unsigned int i);
 void sim_node_replace_disk(struct sim *s, unsigned int i);
 /** sim_node_sync() - what was appended is synced; @fail: it fails, and the log is repaired */
 void sim_node_sync(struct sim *s, unsigned int i, bool fail);
+/** sim_node_damage() - its log turns out to be damaged: it is to be given up, and copied anew */
+void sim_node_damage(struct sim *s, unsigned int i);
+/** sim_node_refuse() - the disk takes no write for a while; sim_node_heal() - it does again */
+void sim_node_refuse(struct sim *s, unsigned int i);
+void sim_node_heal(struct sim_node *node);
 /** sim_node_upkeep() - the broker's periodic work, once */
 void sim_node_upkeep(struct sim *s, unsigned int i);
 

@@ -102,7 +102,9 @@ void sim_take_wish(struct sim *s, const struct sim_msg *msg)
 		ret = kbd_partition_lose(&s->part, &s->brokers, &loss);
 	else
 		ret = kbd_partition_change_isr(&s->part, &s->brokers, &change);
-	sim_trace(s, "wish", msg->from, ret, msg->wish.count);
+	sim_trace(s, "wish", msg->from, ret, msg->wish.lost ? -1 : (s64)msg->wish.count);
+	if (msg->wish.lost && ret == KBD_OK)
+		s->node[msg->from].lost = false;
 	sim_decide(s);
 }
 
@@ -125,13 +127,13 @@ void sim_tell(struct sim *s, const struct sim_msg *msg)
 		.leader_epoch = msg->part.leader_epoch,
 		.partition_epoch = msg->part.partition_epoch,
 	};
-	struct kbr_replica_diverging cut;
+	struct kbr_replica_diverging cut = { .start = -1 };
 	enum kbroker_replica_role role;
 	struct kbr_replica_state before;
 	struct kbr_refusal why = {};
 	unsigned int i;
 	u32 op = 0;
-	bool anew;
+	bool anew, lost;
 	int err;
 
 	/* the session belongs to the life */
@@ -146,15 +148,24 @@ void sim_tell(struct sim *s, const struct sim_msg *msg)
 	sim_copy_set(&state.elr, &msg->part.elr);
 	anew = !kbr_replica_get(node->part, &before, &role) ||
 	       before.leader_epoch != state.leader_epoch;
+	lost = kbr_partition_is_lost(node->part);
 	err = kbr_replica_apply(node->part, &state, &why);
+	if (lost && !kbr_partition_is_lost(node->part)) {
+		/* copied anew */
+		node->hw = 0;
+		node->read = 0;
+		node->told = -1;
+	}
 	if (s->bug == SIM_BUG_TRUNCATE && !err && anew) {
 		cut.epoch = kbr_log_last_epoch(&node->part->log);
 		cut.end = kbr_partition_hw(node->part);
 		kbr_replica_truncate(node->part, state.leader_epoch, &cut);
 	}
-	sim_expect(s, !err || err == -ESTALE, "a broker refuses its role", msg->to, err,
-		   state.partition_epoch);
-	node->joined = node->life;
+	sim_expect(s, !err || err == -ESTALE || (node->refuses && (err == -EIO || err == -ENOSPC)),
+		   "a broker refuses its role", msg->to, err, state.partition_epoch);
+	/* its daemon tells it again */
+	if (!err || err == -ESTALE)
+		node->joined = node->life;
 	sim_trace(s, "told", msg->to, err, state.partition_epoch);
 }
 

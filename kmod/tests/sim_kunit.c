@@ -121,7 +121,7 @@ static void sim_saw(struct sim *s, s64 base, s64 last, u32 hash, bool acked)
 static void sim_produce(struct sim *s, unsigned int i, int acks)
 {
 	struct sim_node *node = &s->node[i];
-	unsigned int count = 1 + sim_below(s, 3);
+	unsigned int count = 1 + sim_below(s, SIM_BATCH_RECORDS);
 	struct kbr_produce p = { .buf = s->buf, .acks = acks, .nowait = true };
 	struct kbr_batch_builder bld;
 	u8 value[64] = {};
@@ -154,18 +154,109 @@ static void sim_produce(struct sim *s, unsigned int i, int acks)
 	};
 }
 
+/* A batch for the producer that tries again. */
+static void sim_persistent_new(struct sim *s)
+{
+	struct sim_persistent *p = &s->persistent;
+	struct kbr_batch_builder bld;
+	u8 value[64] = {};
+	struct kbr_record rec = { .timestamp = s->now, .value = value };
+	struct kbr_batch batch;
+
+	p->sequence += p->count;
+	p->count = 1 + sim_below(s, SIM_BATCH_RECORDS);
+	p->first = s->values + 1;
+	kbr_batch_builder_init(&bld, p->batch, sizeof(p->batch));
+	while (s->values < p->first + p->count - 1) {
+		s->values++;
+		memcpy(value, &s->values, sizeof(s->values));
+		rec.value_len = 4 + sim_below(s, sizeof(value) - 4);
+		KUNIT_ASSERT_EQ(s->test, kbr_batch_builder_add(&bld, &rec), 0);
+	}
+	p->len = kbr_batch_builder_finish(&bld);
+	KUNIT_ASSERT_EQ(s->test, kbr_batch_decode(&batch, p->batch, p->len), 0);
+	batch.producer_id = 7;
+	batch.producer_epoch = 0;
+	batch.base_sequence = p->sequence;
+	kbr_batch_encode_header(&batch, p->batch);
+	kbr_batch_seal(p->batch, p->len);
+}
+
+/* What it has to say, to node @i: again, if nobody is known to have it. */
+static void sim_persist(struct sim *s, unsigned int i)
+{
+	struct sim_persistent *pers = &s->persistent;
+	struct sim_node *node = &s->node[i];
+	struct kbr_produce p = { .buf = s->buf, .acks = KBR_ACKS_ALL, .nowait = true };
+	int err;
+
+	/* a client that knows of a leader epoch asks no leader of an older one */
+	if (pers->waits || !sim_node_opened(node) ||
+	    kbr_partition_leader_epoch(node->part) < pers->leader_epoch ||
+	    kbr_log_end(&node->part->log) > SIM_RECORDS_MAX - 8 || s->values > SIM_VALUES_MAX - 8)
+		return;
+	if (!pers->len)
+		sim_persistent_new(s);
+	p.len = pers->len;
+	memcpy(s->buf, pers->batch, pers->len);
+	err = kbr_partition_produce(node->part, &p);
+	sim_trace(s, "persist", i, err, err ? pers->first : p.base_offset);
+	sim_expect(s, err != -EILSEQ && err != -EKEYEXPIRED, "a producer's records are not known any more",
+		   i, err, pers->sequence);
+	if (err)
+		return;
+	pers->waits = true;
+	pers->leader_epoch = kbr_partition_leader_epoch(node->part);
+	pers->sent = (struct sim_pending) {
+		.at = i,
+		.life = node->life,
+		.base = p.base_offset,
+		.last = p.last_offset,
+		.failures = p.failures,
+	};
+}
+
+static int sim_fate(struct sim *s, const struct sim_pending *p)
+{
+	struct sim_node *node = &s->node[p->at];
+
+	return !node->up || node->life != p->life ? -ENOTCONN :
+	       kbr_partition_acked(node->part, p->last, p->failures);
+}
+
+static void sim_poll_persistent(struct sim *s)
+{
+	struct sim_persistent *pers = &s->persistent;
+	unsigned int n;
+	int fate;
+
+	fate = pers->waits ? sim_fate(s, &pers->sent) : 0;
+	if (!fate)
+		return;
+	pers->waits = false;
+	if (fate < 0)
+		return;
+	sim_trace(s, "promised", pers->sent.at, pers->sent.base, pers->first);
+	sim_expect(s, pers->sent.last - pers->sent.base + 1 == pers->count,
+		   "a batch was acknowledged for another one", pers->sent.base, pers->sent.last,
+		   pers->count);
+	for (n = 0; n < pers->count; n++)
+		s->promised[pers->first + n] = pers->sent.base + n + 1;
+	s->acks += pers->count;
+	pers->len = 0;
+}
+
 /* Producers look whether they were acknowledged. */
 static void sim_poll(struct sim *s)
 {
 	unsigned int n = 0;
 	int fate;
 
+	sim_poll_persistent(s);
 	while (n < s->waiting) {
 		struct sim_pending *p = &s->pending[n];
-		struct sim_node *node = &s->node[p->at];
 
-		fate = !node->up || node->life != p->life ? -ENOTCONN :
-		       kbr_partition_acked(node->part, p->last, p->failures);
+		fate = sim_fate(s, p);
 		if (!fate) {
 			n++;
 			continue;
@@ -180,8 +271,8 @@ static void sim_poll(struct sim *s)
 
 /* ---- checks ---- */
 
-/* A reader goes on at @node, up to its high watermark @hw. */
-static void sim_read(struct sim *s, struct sim_node *node, s64 hw)
+/* A reader goes on at @node, up to its high watermark @hw; false: there is no more. */
+static bool sim_read(struct sim *s, struct sim_node *node, s64 hw)
 {
 	struct kbr_log_pos pos = { .offset = node->read };
 	struct kbr_partition_bounds bounds;
@@ -191,8 +282,11 @@ static void sim_read(struct sim *s, struct sim_node *node, s64 hw)
 	int ret;
 
 	ret = kbr_partition_map(node->part, &pos, SIM_BUF, &slice, &bounds);
+	/* a log that began anew ends in the middle of a batch, where the leader's begins */
+	if (!ret && hw < node->read + SIM_BATCH_RECORDS)
+		return false;
 	if (!sim_expect(s, ret == 1, "a reader finds nothing", ret, node->read, hw))
-		return;
+		return false;
 	ret = kbr_file_read(slice.file, s->buf, slice.len, slice.pos);
 	sim_expect(s, ret == (int)slice.len, "a reader can't read", ret, node->read, hw);
 	while (at < slice.len && !s->what) {
@@ -206,6 +300,7 @@ static void sim_read(struct sim *s, struct sim_node *node, s64 hw)
 	}
 	node->read = slice.next;
 	kbr_log_unmap(&slice);
+	return true;
 }
 
 static void sim_check_node(struct sim *s, unsigned int i)
@@ -220,8 +315,10 @@ static void sim_check_node(struct sim *s, unsigned int i)
 	hw = kbr_partition_hw(node->part);
 	sim_expect(s, hw >= node->hw, "a high watermark moved back", i, node->hw, hw);
 	node->hw = hw;
-	while (node->read < hw && !s->what)
-		sim_read(s, node, hw);
+	/* what was deleted is not read */
+	node->read = max(node->read, kbr_log_start(&node->part->log));
+	while (node->read < hw && !s->what && sim_read(s, node, hw))
+		;
 	if (!kbr_replica_get(node->part, &state, &role) || role != KBROKER_REPLICA_ROLE_LEADER ||
 	    state.leader_epoch >= SIM_EPOCHS_MAX)
 		return;
@@ -246,9 +343,10 @@ static void sim_check_whole(struct sim *s, unsigned int i)
 	struct sim_node *node = &s->node[i];
 	s64 end = kbr_log_end(&node->part->log), offset;
 
-	node->read = 0;
-	while (node->read < end && !s->what)
-		sim_read(s, node, end);
+	node->read = kbr_log_start(&node->part->log);
+	while (node->read < end && !s->what && sim_read(s, node, end))
+		;
+	sim_expect(s, node->read == end, "a reader does not come to the end", i, node->read, end);
 	for (offset = 0; offset < SIM_RECORDS_MAX; offset++)
 		if (s->record[offset].hash)
 			sim_expect(s, offset < end, s->record[offset].acked ?
@@ -262,7 +360,8 @@ static void sim_check_once(struct sim *s, unsigned int i)
 	struct sim_node *node = &s->node[i];
 	s64 end = kbr_log_end(&node->part->log);
 	unsigned long *there = bitmap_zalloc(s->values + 1, GFP_KERNEL);
-	struct kbr_log_pos pos = { .offset = 0 };
+	s64 start = kbr_log_start(&node->part->log);
+	struct kbr_log_pos pos = { .offset = start };
 	struct kbr_partition_bounds bounds;
 	struct kbr_record_iter it;
 	struct kbr_log_slice slice;
@@ -285,10 +384,19 @@ static void sim_check_once(struct sim *s, unsigned int i)
 			sim_expect(s, value && value <= s->values && !test_bit(value, there),
 				   "a record is there twice, or was never written", i, rec.offset,
 				   value);
-			if (value <= s->values)
-				set_bit(value, there);
+			if (value > s->values)
+				continue;
+			set_bit(value, there);
+			if (value < SIM_VALUES_MAX && s->promised[value])
+				sim_expect(s, s->promised[value] == rec.offset + 1,
+					   "a record is not where it was promised", value,
+					   rec.offset, s->promised[value] - 1);
 		}
 	}
+	for (value = 0; value <= s->values && value < SIM_VALUES_MAX; value++)
+		if (s->promised[value] > start)
+			sim_expect(s, test_bit(value, there), "a promised record is gone", i, value,
+				   s->promised[value] - 1);
 	bitmap_free(there);
 }
 
@@ -346,10 +454,51 @@ static void sim_daemon(struct sim *s, unsigned int i)
 		sim_net_push(s, i);
 }
 
+/*
+ * A log that can't be made is missed once its broker was away; where it is counted on,
+ * and nothing was ever committed, that is nobody's loss but nobody knows it.
+ */
+static bool sim_may_refuse(const struct sim *s, unsigned int i)
+{
+	return sim_node_opened(&s->node[i]) ||
+	       (!kbd_set_has(&s->part.isr, i + 1) && !kbd_set_has(&s->part.elr, i + 1));
+}
+
+/* Is there another one in sync, with a session, to copy from? */
+static bool sim_may_damage(const struct sim *s, unsigned int i)
+{
+	unsigned int j;
+
+	if (!sim_may_lose(s, i))
+		return false;
+	for (j = 0; j < SIM_NODES; j++)
+		if (j != i && kbd_set_has(&s->part.isr, j + 1) && s->node[j].joined >= 0 &&
+		    s->node[j].joined == s->brokers.broker[j].epoch)
+			return true;
+	return false;
+}
+
+/*
+ * One whose log is damaged may need @i to copy from: then it stays. If both went
+ * the cluster would wait for an operator, since either may be all there is.
+ */
+static bool sim_is_needed(const struct sim *s, unsigned int i)
+{
+	unsigned int j;
+
+	if (!kbd_set_has(&s->part.isr, i + 1) && !kbd_set_has(&s->part.elr, i + 1))
+		return false;
+	for (j = 0; j < SIM_NODES; j++)
+		if (j != i && s->node[j].up && kbr_partition_is_lost(s->node[j].part) &&
+		    kbd_set_has(&s->part.isr, j + 1))
+			return true;
+	return false;
+}
+
 /* An async topic loses nothing by one death at a time, and promises no more than that. */
 static bool sim_may_crash(const struct sim *s, unsigned int i)
 {
-	return !s->async || sim_may_lose(s, i);
+	return (!s->async || sim_may_lose(s, i)) && !sim_is_needed(s, i);
 }
 
 /* @i goes or comes. */
@@ -366,7 +515,8 @@ static void sim_life(struct sim *s, unsigned int i)
 			sim_node_crash(s, i);
 	} else if (kbd_broker_find(&s->brokers, i + 1)->stopping || s->stalled || !node->linked ||
 		   node->life < 0 || sim_below(s, 3)) {
-		sim_node_stop(s, i);
+		if (!sim_is_needed(s, i))
+			sim_node_stop(s, i);
 	} else {
 		sim_stopping(s, i);
 	}
@@ -380,7 +530,11 @@ static void sim_client(struct sim *s, unsigned int i)
 	while (n-- && !(sim_node_opened(&s->node[i]) &&
 			READ_ONCE(s->node[i].part->state) == KBR_PARTITION_LEADER))
 		i = (i + 1) % SIM_NODES;
-	if (s->node[i].up)
+	if (!s->node[i].up)
+		return;
+	if (!sim_below(s, 3))
+		sim_persist(s, i);
+	else
 		sim_produce(s, i, sim_below(s, 6) ? KBR_ACKS_ALL : KBR_ACKS_LEADER);
 }
 
@@ -399,12 +553,29 @@ static void sim_fetch(struct sim *s, unsigned int i, bool patient)
 		;
 }
 
+/* The oldest records go, if @i leads. */
+static void sim_delete_records(struct sim *s, unsigned int i)
+{
+	struct sim_node *node = &s->node[i];
+	s64 start, hw;
+	int err;
+
+	if (!sim_node_opened(node) || READ_ONCE(node->part->state) != KBR_PARTITION_LEADER)
+		return;
+	start = kbr_log_start(&node->part->log);
+	hw = kbr_partition_hw(node->part);
+	if (start >= hw)
+		return;
+	err = kbr_partition_delete_records(node->part, start + 1 + sim_below(s, (u32)(hw - start)));
+	sim_trace(s, "delete", i, err, kbr_log_start(&node->part->log));
+}
+
 /* Rare things. */
 static void sim_trouble(struct sim *s, unsigned int i, unsigned int busy)
 {
 	struct sim_node *node = &s->node[i];
 
-	switch (sim_below(s, 6)) {
+	switch (sim_below(s, 9)) {
 	case 0:
 		sim_net_change(s);
 		break;
@@ -427,6 +598,18 @@ static void sim_trouble(struct sim *s, unsigned int i, unsigned int busy)
 		/* async: it may lack what it had from then on, which a power cut stands for */
 		if (i != busy && node->up && !s->async)
 			sim_node_sync(s, i, true);
+		break;
+	case 6:
+		if (i != busy && sim_node_opened(node) && node->joined >= 0 && sim_may_damage(s, i) &&
+		    READ_ONCE(node->part->state) != KBR_PARTITION_REPAIRING)
+			sim_node_damage(s, i);
+		break;
+	case 7:
+		if (i != busy && node->up && sim_may_refuse(s, i))
+			sim_node_refuse(s, i);
+		break;
+	case 8:
+		sim_delete_records(s, i);
 		break;
 	}
 }
@@ -502,7 +685,7 @@ static bool sim_is_calm(struct sim *s)
 		    kbr_partition_hw(node->part) != end)
 			return false;
 	}
-	return true;
+	return !s->persistent.len || end > SIM_RECORDS_MAX - 8;
 }
 
 static void sim_calm_round(struct sim *s)
@@ -512,6 +695,7 @@ static void sim_calm_round(struct sim *s)
 	for (i = 0; i < SIM_NODES; i++) {
 		struct sim_node *node = &s->node[i];
 
+		sim_node_heal(node);
 		if (!node->up)
 			sim_node_start(s, i);
 		if (s->what)
@@ -528,6 +712,8 @@ static void sim_calm_round(struct sim *s)
 		sim_net_push(s, i);
 		sim_node_upkeep(s, i);
 		sim_net_ask(s, i);
+		if (s->persistent.len && s->part.leader == (s32)i + 1)
+			sim_persist(s, i);
 		if (node->in_flight)
 			sim_net_hang_up(s, i);
 		sim_net_fetch(s, i);
@@ -580,9 +766,12 @@ static void sim_begin(struct sim *s)
 	sim_expect(s, kbd_partition_init(&s->part, &s->brokers, &replicas, s->min_isr) == KBD_OK,
 		   "no partition", 0, 0, 0);
 	s->part.async = s->async;
+	/* all have a log: one that has none yet can't tell that from one that is gone */
+	s->calm = true;
 	sim_decide(s);
 	while (sim_net_deliver(s, false))
 		;
+	s->calm = false;
 }
 
 static void sim_deliver_all(struct sim *s)

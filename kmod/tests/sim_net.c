@@ -131,11 +131,18 @@ static void sim_take_fetch(struct sim *s, const struct sim_msg *msg)
 	sim_trace(s, "fetched", msg->to, ret, answer->len);
 }
 
-static int sim_truncate(struct sim_node *node, const struct sim_msg *msg, s64 end)
+static int sim_truncate(struct sim *s, struct sim_node *node, const struct sim_msg *msg, s64 end)
 {
-	int err = kbr_replica_truncate(node->part, msg->fetch.leader_epoch, &msg->diverging);
+	struct kbr_replica_diverging diverging = msg->diverging;
+	s64 start = kbr_log_start(&node->part->log);
+	int err;
 
-	return err || kbr_log_end(&node->part->log) < end ? err : -EBADMSG;
+	sim_trace(s, "diverges", msg->diverging.epoch, msg->diverging.end, start);
+	diverging.start = msg->bounds.start;
+	err = kbr_replica_truncate(node->part, msg->fetch.leader_epoch, &diverging);
+	if (err || kbr_log_end(&node->part->log) != end || kbr_log_start(&node->part->log) != start)
+		return err;
+	return -EBADMSG;
 }
 
 /* As the fetcher (kbr_link_obey() in fetcher/fetch.c). */
@@ -158,7 +165,7 @@ static int sim_obey(struct sim *s, struct sim_node *node, const struct sim_msg *
 	if (msg->error)
 		return msg->error;
 	if (msg->diverges)
-		return sim_truncate(node, msg, pos.end);
+		return sim_truncate(s, node, msg, pos.end);
 	node->told = msg->bounds.hw;
 	return kbr_replica_append(node->part, msg->buf, msg->len, epoch, msg->bounds.hw,
 				  msg->bounds.start);
@@ -173,8 +180,13 @@ static void sim_take_answer(struct sim *s, const struct sim_msg *msg)
 		return;
 	node->in_flight = false;
 	err = sim_obey(s, node, msg);
+	/* an append that the disk refuses may come after the log was begun anew a little before */
+	if (node->refuses && (err == -EIO || err == -ENOSPC)) {
+		node->hw = min(node->hw, kbr_partition_hw(node->part));
+		node->read = min(node->read, node->hw);
+	}
 	sim_trace(s, "answer", msg->to, err, kbr_log_end(&node->part->log));
-	sim_expect(s, err != -EBADMSG, "a follower is sent what does not follow", msg->to,
+	sim_expect(s, err != -EBADMSG || msg->error, "a follower is sent what does not follow", msg->to,
 		   msg->fetch.offset, msg->fetch.leader_epoch);
 }
 

@@ -160,7 +160,7 @@ static void sim_node_leave(struct sim_node *node)
 
 static void sim_node_bury(struct sim_node *node)
 {
-	kbr_ram_heal(node->tb->dir);
+	sim_node_heal(node);
 	sim_node_leave(node);
 	kbr_test_stop(node->tb);
 	kbr_test_set_disk(node->tb, node->image);
@@ -185,6 +185,7 @@ void sim_node_crash(struct sim *s, unsigned int i)
 void sim_node_stop(struct sim *s, unsigned int i)
 {
 	sim_trace(s, "stop", i, 0, 0);
+	sim_node_heal(&s->node[i]);
 	sim_node_leave(&s->node[i]);
 	kbr_test_stop(s->node[i].tb);
 }
@@ -205,6 +206,30 @@ void sim_node_free(struct sim *s, unsigned int i)
 	kbr_test_exit(node->tb);
 	kunit_kfree(s->test, node->tb);
 	node->tb = NULL;
+}
+
+void sim_node_damage(struct sim *s, unsigned int i)
+{
+	struct sim_node *node = &s->node[i];
+
+	sim_trace(s, "damage", i, kbr_log_end(&node->part->log), 0);
+	kbr_partition_fail(node->part, -EBADMSG, kbr_log_start(&node->part->log));
+	node->lost = true;
+}
+
+void sim_node_refuse(struct sim *s, unsigned int i)
+{
+	int err = sim_below(s, 2) ? -ENOSPC : -EIO;
+
+	sim_trace(s, "refuse", i, err, 0);
+	kbr_ram_fail(s->node[i].tb->dir, KBR_RAM_WRITE, 0, 1 + sim_below(s, 4), err, SIM_TOPIC "-0/");
+	s->node[i].refuses = true;
+}
+
+void sim_node_heal(struct sim_node *node)
+{
+	kbr_ram_heal(node->tb->dir);
+	node->refuses = false;
 }
 
 /* ---- its works ---- */
@@ -229,7 +254,7 @@ void sim_node_sync(struct sim *s, unsigned int i, bool fail)
 	/* as the syncer's kbr_log_collect() */
 	err = READ_ONCE(log->stopped) ?: kbr_log_sync_now(log);
 	node->syncing = false;
-	kbr_ram_heal(node->tb->dir);
+	sim_node_heal(node);
 	if (node->image) {
 		sim_node_bury(node);
 		return;
