@@ -33,7 +33,7 @@ static unsigned long sim_first = 1;
 module_param(sim_first, ulong, 0444);
 MODULE_PARM_DESC(sim_first, "the first seed of the cluster simulation");
 
-static unsigned int sim_seeds = 50;
+static unsigned int sim_seeds = 300;
 module_param(sim_seeds, uint, 0444);
 MODULE_PARM_DESC(sim_seeds, "how many seeds the cluster simulation runs");
 
@@ -966,7 +966,7 @@ static void sim_find(struct kunit *test, enum sim_bug bug, u64 first)
 
 static void sim_test_unsynced(struct kunit *test)
 {
-	sim_find(test, SIM_BUG_UNSYNCED, 32);
+	sim_find(test, SIM_BUG_UNSYNCED, 50);
 }
 
 static void sim_test_truncate(struct kunit *test)
@@ -982,12 +982,12 @@ static void sim_test_stale_epoch(struct kunit *test)
 
 static void sim_test_isr_alone(struct kunit *test)
 {
-	sim_find(test, SIM_BUG_ISR_ALONE, 18);
+	sim_find(test, SIM_BUG_ISR_ALONE, 38);
 }
 
 static void sim_test_not_forgotten(struct kunit *test)
 {
-	sim_find(test, SIM_BUG_NOT_FORGOTTEN, 1);
+	sim_find(test, SIM_BUG_NOT_FORGOTTEN, 48);
 }
 
 static struct kunit_case sim_cases[] = {
